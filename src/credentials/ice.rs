@@ -1,0 +1,105 @@
+//! The `iceServers` that a client gets: how this very client can reach the box.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::mint::Credential;
+
+/// One entry of `RTCConfiguration.iceServers` (W3C WebRTC section 4.2.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceServer {
+    /// Always an array. `stun:` without a query, `turn:` and `turns:` with `?transport=`.
+    pub urls: Vec<String>,
+    /// Present on every TURN entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Present on every TURN entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// The address at which one client reaches the box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach(SocketAddr);
+
+impl Reach {
+    /// From the connection that the client came in on. A client from outside the local network, on an address
+    /// that stands behind a 1:1 NAT (`relay.external`), is told the outer address.
+    pub fn of(local: SocketAddr, peer: SocketAddr, external: &HashMap<IpAddr, IpAddr>) -> Self {
+        let ip = local.ip().to_canonical();
+        let outer = external.get(&ip).filter(|_| !is_local(peer.ip().to_canonical()));
+        Self(SocketAddr::new(outer.copied().unwrap_or(ip), local.port()))
+    }
+
+    /// `host:port`, bracketed if IPv6, as TURN URIs write it (RFC 7065).
+    pub fn authority(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// `turn:` over UDP and TCP, `turns:` over TCP, in the order a client should try them.
+    pub fn turn_uris(&self) -> Vec<String> {
+        let at = self.authority();
+        vec![
+            format!("turn:{at}?transport=udp"),
+            format!("turn:{at}?transport=tcp"),
+            format!("turns:{at}?transport=tcp"),
+        ]
+    }
+}
+
+fn is_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
+    }
+}
+
+/// The whole list for one client: a STUN entry and a TURN entry with its credential.
+pub fn ice_servers(reach: Reach, credential: &Credential) -> Vec<IceServer> {
+    vec![
+        IceServer { urls: vec![format!("stun:{}", reach.authority())], username: None, credential: None },
+        IceServer {
+            urls: reach.turn_uris(),
+            username: Some(credential.username.clone()),
+            credential: Some(credential.password.clone()),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(local: &str, peer: &str) -> String {
+        let external = HashMap::from([("192.168.1.5".parse().unwrap(), "203.0.113.7".parse().unwrap())]);
+        Reach::of(local.parse().unwrap(), peer.parse().unwrap(), &external).authority()
+    }
+
+    #[test]
+    fn the_host_is_the_address_the_client_came_in_on() {
+        assert_eq!(reach("[::ffff:192.168.1.5]:3478", "192.168.1.9:5000"), "192.168.1.5:3478");
+        assert_eq!(reach("[fd00::2]:443", "[fd00::9]:5000"), "[fd00::2]:443");
+    }
+
+    #[test]
+    fn behind_a_nat_an_outside_client_is_told_the_outer_address() {
+        assert_eq!(reach("192.168.1.5:3478", "198.51.100.1:5000"), "203.0.113.7:3478");
+        assert_eq!(reach("10.0.0.5:3478", "198.51.100.1:5000"), "10.0.0.5:3478");
+    }
+
+    #[test]
+    fn a_browser_would_take_the_list() {
+        let credential = Credential { username: "1:a".into(), password: "b".into(), ttl: 1, expires_at: 1 };
+        let reach = Reach::of("[fd00::2]:3478".parse().unwrap(), "[fd00::9]:1".parse().unwrap(), &HashMap::new());
+        assert_eq!(
+            serde_json::to_value(ice_servers(reach, &credential)).unwrap(),
+            serde_json::json!([
+                { "urls": ["stun:[fd00::2]:3478"] },
+                { "urls": ["turn:[fd00::2]:3478?transport=udp", "turn:[fd00::2]:3478?transport=tcp",
+                           "turns:[fd00::2]:3478?transport=tcp"], "username": "1:a", "credential": "b" },
+            ])
+        );
+    }
+}

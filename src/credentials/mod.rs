@@ -1,0 +1,24 @@
+//! TURN credentials: who may relay, and to where.
+//!
+//! Pure: bytes and time in, values out. Three kinds of credential share one wire form, the time-limited
+//! username and password of draft-uberti-behave-turn-rest-00:
+//!
+//! | username | made for | may relay to |
+//! |---|---|---|
+//! | `expiry:id` | whoever holds an API key | what `relay.allow` names |
+//! | `expiry:page:…` | a same-origin page without a key | other relayed addresses of this box |
+//! | `expiry:room:ROOM:MEMBER` | a member of a room, on joining | what members of that room signalled or were seen at |
+//!
+//! A fourth kind, the static user of `credentials.users`, has a fixed name and password.
+
+mod ice;
+mod memberships;
+mod mint;
+mod secret;
+mod verify;
+
+pub use ice::{IceServer, Reach, ice_servers};
+pub use memberships::{MAX_ADDRESSES, MemberTag, Memberships, RoomMember, RoomTag};
+pub use mint::{Credential, MintError, mint, mint_for_member, mint_for_page};
+pub use secret::{Secret, Secrets, SecretsError};
+pub use verify::{Denied, IntegrityKey, Scope, StaticUser, Verifier};

@@ -1,0 +1,4 @@
+//! The architecture.
+
+pub mod credentials;
+pub mod limit;
