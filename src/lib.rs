@@ -3,3 +3,4 @@
 pub mod credentials;
 pub mod limit;
 pub mod stun;
+pub mod turn;
