@@ -2,5 +2,6 @@
 
 pub mod credentials;
 pub mod limit;
+pub mod relay;
 pub mod stun;
 pub mod turn;
