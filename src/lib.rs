@@ -1,4 +1,9 @@
 //! The architecture.
 
+pub mod cli;
+pub mod config;
 pub mod credentials;
+mod files;
 pub mod limit;
+pub mod tls;
+pub mod turn;

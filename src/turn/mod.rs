@@ -1,0 +1,5 @@
+//! TURN, RFC 8656.
+
+mod rule;
+
+pub use rule::{PeerRule, PeerRuleError};
