@@ -16,6 +16,7 @@ use crate::files::{self, Readers};
 const RANDOM_BYTES: usize = 16;
 
 /// What the files hold.
+#[derive(Debug)]
 pub(super) struct Loaded {
     /// The secrets that sign credentials.
     pub(super) secrets: Secrets,
