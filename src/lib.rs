@@ -6,6 +6,7 @@ pub mod credentials;
 mod files;
 pub mod limit;
 pub mod listener;
+pub mod metrics;
 pub mod relay;
 pub mod stun;
 pub mod tls;

@@ -13,6 +13,7 @@
 
 mod admission;
 mod sniff;
+mod web_stream;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,11 +22,11 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 pub use admission::{Admission, Limits, Ticket};
+pub use web_stream::WebStream;
 
 /// How long to wait when the system refuses to accept, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -62,21 +63,15 @@ pub struct TurnConnection {
     pub ticket: Ticket,
 }
 
-/// A stream of bytes both ways.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
-
 /// A connection that speaks HTTP.
+#[derive(Debug)]
 pub struct WebConnection {
     /// The stream, decrypted.
-    pub io: Box<dyn Io>,
+    pub io: WebStream,
     /// Whether it is encrypted.
     pub tls: bool,
     /// Its ends.
     pub ends: Ends,
-    /// To be dropped when the connection ends.
-    pub ticket: Ticket,
 }
 
 /// The TLS side of the port.

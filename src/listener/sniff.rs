@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Ends, Routes, Ticket, Tls, TurnConnection, WebConnection};
+use super::{Ends, Routes, Ticket, Tls, TurnConnection, WebConnection, WebStream};
 
 /// How long a client may take over its first byte.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -93,7 +93,7 @@ pub(super) async fn route(
             Ok(())
         }
         Speaks::Http => {
-            routes.web(WebConnection { io: Box::new(stream), tls: false, ends, ticket: ticket.opened() });
+            routes.web(WebConnection { io: WebStream::plain(stream, ticket.opened()), tls: false, ends });
             Ok(())
         }
     }
@@ -123,7 +123,7 @@ async fn route_tls(
             routes.turn(TurnConnection { socket, tls: Some(session), ends, ticket: ticket.opened() });
         }
         Speaks::Http => {
-            routes.web(WebConnection { io: Box::new(stream), tls: true, ends, ticket: ticket.opened() });
+            routes.web(WebConnection { io: WebStream::tls(stream, ticket.opened()), tls: true, ends });
         }
         Speaks::Tls => return Err(Closed::FirstByte(0x16)),
     }
