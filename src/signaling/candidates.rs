@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_description_is_read_line_by_line() {
-        let sdp = format!("v=0\r\nc=IN IP4 0.0.0.0\r\na={HOST}\r\nc=IN IP6 2001:db8::9\r\na={REFLEXIVE}\r\na={HOST}\r\n");
+        let sdp =
+            format!("v=0\r\nc=IN IP4 0.0.0.0\r\na={HOST}\r\nc=IN IP6 2001:db8::9\r\na={REFLEXIVE}\r\na={HOST}\r\n");
         let all = ["192.168.1.7", "2001:db8::9", "203.0.113.4", "192.168.1.8"];
         assert_eq!(found(json!({ "description": { "type": "offer", "sdp": sdp } })), all);
         assert_eq!(found(json!({ "type": "offer", "sdp": sdp })), all);

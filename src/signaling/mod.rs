@@ -6,11 +6,16 @@
 
 pub mod candidates;
 pub mod error;
+pub mod hub;
 pub mod message;
 pub mod names;
+pub mod native;
+mod outbox;
+mod pace;
 pub mod rooms;
 
 pub use error::{ErrorId, Refusal};
+pub use hub::{Hub, HubOptions, Mint, Revoke, Session};
 pub use message::{ClientMessage, LeaveReason, Myself, PeerEntry, PeerId, ServerMessage};
 pub use names::{DisplayName, RoomName};
 pub use rooms::{Effect, RoomLimits, Rooms};

@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn names_that_nobody_could_type_or_link_to_are_refused() {
         let long = "x".repeat(65);
-        for bad in ["", "  ", ".", "..", "a\0b", "a\u{202e}b", "a\u{200b}b", "\u{feff}", &long, &"\u{fdfa}".repeat(60)] {
+        for bad in ["", "  ", ".", "..", "a\0b", "a\u{202e}b", "a\u{200b}b", "\u{feff}", &long, &"\u{fdfa}".repeat(60)]
+        {
             assert_eq!(room(bad), Err(ErrorId::BadRoom), "{bad:?}");
         }
         assert!(room(&"ü".repeat(64)).is_ok(), "characters count, not bytes");

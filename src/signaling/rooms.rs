@@ -94,18 +94,15 @@ impl Rooms {
         self.check_place(room)?;
         let id = self.fresh_id(rng);
         let capacity = self.limits.capacity;
-        let entered = self
-            .rooms
-            .entry(room.clone())
-            .or_insert_with(|| Room { tag: RoomTag(rng.random()), members: Vec::new() });
+        let entered =
+            self.rooms.entry(room.clone()).or_insert_with(|| Room { tag: RoomTag(rng.random()), members: Vec::new() });
         let member = RoomMember { room: entered.tag, member: id.0 };
         let (ice_servers, ttl) = issue(member);
         let peers = entered.members.iter().map(|there| there.entry(true)).collect();
         let newcomer = Member { id, name: name.clone(), sent: HashMap::new() };
         let myself = Myself { id, name };
         let room_name = room.clone();
-        let joined =
-            ServerMessage::Joined { v: VERSION, room: room_name, myself, peers, capacity, ice_servers, ttl };
+        let joined = ServerMessage::Joined { v: VERSION, room: room_name, myself, peers, capacity, ice_servers, ttl };
         let mut effects = vec![Effect::Send { to: id, message: joined }];
         effects.extend(entered.members.iter().map(|there| Effect::Send {
             to: there.id,
