@@ -1,5 +1,6 @@
 //! The architecture.
 
 pub mod credentials;
+pub mod http;
 pub mod limit;
 pub mod signaling;
