@@ -101,7 +101,8 @@ async fn asset(path: FullPath, headers: HeaderMap) -> Result<Response, Rejection
 
 /// In DER, which phones take as well as computers.
 fn certificate(inner: &Inner) -> Response {
-    let mut response = Response::new(inner.options.ca_certificate.clone().into());
+    let Some(certificate) = inner.options.ca_certificate.clone() else { return not_found().into_response() };
+    let mut response = Response::new(certificate.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-x509-ca-cert"));
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"lanturn-ca.crt\""));

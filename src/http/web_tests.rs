@@ -70,7 +70,7 @@ fn server() -> Server {
         hosts: vec!["box.local".into()],
         origins: vec!["https://friend.example".into()],
         credential_rate: 5,
-        ca_certificate: Bytes::from_static(b"\x30\x82"),
+        ca_certificate: Some(Bytes::from_static(b"\x30\x82")),
         render_metrics: Arc::new(|| "lanturn_rooms 0\n".into()),
         shutdown: stop.subscribe(),
     };

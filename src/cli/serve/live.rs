@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use super::super::secrets::{self, Loaded};
 use super::super::interfaces;
+use super::super::secrets::{self, Loaded};
 use crate::config::Settings;
 use crate::credentials::{
     Memberships, Reach, RoomMember, Secrets, Verifier, ice_servers, mint, mint_for_member, mint_for_page,
