@@ -136,6 +136,22 @@ async fn mistakes_are_told_and_only_some_end_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_is_answered_and_ends_without_delay() {
+    let setup = setup(options());
+    let start = Instant::now();
+    let mut client = setup.connect().await;
+    client.close(None).await.unwrap();
+    let answer = client.next().await;
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+    let mut hasty = setup.connect().await;
+    say(&mut hasty, json!({ "type": "ping" })).await;
+    expect_error(&mut hasty, "join-first", Some(1008)).await;
+    assert!(hasty.next().await.is_none());
+    setup.hub.closed().await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn places_are_bounded() {
     let setup = setup(options());
     let (_anna, _) = setup.joined("kitchen").await;
