@@ -131,6 +131,10 @@ async fn mistakes_are_told_and_only_some_end_the_connection() {
     expect_error(&mut client, "already-joined", None).await;
     say(&mut client, json!({ "type": "signal", "to": "0123456789abcdef", "data": 1 })).await;
     expect_error(&mut client, "no-such-peer", None).await;
+    let envelope = json!({ "type": "signal", "to": "0123456789abcdef", "data": "" }).to_string().len();
+    let longest = json!({ "type": "signal", "to": "0123456789abcdef", "data": "x".repeat(65_536 - envelope) });
+    say(&mut client, longest).await;
+    expect_error(&mut client, "no-such-peer", None).await;
     let _ = client.send(Message::text("x".repeat(65_537))).await;
     expect_error(&mut client, "too-large", Some(1009)).await;
 }
