@@ -212,7 +212,7 @@ fn typed(text: &str, key: &str, known: &Value, origin: &Origin) -> Result<ValueK
         return Err(origin.error(key, "cannot be set by a variable", "write the users in a file, and use --config"));
     }
     if key == FREE_TABLE {
-        let pair = |item: &str| Some(item.split_once('=').map(|(from, to)| (from.trim().into(), to.trim().into()))?);
+        let pair = |item: &str| item.split_once('=').map(|(from, to)| (from.trim().into(), to.trim().into()));
         let wrong = |item: &str| origin.error(key, format!("`{item}` is not a pair"), "192.168.1.5=203.0.113.7");
         let table: Result<Map<String, Value>, _> = items().map(|item| pair(item).ok_or_else(|| wrong(item))).collect();
         return table.map(ValueKind::Table);
@@ -244,7 +244,7 @@ fn foreign(error: &config::ConfigError, built_in: &Value, origin: &Origin) -> Co
         let text = cause.to_string();
         let mut lines = text.lines().filter(|line| !line.trim().is_empty());
         let first = lines.next().unwrap_or_default().trim_start_matches("TOML parse error at ");
-        let wrong = lines.last().map_or_else(|| first.into(), |last| format!("{first}: {last}"));
+        let wrong = lines.next_back().map_or_else(|| first.into(), |last| format!("{first}: {last}"));
         return ConfigError::Source {
             place: origin.file_name(),
             wrong,
