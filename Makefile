@@ -19,8 +19,8 @@ check-config: ## Say what the configuration amounts to
 ##@ Test
 
 .PHONY: test
-test: ## Unit tests, and the server against peers on loopback
-	cargo test --lib --bins --test loopback
+test: ## Unit tests, the commands, and the server against peers on loopback
+	cargo test --lib --bins --test commands --test loopback
 
 .PHONY: interop
 interop: ## Against coturn's clients (see deps-interop)

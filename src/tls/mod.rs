@@ -77,6 +77,20 @@ pub fn load(options: &Options) -> Result<Identity, Error> {
     load_at(options, OffsetDateTime::now_utc())
 }
 
+/// Reads what is there as [`load`] would, and makes nothing.
+///
+/// # Errors
+/// [`Error`] when a file is corrupt, lacks its other half, or cannot be read.
+pub fn check(options: &Options) -> Result<(), Error> {
+    let now = OffsetDateTime::now_utc();
+    if own::read(&options.dir, now)?.is_none()
+        && let Some(authority) = Authority::read(&options.dir, now)?
+    {
+        leaf::read(&options.dir, &authority, &Names::new(options), now)?;
+    }
+    Ok(())
+}
+
 fn load_at(options: &Options, now: OffsetDateTime) -> Result<Identity, Error> {
     if let Some(certified) = own::read(&options.dir, now)? {
         let fingerprint = certified.cert.first().map_or_else(String::new, fingerprint);
