@@ -147,6 +147,20 @@ fn a_second_run_changes_nothing() {
 }
 
 #[test]
+fn a_first_run_that_was_cut_off_is_made_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path());
+    load(&options).unwrap();
+    for name in ["ca.pem", "leaf.pem", "leaf.key"] {
+        fs::remove_file(options.dir.join(name)).unwrap();
+    }
+    let identity = load(&options).unwrap();
+    let configs = identity.server_configs().unwrap();
+    handshake(&identity.ca_pem.unwrap(), "box", &[], &configs.bare).unwrap();
+    assert_eq!(ALL.map(|name| options.dir.join(name).exists()), [true; 4]);
+}
+
+#[test]
 fn the_leaf_is_issued_anew_when_it_no_longer_fits_and_the_authority_never() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options(dir.path());
