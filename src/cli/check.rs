@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{interfaces, secrets, serve};
+use super::{interfaces, secrets};
 use crate::config::{Origin, Settings};
 use crate::tls;
 
@@ -16,7 +16,7 @@ pub(super) fn run(settings: &Settings, origin: &Origin, out: &mut impl Write) ->
     let own = interfaces::addresses().context("the addresses of this machine cannot be read")?;
     print(settings, origin, &own, out)?;
     files(settings)?;
-    tls::check(&serve::tls_options(settings, own))?;
+    tls::check(&settings.tls.dir)?;
     Ok(())
 }
 

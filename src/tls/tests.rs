@@ -135,10 +135,10 @@ const ALL: [&str; 4] = ["ca.pem", "ca.key", "leaf.pem", "leaf.key"];
 fn a_second_run_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let options = options(dir.path());
-    check(&options).unwrap();
+    check(&options.dir).unwrap();
     assert!(!options.dir.exists(), "checking makes nothing");
     let first = load(&options).unwrap();
-    check(&options).unwrap();
+    check(&options.dir).unwrap();
     let bytes = ALL.map(|name| file(&options, name));
     assert_eq!(first.fingerprint.len(), 32 * 3 - 1);
     assert_eq!(load(&options).unwrap().fingerprint, first.fingerprint);
@@ -233,7 +233,7 @@ fn a_file_that_cannot_be_used_stops_the_start_and_says_which() {
         load(&options).unwrap();
         let path = options.dir.join(broken);
         contents.map_or_else(|| fs::remove_file(&path), |text| fs::write(&path, text)).unwrap();
-        assert!(check(&options).is_err(), "{error}");
+        assert!(check(&options.dir).is_err(), "{error}");
         let found = load(&options).unwrap_err().to_string();
         let start = options.dir.join(&error).display().to_string();
         assert!(found.starts_with(&start), "{found}\n{start}");

@@ -1,5 +1,41 @@
-//! TURN, RFC 8656.
+//! The TURN server (RFC 8656), without a socket, a clock or a thread.
+//!
+//! [`Server`] is told of packets and of time, and answers with what to do: a reply, a packet to forward, a relay
+//! socket to open. One server lives on each shard; they share the [`Quota`] and the [`RelayedAddresses`], and nothing
+//! else. Every method of the protocol has a file, and so has every noun.
 
+mod addresses;
+mod allocate;
+mod allocation;
+mod authenticate;
+mod channel_bind;
+mod counters;
+mod create_permission;
+mod expiry;
+mod five_tuple;
+mod forward;
+mod nonce;
+mod policy;
+mod ports;
+mod quota;
+mod refresh;
+mod reject;
+mod relayed;
 mod rule;
+mod server;
+mod time;
 
+pub use addresses::{Family, RelayAddresses};
+pub use allocate::Opening;
+pub use allocation::{AllocationId, CHANNEL_LIFETIME, PERMISSION_LIFETIME};
+pub use counters::Counters;
+pub use five_tuple::{FiveTuple, Transport, canonical};
+pub use forward::{Delivery, Forward, Hop, Route};
+pub use nonce::Nonces;
+pub use policy::{Denied, PeerPolicy, Reachable};
+pub use quota::{Charge, Direction, Limits, Quota};
+pub use reject::Reject;
+pub use relayed::{Holder, Party, RelayedAddresses, ShardId};
 pub use rule::{PeerRule, PeerRuleError};
+pub use server::{Options, Server, Shared, Step};
+pub use time::Now;

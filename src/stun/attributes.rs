@@ -1,0 +1,28 @@
+//! Which attributes the server understands.
+
+use stun::attributes::*;
+
+/// Whether a comprehension-required attribute is one that this server understands. Any other makes the answer a
+/// 420 with UNKNOWN-ATTRIBUTES (RFC 8489 section 6.3.1).
+pub fn is_known(attribute: AttrType) -> bool {
+    matches!(
+        attribute,
+        ATTR_MAPPED_ADDRESS
+            | ATTR_USERNAME
+            | ATTR_MESSAGE_INTEGRITY
+            | ATTR_ERROR_CODE
+            | ATTR_UNKNOWN_ATTRIBUTES
+            | ATTR_REALM
+            | ATTR_NONCE
+            | ATTR_XORMAPPED_ADDRESS
+            | ATTR_PRIORITY
+            | ATTR_USE_CANDIDATE
+            | ATTR_CHANNEL_NUMBER
+            | ATTR_LIFETIME
+            | ATTR_XOR_PEER_ADDRESS
+            | ATTR_DATA
+            | ATTR_XOR_RELAYED_ADDRESS
+            | ATTR_REQUESTED_TRANSPORT
+            | ATTR_REQUESTED_ADDRESS_FAMILY
+    )
+}

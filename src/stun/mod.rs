@@ -1,0 +1,50 @@
+//! The STUN and TURN codec (RFC 8489, RFC 8656).
+//!
+//! Two layers share it. [`Frame`] and [`ChannelData`] borrow from the packet and allocate nothing: they carry the fast
+//! path (ChannelData, Send, Binding, the answer to a stranger). [`Request`] and [`Response`] hand the control plane to
+//! the `stun` and `turn::proto` crates, after [`Frame`] has refused what those let through: trailing bytes, a length
+//! that is no multiple of four, a wrong FINGERPRINT, attributes behind MESSAGE-INTEGRITY.
+//!
+//! Pure: no clock, no sockets, no randomness.
+
+mod address;
+mod attributes;
+mod channel_data;
+mod frame;
+mod framing;
+mod plain;
+mod request;
+mod response;
+
+pub use ::stun::agent::TransactionId;
+pub use ::stun::attributes::AttrType;
+pub use ::stun::message::Method;
+pub use address::{decode_xor_address, encode_xor_address};
+pub use attributes::is_known;
+pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
+pub use frame::{Attribute, Class, Frame, Malformed};
+pub use framing::{Framing, HEADROOM};
+pub use plain::{Refusal, binding_success, refusal};
+pub use request::Request;
+pub use response::Response;
+
+/// The methods that the server knows.
+pub mod method {
+    pub use ::stun::message::{
+        METHOD_ALLOCATE as ALLOCATE, METHOD_BINDING as BINDING, METHOD_CHANNEL_BIND as CHANNEL_BIND,
+        METHOD_CREATE_PERMISSION as CREATE_PERMISSION, METHOD_DATA as DATA, METHOD_REFRESH as REFRESH,
+        METHOD_SEND as SEND,
+    };
+}
+
+/// The fixed value at bytes 4 to 7 of every message (RFC 8489 section 5).
+pub const MAGIC_COOKIE: [u8; 4] = ::stun::message::MAGIC_COOKIE.to_be_bytes();
+/// Bytes of a message before its attributes (RFC 8489 section 5).
+pub const HEADER_BYTES: usize = ::stun::message::MESSAGE_HEADER_SIZE;
+/// Bytes of an attribute before its value (RFC 8489 section 14).
+pub const ATTRIBUTE_HEADER_BYTES: usize = ::stun::message::ATTRIBUTE_HEADER_SIZE;
+
+/// The length of a value with its padding to a multiple of four (RFC 8489 section 14).
+pub const fn padded(length: usize) -> usize {
+    length.next_multiple_of(4)
+}

@@ -1,0 +1,144 @@
+//! Answers that carry no MESSAGE-INTEGRITY, written straight into the send buffer.
+
+use std::net::SocketAddr;
+
+use ::stun::attributes::{
+    ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_NONCE, ATTR_REALM, ATTR_UNKNOWN_ATTRIBUTES, ATTR_XORMAPPED_ADDRESS,
+};
+use ::stun::fingerprint::fingerprint_value;
+
+use super::{AttrType, Frame, HEADER_BYTES, MAGIC_COOKIE, encode_xor_address, padded};
+
+const SUCCESS: u16 = 0x0100;
+const ERROR: u16 = 0x0110;
+
+/// Appends a Binding success with the address that the request came from (RFC 8489 section 7.3.1.1).
+pub fn binding_success(frame: &Frame<'_>, mapped: SocketAddr, out: &mut Vec<u8>) {
+    let start = begin(frame, SUCCESS, out);
+    let mut value = [0; 20];
+    let length = encode_xor_address(mapped, frame.transaction_id(), &mut value);
+    attribute(ATTR_XORMAPPED_ADDRESS, &value[..length], out);
+    end(frame, start, out);
+}
+
+/// What an unsigned error says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refusal<'a> {
+    /// The RFC's code, 300 to 699.
+    pub code: u16,
+    /// The RFC's phrase for it.
+    pub reason: &'a str,
+    /// The realm and a fresh nonce, with which the client may ask again.
+    pub challenge: Option<(&'a str, &'a str)>,
+    /// What UNKNOWN-ATTRIBUTES lists.
+    pub unknown: &'a [AttrType],
+}
+
+/// Appends an error response (RFC 8489 section 6.3.1.1).
+pub fn refusal(frame: &Frame<'_>, refusal: Refusal<'_>, out: &mut Vec<u8>) {
+    let start = begin(frame, ERROR, out);
+    let mut code = [0; 4 + 64];
+    let reason = &refusal.reason.as_bytes()[..refusal.reason.len().min(64)];
+    code[2] = (refusal.code / 100) as u8;
+    code[3] = (refusal.code % 100) as u8;
+    code[4..4 + reason.len()].copy_from_slice(reason);
+    attribute(ATTR_ERROR_CODE, &code[..4 + reason.len()], out);
+    if let Some((realm, nonce)) = refusal.challenge {
+        attribute(ATTR_REALM, realm.as_bytes(), out);
+        attribute(ATTR_NONCE, nonce.as_bytes(), out);
+    }
+    if !refusal.unknown.is_empty() {
+        let list: Vec<u8> = refusal.unknown.iter().flat_map(|kind| kind.0.to_be_bytes()).collect();
+        attribute(ATTR_UNKNOWN_ATTRIBUTES, &list, out);
+    }
+    end(frame, start, out);
+}
+
+fn begin(frame: &Frame<'_>, class: u16, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    out.extend_from_slice(&(frame.raw_type() | class).to_be_bytes());
+    out.extend_from_slice(&[0, 0]);
+    out.extend_from_slice(&MAGIC_COOKIE);
+    out.extend_from_slice(&frame.transaction_id().0);
+    start
+}
+
+fn attribute(kind: AttrType, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&kind.0.to_be_bytes());
+    out.extend_from_slice(&(value.len() as u16).to_be_bytes());
+    out.extend_from_slice(value);
+    out.extend_from_slice(&[0; 3][..padded(value.len()) - value.len()]);
+}
+
+/// Writes the length, and a FINGERPRINT when the request had one.
+fn end(frame: &Frame<'_>, start: usize, out: &mut Vec<u8>) {
+    let fingerprint = if frame.is_fingerprinted() { 8 } else { 0 };
+    let length = (out.len() - start - HEADER_BYTES + fingerprint) as u16;
+    out[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
+    if frame.is_fingerprinted() {
+        let value = fingerprint_value(&out[start..]).to_be_bytes();
+        attribute(ATTR_FINGERPRINT, &value, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::stun::error_code::ErrorCodeAttribute;
+    use ::stun::fingerprint::FINGERPRINT;
+    use ::stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Getter as _, Message, Setter as _};
+    use ::stun::textattrs::{Nonce, Realm};
+    use ::stun::uattrs::UnknownAttributes;
+    use ::stun::xoraddr::XorMappedAddress;
+
+    use super::*;
+
+    fn request(fingerprinted: bool) -> Message {
+        let mut request = Message::new();
+        request.set_type(BINDING_REQUEST);
+        request.new_transaction_id().unwrap();
+        request.write_header();
+        if fingerprinted {
+            FINGERPRINT.add_to(&mut request).unwrap();
+        }
+        request
+    }
+
+    fn read(bytes: &[u8]) -> Message {
+        let mut message = Message::new();
+        message.unmarshal_binary(bytes).unwrap();
+        message
+    }
+
+    #[test]
+    fn another_codec_reads_the_binding_answer() {
+        let request = request(true);
+        let mut out = Vec::new();
+        binding_success(&Frame::parse(&request.raw).unwrap(), "[2001:db8::7]:4000".parse().unwrap(), &mut out);
+        let answer = read(&out);
+        assert_eq!((answer.typ, answer.transaction_id), (BINDING_SUCCESS, request.transaction_id));
+        let mut mapped = XorMappedAddress::default();
+        mapped.get_from(&answer).unwrap();
+        assert_eq!((mapped.ip.to_string(), mapped.port), ("2001:db8::7".into(), 4000));
+        FINGERPRINT.check(&answer).unwrap();
+    }
+
+    #[test]
+    fn another_codec_reads_a_refusal() {
+        let request = request(false);
+        let mut out = Vec::new();
+        let unknown = [AttrType(0x7777), AttrType(0x7778), AttrType(0x7779)];
+        let says =
+            Refusal { code: 420, reason: "Unknown Attribute", challenge: Some(("home", "nonce")), unknown: &unknown };
+        refusal(&Frame::parse(&request.raw).unwrap(), says, &mut out);
+        let answer = read(&out);
+        assert_eq!(answer.typ, BINDING_ERROR);
+        let mut code = ErrorCodeAttribute::default();
+        code.get_from(&answer).unwrap();
+        assert_eq!(code.to_string(), "420: Unknown Attribute");
+        assert_eq!(Realm::get_from_as(&answer, ATTR_REALM).unwrap().text, "home");
+        assert_eq!(Nonce::get_from_as(&answer, ATTR_NONCE).unwrap().text, "nonce");
+        let mut list = UnknownAttributes(Vec::new());
+        list.get_from(&answer).unwrap();
+        assert_eq!(list.0, unknown);
+    }
+}

@@ -1,0 +1,101 @@
+//! A control-plane request, read by the `stun` and `turn::proto` crates.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ::stun::attributes::{
+    ATTR_CHANNEL_NUMBER, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT, ATTR_XOR_PEER_ADDRESS,
+    AttrType,
+};
+use ::stun::integrity::MessageIntegrity;
+use ::stun::message::{Getter, Message};
+use turn::proto::channum::ChannelNumber as RawChannelNumber;
+use turn::proto::lifetime::Lifetime;
+use turn::proto::reqfamily::RequestedAddressFamily;
+use turn::proto::reqtrans::RequestedTransport;
+
+use super::{ChannelNumber, Frame, Malformed};
+
+/// A request whose attributes are read by type. An attribute that is there but cannot be read is an error, one that
+/// is not there is `None`.
+#[derive(Debug)]
+pub struct Request<'a> {
+    frame: Frame<'a>,
+    message: Message,
+}
+
+impl<'a> Request<'a> {
+    /// Decodes what [`Frame::bytes`] lets through.
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`] when the crate cannot read what the frame could.
+    pub fn decode(frame: Frame<'a>) -> Result<Self, Malformed> {
+        let mut raw = frame.bytes().to_vec();
+        let length = (raw.len() - super::HEADER_BYTES) as u16;
+        raw[2..4].copy_from_slice(&length.to_be_bytes());
+        let mut message = Message { raw, ..Message::default() };
+        message.decode().map_err(|_| Malformed::Attribute)?;
+        Ok(Self { frame, message })
+    }
+
+    /// The frame it was decoded from.
+    pub fn frame(&self) -> &Frame<'a> {
+        &self.frame
+    }
+
+    /// Whether MESSAGE-INTEGRITY was made with this key (RFC 8489 section 14.5).
+    pub fn is_signed_with(&mut self, key: &[u8]) -> bool {
+        MessageIntegrity(key.to_vec()).check(&mut self.message).is_ok()
+    }
+
+    /// LIFETIME (RFC 8656 section 18.2).
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`]
+    pub fn lifetime(&self) -> Result<Option<Duration>, Malformed> {
+        Ok(self.read::<Lifetime>(ATTR_LIFETIME)?.map(|lifetime| lifetime.0))
+    }
+
+    /// REQUESTED-TRANSPORT as an IP protocol number (RFC 8656 section 18.7).
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`]
+    pub fn requested_transport(&self) -> Result<Option<u8>, Malformed> {
+        Ok(self.read::<RequestedTransport>(ATTR_REQUESTED_TRANSPORT)?.map(|transport| transport.protocol.0))
+    }
+
+    /// REQUESTED-ADDRESS-FAMILY (RFC 8656 section 18.8): 1 for IPv4, 2 for IPv6.
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`] also for another family, which the caller answers with 440.
+    pub fn requested_address_family(&self) -> Result<Option<u8>, Malformed> {
+        Ok(self.read::<RequestedAddressFamily>(ATTR_REQUESTED_ADDRESS_FAMILY)?.map(|family| family.0))
+    }
+
+    /// CHANNEL-NUMBER (RFC 8656 section 18.1).
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`] also for a number that no channel may have.
+    pub fn channel_number(&self) -> Result<Option<ChannelNumber>, Malformed> {
+        let Some(number) = self.read::<RawChannelNumber>(ATTR_CHANNEL_NUMBER)? else { return Ok(None) };
+        ChannelNumber::new(number.0).map(Some).ok_or(Malformed::Attribute)
+    }
+
+    /// Every XOR-PEER-ADDRESS (RFC 8656 section 18.3), in order: CreatePermission carries several.
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`]
+    pub fn peer_addresses(&self) -> Result<Vec<SocketAddr>, Malformed> {
+        let peers = self.frame.attributes().filter(|attribute| attribute.kind == ATTR_XOR_PEER_ADDRESS);
+        peers.map(|peer| self.frame.decode_address(peer).ok_or(Malformed::Attribute)).collect()
+    }
+
+    fn read<T: Getter + Default>(&self, kind: AttrType) -> Result<Option<T>, Malformed> {
+        if !self.message.contains(kind) {
+            return Ok(None);
+        }
+        let mut value = T::default();
+        value.get_from(&self.message).map_err(|_| Malformed::Attribute)?;
+        Ok(Some(value))
+    }
+}

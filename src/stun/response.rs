@@ -1,0 +1,92 @@
+//! A signed answer to a control-plane request, written by the `stun` and `turn::proto` crates.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ::stun::attributes::{ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType};
+use ::stun::error_code::{ErrorCode, ErrorCodeAttribute};
+use ::stun::fingerprint::FINGERPRINT;
+use ::stun::integrity::MessageIntegrity;
+use ::stun::message::{CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message, MessageClass, MessageType, Setter};
+use ::stun::textattrs::{Nonce, Realm};
+use ::stun::uattrs::UnknownAttributes;
+use ::stun::xoraddr::XorMappedAddress;
+use turn::proto::lifetime::Lifetime;
+
+use super::Frame;
+
+/// An answer in the making.
+#[derive(Debug)]
+pub struct Response {
+    message: Message,
+    fingerprinted: bool,
+}
+
+impl Response {
+    /// A success response to the request.
+    pub fn success(request: &Frame<'_>) -> Self {
+        Self::new(request, CLASS_SUCCESS_RESPONSE)
+    }
+
+    /// An error response to the request, with its RFC code and phrase.
+    pub fn error(request: &Frame<'_>, code: u16, reason: &str) -> Self {
+        Self::new(request, CLASS_ERROR_RESPONSE)
+            .with(ErrorCodeAttribute { code: ErrorCode(code), reason: reason.as_bytes().to_vec() })
+    }
+
+    fn new(request: &Frame<'_>, class: MessageClass) -> Self {
+        let mut message = Message::new();
+        message.typ = MessageType { method: request.method(), class };
+        message.transaction_id = request.transaction_id();
+        message.write_header();
+        Self { message, fingerprinted: request.is_fingerprinted() }
+    }
+
+    /// Adds XOR-MAPPED-ADDRESS (RFC 8489 section 14.2).
+    pub fn mapped_address(self, address: SocketAddr) -> Self {
+        self.address(address, ATTR_XORMAPPED_ADDRESS)
+    }
+
+    /// Adds XOR-RELAYED-ADDRESS (RFC 8656 section 18.5).
+    pub fn relayed_address(self, address: SocketAddr) -> Self {
+        self.address(address, ATTR_XOR_RELAYED_ADDRESS)
+    }
+
+    /// Adds LIFETIME (RFC 8656 section 18.2).
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        self.with(Lifetime(lifetime))
+    }
+
+    /// Adds UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13).
+    pub fn unknown_attributes(self, list: Vec<AttrType>) -> Self {
+        self.with(UnknownAttributes(list))
+    }
+
+    /// Adds REALM and NONCE, with which the client may ask again (RFC 8489 section 9.2.5).
+    pub fn challenge(self, realm: &str, nonce: &str) -> Self {
+        self.with(Realm::new(::stun::attributes::ATTR_REALM, realm.into()))
+            .with(Nonce::new(::stun::attributes::ATTR_NONCE, nonce.into()))
+    }
+
+    /// Signs it, adds a FINGERPRINT if the request had one, and appends it to `out`.
+    pub fn sign(self, key: &[u8], out: &mut Vec<u8>) {
+        let fingerprinted = self.fingerprinted;
+        let signed = self.with(MessageIntegrity(key.to_vec()));
+        let whole = if fingerprinted { signed.with(FINGERPRINT) } else { signed };
+        out.extend_from_slice(&whole.message.raw);
+    }
+
+    fn address(mut self, address: SocketAddr, kind: AttrType) -> Self {
+        let value = XorMappedAddress { ip: address.ip(), port: address.port() };
+        let added = value.add_to_as(&mut self.message, kind);
+        debug_assert!(added.is_ok(), "an address always fits");
+        self
+    }
+
+    /// None of the setters used here can fail: each value is of a fixed size or bounded by the caller.
+    fn with(mut self, value: impl Setter) -> Self {
+        let added = value.add_to(&mut self.message);
+        debug_assert!(added.is_ok(), "the attribute fits");
+        self
+    }
+}

@@ -1,0 +1,181 @@
+//! An allocation: a client, its relayed address, and whom it may exchange packets with (RFC 8656 section 3.2).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::five_tuple::FiveTuple;
+use super::quota::Charge;
+use super::reject::Reject;
+use crate::credentials::{IntegrityKey, Scope};
+use crate::stun::{ChannelNumber, TransactionId};
+
+/// How long a permission lasts (RFC 8656 section 9).
+pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+/// How long a channel binding lasts (RFC 8656 section 12).
+pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+/// How often what has expired inside an allocation is swept out.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Names an allocation on its shard. An index that is used again has another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AllocationId {
+    /// Its place.
+    pub index: u32,
+    /// Which of the allocations that had this place.
+    pub generation: u32,
+}
+
+/// Who made an allocation.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) username: String,
+    pub(super) key: IntegrityKey,
+    pub(super) scope: Scope,
+}
+
+#[derive(Debug)]
+struct ChannelBinding {
+    peer: SocketAddr,
+    expires: Instant,
+}
+
+/// One allocation.
+#[derive(Debug)]
+pub(super) struct Allocation {
+    pub(super) id: AllocationId,
+    pub(super) five_tuple: FiveTuple,
+    pub(super) owner: Owner,
+    /// Of the Allocate request that made it: a retransmission is answered with the same success.
+    pub(super) request: TransactionId,
+    /// The address that the relay socket is bound to.
+    pub(super) bound: SocketAddr,
+    /// The address that peers see: the same, or its outer one behind a 1:1 NAT.
+    pub(super) relayed: SocketAddr,
+    pub(super) expires: Instant,
+    /// Its entry in the server's expiry.
+    pub(super) wake: Instant,
+    pub(super) charge: Charge,
+    permissions: HashMap<IpAddr, Instant>,
+    channels: HashMap<ChannelNumber, ChannelBinding>,
+    by_peer: HashMap<SocketAddr, ChannelNumber>,
+}
+
+/// What a new allocation is made of.
+pub(super) struct Grant {
+    pub(super) five_tuple: FiveTuple,
+    pub(super) owner: Owner,
+    pub(super) request: TransactionId,
+    pub(super) bound: SocketAddr,
+    pub(super) relayed: SocketAddr,
+    pub(super) expires: Instant,
+    pub(super) charge: Charge,
+}
+
+impl Allocation {
+    pub(super) fn new(id: AllocationId, grant: Grant) -> Self {
+        let Grant { five_tuple, owner, request, bound, relayed, expires, charge } = grant;
+        let (permissions, channels, by_peer) = Default::default();
+        Self {
+            id,
+            five_tuple,
+            owner,
+            request,
+            bound,
+            relayed,
+            expires,
+            wake: expires,
+            charge,
+            permissions,
+            channels,
+            by_peer,
+        }
+    }
+
+    /// Whether packets may pass between the client and any port of the peer.
+    pub(super) fn permits(&self, peer: IpAddr, now: Instant) -> bool {
+        self.permissions.get(&peer).is_some_and(|&expires| expires > now)
+    }
+
+    /// The peer of a bound channel.
+    pub(super) fn peer_of(&self, channel: ChannelNumber, now: Instant) -> Option<SocketAddr> {
+        self.channels.get(&channel).filter(|binding| binding.expires > now).map(|binding| binding.peer)
+    }
+
+    /// The channel bound to a peer.
+    pub(super) fn channel_of(&self, peer: SocketAddr, now: Instant) -> Option<ChannelNumber> {
+        let channel = self.by_peer.get(&peer)?;
+        self.peer_of(*channel, now).map(|_| *channel)
+    }
+
+    /// Installs or refreshes permissions, all or none.
+    ///
+    /// # Errors
+    /// [`Reject::InsufficientCapacity`] when the quota does not reach for all the new ones.
+    pub(super) fn permit(&mut self, peers: &[IpAddr], now: Instant) -> Result<(), Reject> {
+        let mut taken = 0;
+        for (index, peer) in peers.iter().enumerate() {
+            if self.permissions.contains_key(peer) || peers[..index].contains(peer) {
+                continue;
+            }
+            if !self.charge.take_permission() {
+                self.charge.give_permissions(taken);
+                return Err(Reject::InsufficientCapacity);
+            }
+            taken += 1;
+        }
+        self.permissions.extend(peers.iter().map(|&peer| (peer, now + PERMISSION_LIFETIME)));
+        Ok(())
+    }
+
+    /// Binds or refreshes a channel, and the permission for its peer (RFC 8656 section 12.2).
+    ///
+    /// # Errors
+    /// [`Reject::BadRequest`] when the channel or the peer is bound to another, [`Reject::InsufficientCapacity`] when
+    /// a quota is used up.
+    pub(super) fn bind(&mut self, channel: ChannelNumber, peer: SocketAddr, now: Instant) -> Result<(), Reject> {
+        self.sweep_channels(now);
+        let bound = self.channels.get(&channel);
+        if bound.is_some_and(|binding| binding.peer != peer)
+            || self.by_peer.get(&peer).is_some_and(|&other| other != channel)
+        {
+            return Err(Reject::BadRequest);
+        }
+        let is_new = bound.is_none();
+        if is_new && !self.charge.take_channel() {
+            return Err(Reject::InsufficientCapacity);
+        }
+        if let Err(reject) = self.permit(&[peer.ip()], now) {
+            if is_new {
+                self.charge.give_channels(1);
+            }
+            return Err(reject);
+        }
+        self.channels.insert(channel, ChannelBinding { peer, expires: now + CHANNEL_LIFETIME });
+        self.by_peer.insert(peer, channel);
+        Ok(())
+    }
+
+    /// Gives back what has expired.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        let before = self.permissions.len();
+        self.permissions.retain(|_, expires| *expires > now);
+        self.charge.give_permissions((before - self.permissions.len()) as u32);
+        self.sweep_channels(now);
+    }
+
+    /// When to look at it again.
+    pub(super) fn next_wake(&self, now: Instant) -> Instant {
+        self.expires.min(now + SWEEP)
+    }
+
+    fn sweep_channels(&mut self, now: Instant) {
+        let before = self.channels.len();
+        self.channels.retain(|_, binding| binding.expires > now);
+        let gone = before - self.channels.len();
+        if gone > 0 {
+            self.by_peer.retain(|_, channel| self.channels.contains_key(channel));
+            self.charge.give_channels(gone as u32);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The long-term credential mechanism (RFC 8489 section 9.2.4).
+
+use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
+
+use super::allocation::Owner;
+use super::five_tuple::FiveTuple;
+use super::reject::Reject;
+use super::server::Server;
+use super::time::Now;
+use crate::credentials::Scope;
+use crate::stun::Request;
+
+impl Server {
+    /// Who signed a request.
+    ///
+    /// # Errors
+    /// 401 without MESSAGE-INTEGRITY or with one that does not verify, 400 when what goes with it is missing, 438
+    /// for a nonce that is not ours, not this client's or too old.
+    pub(super) fn authenticate(&self, from: FiveTuple, request: &mut Request<'_>, now: Now) -> Result<Owner, Reject> {
+        let frame = *request.frame();
+        if !frame.is_signed() {
+            return Err(Reject::Unauthorized);
+        }
+        let text = |kind| frame.text(kind).ok_or(Reject::BadRequest);
+        let (username, realm, nonce) = (text(ATTR_USERNAME)?, text(ATTR_REALM)?, text(ATTR_NONCE)?);
+        if !self.shared.nonces.is_fresh(nonce, from.client, now.unix) {
+            return Err(Reject::StaleNonce);
+        }
+        if realm != self.options.verifier.realm() {
+            return Err(Reject::Unauthorized);
+        }
+        if let Some(owner) = self.known_owner(from, username, now) {
+            return if request.is_signed_with(owner.key.bytes()) { Ok(owner) } else { Err(Reject::Unauthorized) };
+        }
+        let (scope, keys) = self.options.verifier.keys(username, now.unix).map_err(|_| Reject::Unauthorized)?;
+        let key = keys.into_iter().find(|key| request.is_signed_with(key.bytes())).ok_or(Reject::Unauthorized)?;
+        Ok(Owner { username: username.to_owned(), key, scope })
+    }
+
+    /// The owner of the allocation, when the request names the same user: a call that is longer than its credential
+    /// lasts goes on, but not longer than its room membership.
+    fn known_owner(&self, from: FiveTuple, username: &str, now: Now) -> Option<Owner> {
+        let owner = &self.of(&from, now.instant)?.owner;
+        if owner.username != username {
+            return None;
+        }
+        match owner.scope {
+            Scope::Policy | Scope::Page => Some(owner.clone()),
+            Scope::Room(member) => self.options.verifier.memberships().is_member(member).then(|| owner.clone()),
+        }
+    }
+}

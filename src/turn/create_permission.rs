@@ -1,0 +1,59 @@
+//! CreatePermission (RFC 8656 section 9), and the check of peer addresses that ChannelBind shares.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::addresses::Family;
+use super::allocation::Owner;
+use super::five_tuple::FiveTuple;
+use super::policy::Reachable;
+use super::reject::Reject;
+use super::server::{Answer, Server};
+use crate::stun::{Request, Response};
+
+impl Server {
+    /// All addresses of the request get a permission, or none does.
+    pub(super) fn handle_create_permission(
+        &mut self,
+        from: FiveTuple,
+        request: &Request<'_>,
+        owner: &Owner,
+        now: Instant,
+    ) -> Result<Answer, Reject> {
+        self.own(&from, &owner.username, now)?;
+        let peers = request.peer_addresses()?;
+        if peers.is_empty() {
+            return Err(Reject::BadRequest);
+        }
+        for peer in &peers {
+            self.authorize(&from, owner, *peer, now)?;
+        }
+        let peers: Vec<IpAddr> = peers.iter().map(SocketAddr::ip).collect();
+        self.own(&from, &owner.username, now)?.permit(&peers, now)?;
+        Ok(Answer::Success(Response::success(request.frame())))
+    }
+
+    /// Whether the owner of an allocation may exchange packets with a peer address, and how it is reached.
+    ///
+    /// # Errors
+    /// 443 for another address family than the relayed address has, 403 when the policy refuses.
+    pub(super) fn authorize(
+        &mut self,
+        from: &FiveTuple,
+        owner: &Owner,
+        peer: SocketAddr,
+        now: Instant,
+    ) -> Result<Reachable, Reject> {
+        let relayed = self.own(from, &owner.username, now)?.relayed.ip();
+        if Family::of(peer.ip()) != Family::of(relayed) {
+            return Err(Reject::PeerAddressFamilyMismatch);
+        }
+        let options = &self.options;
+        let rooms = options.verifier.memberships();
+        options.policy.authorize_peer(owner.scope, peer.ip(), rooms).map_err(|denied| {
+            tracing::debug!(%peer, user = %owner.username, ?denied, "peer refused");
+            self.counters.peers_denied += 1;
+            Reject::Forbidden
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! The five-tuple that names an allocation (RFC 8656 section 3.2).
+
+use std::net::SocketAddr;
+
+/// How a client talks to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// One message a datagram.
+    Udp,
+    /// A stream of messages.
+    Tcp,
+    /// A stream of messages inside TLS.
+    Tls,
+}
+
+impl Transport {
+    /// Whether messages are framed on a stream, and so padded.
+    pub fn is_stream(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp | Self::Tls => true,
+        }
+    }
+}
+
+/// Client address, server address and transport. The server address is the one the client sent to, never a wildcard:
+/// replies leave from it. Both addresses are canonical: IPv4-mapped ones are IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FiveTuple {
+    /// Where the client's packets come from.
+    pub client: SocketAddr,
+    /// Where they were sent to.
+    pub server: SocketAddr,
+    /// How.
+    pub transport: Transport,
+}
+
+impl FiveTuple {
+    /// Canonicalises both addresses.
+    pub fn new(client: SocketAddr, server: SocketAddr, transport: Transport) -> Self {
+        Self { client: canonical(client), server: canonical(server), transport }
+    }
+}
+
+/// IPv4-mapped IPv6 addresses as IPv4; a scope id is kept, since a reply to a link-local client needs it.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        v4 @ std::net::IpAddr::V4(_) => SocketAddr::new(v4, address.port()),
+        std::net::IpAddr::V6(_) => address,
+    }
+}

@@ -1,0 +1,244 @@
+//! Which peers a client may relay to: one place decides, and it denies by default.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::rule::PeerRule;
+use crate::credentials::{Memberships, Scope};
+
+/// AWS's metadata service over IPv6, inside a range that is otherwise a LAN's.
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// How an allowed peer is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reachable {
+    /// Over the network.
+    Network,
+    /// It is this box: only where one of its relayed addresses is, inside the process.
+    Hairpin,
+    /// It is this box, and a test has opted in to all of it.
+    HairpinOrNetwork,
+}
+
+/// Why a peer is refused: what a log line and a counter name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Loopback, unspecified, multicast, broadcast, link-local or reserved: never relayed to.
+    Never,
+    /// One of this box's own addresses, and not one it relays from.
+    Own,
+    /// A rule of `relay.deny`.
+    Rule,
+    /// No rule of `relay.allow`.
+    NotAllowed,
+    /// No member of the room signalled it or was seen at it.
+    NotInRoom,
+    /// A page without a key may relay only to other relayed addresses.
+    PageScope,
+}
+
+/// The rules of `relay.allow` and `relay.deny`, and the addresses that are this box.
+#[derive(Clone, Debug, Default)]
+pub struct PeerPolicy {
+    /// What key-minted credentials and static users may relay to.
+    pub allow: Vec<PeerRule>,
+    /// What nobody may relay to, members of rooms included.
+    pub deny: Vec<PeerRule>,
+    /// Lets clients relay to this machine itself: for tests.
+    pub allow_loopback: bool,
+    /// Every address of this box, the outer ones of `relay.external` too.
+    pub own: HashSet<IpAddr>,
+}
+
+impl PeerPolicy {
+    /// Decides for CreatePermission, ChannelBind, Send and inbound data alike.
+    ///
+    /// # Errors
+    /// [`Denied`] says which rule refused.
+    pub fn authorize_peer(&self, scope: Scope, peer: IpAddr, rooms: &Memberships) -> Result<Reachable, Denied> {
+        let peer = peer.to_canonical();
+        if self.own.contains(&peer) {
+            return Ok(if self.allow_loopback { Reachable::HairpinOrNetwork } else { Reachable::Hairpin });
+        }
+        let embedded = embedded_v4(peer).map(IpAddr::V4);
+        for ip in [Some(peer), embedded].into_iter().flatten() {
+            self.authorize_address(ip, peer)?;
+        }
+        match scope {
+            Scope::Policy => {
+                let allowed = |ip| self.allow.iter().any(|rule| rule.matches(ip));
+                let all = allowed(peer) && embedded.is_none_or(allowed);
+                if all || self.is_test_loopback(peer) { Ok(Reachable::Network) } else { Err(Denied::NotAllowed) }
+            }
+            Scope::Page => Err(Denied::PageScope),
+            Scope::Room(member) if rooms.reaches(member.room, peer) => Ok(Reachable::Network),
+            Scope::Room(_) => Err(Denied::NotInRoom),
+        }
+    }
+
+    /// What no scope gets past. `peer` is the address as it was asked for, `ip` that or the one inside of it.
+    fn authorize_address(&self, ip: IpAddr, peer: IpAddr) -> Result<(), Denied> {
+        if self.is_test_loopback(peer) {
+            return Ok(());
+        }
+        if is_never_reachable(ip) {
+            return Err(Denied::Never);
+        }
+        if self.own.contains(&ip) {
+            return Err(Denied::Own);
+        }
+        if self.deny.iter().any(|rule| rule.matches(ip)) {
+            return Err(Denied::Rule);
+        }
+        Ok(())
+    }
+
+    fn is_test_loopback(&self, ip: IpAddr) -> bool {
+        self.allow_loopback && ip.is_loopback()
+    }
+}
+
+fn is_never_reachable(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [first, ..] = v4.octets();
+            v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || first == 0 || first >= 240
+        }
+        IpAddr::V6(v6) => {
+            let site_local = v6.segments()[0] & 0xffc0 == 0xfec0;
+            v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_multicast()
+                || v6.is_unicast_link_local()
+                || site_local
+                || v6 == METADATA_V6
+        }
+    }
+}
+
+/// The IPv4 address that a packet to an IPv6 address may end up at: IPv4-compatible (RFC 4291), NAT64 (RFC 6052,
+/// RFC 8215), 6to4 (RFC 3056) and Teredo (RFC 4380). IPv4-mapped ones are canonical before they get here.
+fn embedded_v4(ip: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(v6) = ip else { return None };
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if !v6.is_loopback() && !v6.is_unspecified() => Some(v4(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
+        // The local-use NAT64 range: where the IPv4 address stands depends on the network, so it is taken at its worst.
+        [0x64, 0xff9b, 1, ..] => Some(Ipv4Addr::LOCALHOST),
+        [0x2002, high, low, ..] => Some(v4(high, low)),
+        [0x2001, 0, .., high, low] => Some(v4(!high, !low)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::credentials::{MemberTag, RoomMember, RoomTag};
+
+    const ANNA: RoomMember = RoomMember { room: RoomTag(1), member: MemberTag(1) };
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn policy() -> PeerPolicy {
+        PeerPolicy {
+            allow: vec![PeerRule::Public, PeerRule::Lan],
+            deny: vec![PeerRule::Net("192.168.1.1/32".parse().unwrap())],
+            allow_loopback: false,
+            own: [ip("192.168.1.5"), ip("203.0.113.7"), ip("127.0.0.1"), ip("::1")].into(),
+        }
+    }
+
+    fn ask(scope: Scope, peer: &str) -> Result<Reachable, Denied> {
+        let rooms = Memberships::default();
+        rooms.join(ANNA, ip("10.0.0.7"));
+        rooms.saw(ANNA, ip("192.168.1.1"));
+        rooms.saw(ANNA, ip("169.254.169.254"));
+        policy().authorize_peer(scope, ip(peer), &rooms)
+    }
+
+    #[test]
+    fn what_is_never_reachable_is_refused_in_every_scope() {
+        for scope in [Scope::Policy, Scope::Page, Scope::Room(ANNA)] {
+            for peer in [
+                "127.0.0.2",
+                "0.0.0.0",
+                "0.1.2.3",
+                "224.0.0.1",
+                "255.255.255.255",
+                "240.0.0.1",
+                "169.254.169.254",
+                "::",
+                "ff02::1",
+                "fe80::1",
+                "fec0::1",
+                "fd00:ec2::254",
+            ] {
+                assert_eq!(ask(scope, peer), Err(Denied::Never), "{scope:?} {peer}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_scope_reaches_its_own() {
+        assert_eq!(ask(Scope::Policy, "8.8.8.8"), Ok(Reachable::Network));
+        assert_eq!(ask(Scope::Policy, "192.168.1.9"), Ok(Reachable::Network));
+        assert_eq!(ask(Scope::Page, "8.8.8.8"), Err(Denied::PageScope));
+        assert_eq!(ask(Scope::Room(ANNA), "10.0.0.7"), Ok(Reachable::Network));
+        assert_eq!(ask(Scope::Room(ANNA), "10.0.0.8"), Err(Denied::NotInRoom));
+        assert_eq!(ask(Scope::Room(ANNA), "192.168.1.1"), Err(Denied::Rule), "denied even where a member signalled it");
+    }
+
+    #[test]
+    fn this_box_is_reached_by_hairpin_only() {
+        for own in ["192.168.1.5", "203.0.113.7", "127.0.0.1", "::ffff:192.168.1.5"] {
+            assert_eq!(ask(Scope::Policy, own), Ok(Reachable::Hairpin), "{own}");
+        }
+        assert_eq!(ask(Scope::Policy, "64:ff9b::192.168.1.5"), Err(Denied::Own));
+    }
+
+    #[test]
+    fn nothing_is_allowed_by_default() {
+        let nothing = PeerPolicy::default().authorize_peer(Scope::Policy, ip("8.8.8.8"), &Memberships::default());
+        assert_eq!(nothing, Err(Denied::NotAllowed));
+    }
+
+    #[test]
+    fn a_test_may_opt_in_to_loopback() {
+        let open = PeerPolicy { allow_loopback: true, ..PeerPolicy::default() };
+        let rooms = Memberships::default();
+        assert_eq!(open.authorize_peer(Scope::Policy, ip("127.0.0.1"), &rooms), Ok(Reachable::Network));
+        let open = PeerPolicy { own: [ip("127.0.0.1")].into(), ..open };
+        assert_eq!(open.authorize_peer(Scope::Policy, ip("127.0.0.1"), &rooms), Ok(Reachable::HairpinOrNetwork));
+        assert_eq!(open.authorize_peer(Scope::Policy, ip("64:ff9b::127.0.0.1"), &rooms), Err(Denied::Never));
+    }
+
+    proptest! {
+        #[test]
+        fn a_denied_address_is_denied_however_it_is_embedded(low: u16, tail: u16, port: u64) {
+            let denied = Ipv4Addr::from([169, 254, low as u8, tail as u8]);
+            let [a, b, c, d] = denied.octets().map(u16::from);
+            let (high, low) = (a << 8 | b, c << 8 | d);
+            let any = port as u16;
+            for v6 in [
+                Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low),
+                Ipv6Addr::new(0, 0, 0, 0, 0, 0, high, low),
+                Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
+                Ipv6Addr::new(0x64, 0xff9b, 1, any, any, any, high, low),
+                Ipv6Addr::new(0x2002, high, low, any, any, any, any, any),
+                Ipv6Addr::new(0x2001, 0, any, any, any, any, !high, !low),
+            ] {
+                let answer = policy().authorize_peer(Scope::Policy, v6.into(), &Memberships::default());
+                prop_assert_eq!(answer, Err(Denied::Never), "{}", v6);
+            }
+        }
+    }
+}

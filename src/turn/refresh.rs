@@ -1,0 +1,43 @@
+//! Refresh (RFC 8656 section 8).
+
+use std::time::{Duration, Instant};
+
+use super::addresses::Family;
+use super::allocate::granted;
+use super::allocation::Owner;
+use super::five_tuple::FiveTuple;
+use super::reject::Reject;
+use super::server::{Answer, Server};
+use crate::stun::{Request, Response};
+
+impl Server {
+    pub(super) fn handle_refresh(
+        &mut self,
+        from: FiveTuple,
+        request: &Request<'_>,
+        owner: &Owner,
+        now: Instant,
+    ) -> Result<Answer, Reject> {
+        let family = request.requested_address_family().map_err(|_| Reject::AddressFamilyNotSupported)?;
+        let ends = request.lifetime()? == Some(Duration::ZERO);
+        let lifetime = if ends { Duration::ZERO } else { granted(request)? };
+        let allocation = match self.own(&from, &owner.username, now) {
+            // The answer to an earlier copy of this request was lost: there is nothing left to end.
+            Err(Reject::AllocationMismatch) if ends => {
+                return Ok(Answer::Success(Response::success(request.frame()).lifetime(lifetime)));
+            }
+            other => other?,
+        };
+        if family.is_some_and(|family| (family == 1) != (Family::of(allocation.relayed.ip()) == Family::V4)) {
+            return Err(Reject::PeerAddressFamilyMismatch);
+        }
+        let id = allocation.id;
+        allocation.expires = now + lifetime;
+        if ends {
+            self.end(id);
+        } else {
+            self.reschedule(id, now);
+        }
+        Ok(Answer::Success(Response::success(request.frame()).lifetime(lifetime)))
+    }
+}

@@ -1,0 +1,356 @@
+//! The server of one shard: who holds what, and which handler a packet goes to.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use slab::Slab;
+
+use super::addresses::RelayAddresses;
+use super::allocate::Opening;
+use super::allocation::{Allocation, AllocationId, Grant};
+use super::counters::Counters;
+use super::expiry::Expiry;
+use super::five_tuple::FiveTuple;
+use super::forward::Forward;
+use super::nonce::Nonces;
+use super::policy::PeerPolicy;
+use super::quota::Quota;
+use super::reject::Reject;
+use super::relayed::{Holder, RelayedAddresses, ShardId};
+use super::time::Now;
+use crate::credentials::{IntegrityKey, RoomMember, Scope, Verifier};
+use crate::limit::{RateLimit, SourcePrefix};
+use crate::stun::{Class, Frame, Refusal, Request, Response, binding_success, method, refusal};
+
+/// What may be replaced while the server runs.
+#[derive(Debug)]
+pub struct Options {
+    /// Who may allocate.
+    pub verifier: Verifier,
+    /// To whom they may relay.
+    pub policy: PeerPolicy,
+    /// From where.
+    pub addresses: RelayAddresses,
+    /// The ports of relayed addresses.
+    pub ports: RangeInclusive<u16>,
+}
+
+/// What the servers of all shards share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Who may have how much.
+    pub quota: Arc<Quota>,
+    /// Every relayed address of the box.
+    pub relayed: Arc<RelayedAddresses>,
+    /// The same key for all: a client's connections may be on several shards.
+    pub nonces: Nonces,
+    /// Errors a second that strangers of one source prefix get from each shard.
+    pub unauthorized_rate: u32,
+}
+
+/// What is to be done for a packet from a client.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing.
+    Done,
+    /// Send what was appended to the reply buffer back to the client.
+    Reply,
+    /// Send a part of the packet on.
+    Forward(Forward),
+    /// Open a relay socket and hand the opening back to [`Server::opened`].
+    Open(Box<Opening>),
+}
+
+/// The TURN server of one shard.
+#[derive(Debug)]
+pub struct Server {
+    pub(super) shard: ShardId,
+    pub(super) options: Arc<Options>,
+    pub(super) shared: Shared,
+    pub(super) rng: StdRng,
+    pub(super) counters: Counters,
+    allocations: Slab<Allocation>,
+    by_five_tuple: HashMap<FiveTuple, AllocationId>,
+    by_member: HashMap<RoomMember, Vec<AllocationId>>,
+    generation: u32,
+    expiry: Expiry,
+    closed: Vec<AllocationId>,
+    strangers: RateLimit,
+    epoch: Instant,
+}
+
+impl Server {
+    /// A server without allocations. `seed` makes its ports and transaction ids unpredictable.
+    pub fn new(shard: ShardId, options: Arc<Options>, shared: Shared, seed: [u8; 32], now: Instant) -> Self {
+        Self {
+            shard,
+            options,
+            rng: StdRng::from_seed(seed),
+            counters: Counters::default(),
+            allocations: Slab::new(),
+            by_five_tuple: HashMap::new(),
+            by_member: HashMap::new(),
+            generation: 0,
+            expiry: Expiry::default(),
+            closed: Vec::new(),
+            strangers: RateLimit::new(shared.unauthorized_rate, Duration::from_secs(1)),
+            shared,
+            epoch: now,
+        }
+    }
+
+    /// Replaces the options. Allocations and permissions that stand keep standing until they are refreshed.
+    pub fn reconfigure(&mut self, options: Arc<Options>) {
+        self.options = options;
+    }
+
+    /// Takes a packet from a client. What is to be answered is appended to `reply`.
+    ///
+    /// The first byte decides (RFC 8656 section 12.4, RFC 7983): 0 to 3 is STUN, 64 to 79 ChannelData, and nothing
+    /// else is ours.
+    pub fn handle_client(&mut self, from: FiveTuple, packet: &[u8], now: Now, reply: &mut Vec<u8>) -> Step {
+        match packet.first() {
+            Some(64..=79) => self.handle_channel_data(from, packet, now.instant),
+            Some(0..=3) => match Frame::parse(packet) {
+                Ok(frame) => self.handle_message(from, frame, now, reply),
+                Err(_) => self.drop_malformed(),
+            },
+            _ => self.drop_malformed(),
+        }
+    }
+
+    fn handle_message(&mut self, from: FiveTuple, frame: Frame<'_>, now: Now, reply: &mut Vec<u8>) -> Step {
+        match (frame.class(), frame.method()) {
+            (Class::Request, method::BINDING) => self.handle_binding(from, &frame, now, reply),
+            (Class::Indication, method::SEND) => self.handle_send(from, &frame, now.instant),
+            (Class::Request, _) => self.handle_request(from, frame, now, reply),
+            // A Binding indication is a keep-alive, and nobody asks this server's opinion with a response.
+            (Class::Indication | Class::Response, _) => Step::Done,
+        }
+    }
+
+    /// Binding (RFC 8489 section 12): no credential, no state, no allocation of memory.
+    fn handle_binding(&mut self, from: FiveTuple, frame: &Frame<'_>, now: Now, reply: &mut Vec<u8>) -> Step {
+        let unknown = frame.unknown_attributes();
+        if !unknown.is_empty() {
+            return self.refuse(from, frame, &Reject::UnknownAttribute(unknown), None, now, reply);
+        }
+        binding_success(frame, from.client, reply);
+        Step::Reply
+    }
+
+    fn handle_request(&mut self, from: FiveTuple, frame: Frame<'_>, now: Now, reply: &mut Vec<u8>) -> Step {
+        let known = matches!(
+            frame.method(),
+            method::ALLOCATE | method::REFRESH | method::CREATE_PERMISSION | method::CHANNEL_BIND
+        );
+        let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
+        if !known {
+            // RFC 8489 section 6.3: a method that is not known is not answered.
+            return self.drop_malformed();
+        }
+        let owner = match self.authenticate(from, &mut request, now) {
+            Ok(owner) => owner,
+            Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
+        };
+        let key = owner.key.clone();
+        let unknown = frame.unknown_attributes();
+        let answer = if unknown.is_empty() {
+            match frame.method() {
+                method::ALLOCATE => self.handle_allocate(from, &request, owner, now.instant),
+                method::REFRESH => self.handle_refresh(from, &request, &owner, now.instant),
+                method::CREATE_PERMISSION => self.handle_create_permission(from, &request, &owner, now.instant),
+                _ => self.handle_channel_bind(from, &request, &owner, now.instant),
+            }
+        } else {
+            Err(Reject::UnknownAttribute(unknown))
+        };
+        match answer {
+            Ok(Answer::Success(response)) => {
+                response.sign(key.bytes(), reply);
+                Step::Reply
+            }
+            Ok(Answer::Open(opening)) => Step::Open(opening),
+            Err(reject) => self.refuse(from, &frame, &reject, Some(&key), now, reply),
+        }
+    }
+
+    /// Answers with an error: signed if the request was authenticated, and otherwise only as often as strangers of
+    /// this source prefix get answers.
+    pub(super) fn refuse(
+        &mut self,
+        from: FiveTuple,
+        frame: &Frame<'_>,
+        reject: &Reject,
+        key: Option<&IntegrityKey>,
+        now: Now,
+        reply: &mut Vec<u8>,
+    ) -> Step {
+        if key.is_none() {
+            let source = SourcePrefix::from(from.client.ip());
+            if self.strangers.take(source, now.instant.saturating_duration_since(self.epoch)).is_err() {
+                self.counters.rejects_limited += 1;
+                return Step::Done;
+            }
+        }
+        self.counters.rejects += 1;
+        let nonce = reject.challenges().then(|| self.shared.nonces.issue(from.client, now.unix));
+        let unknown = if let Reject::UnknownAttribute(list) = reject { &list[..] } else { &[] };
+        let Some(key) = key else {
+            let challenge = nonce.as_deref().map(|nonce| (self.options.verifier.realm(), nonce));
+            refusal(frame, Refusal { code: reject.code(), reason: reject.reason(), challenge, unknown }, reply);
+            return Step::Reply;
+        };
+        let mut response = Response::error(frame, reject.code(), reject.reason());
+        if !unknown.is_empty() {
+            response = response.unknown_attributes(unknown.to_vec());
+        }
+        response.sign(key.bytes(), reply);
+        Step::Reply
+    }
+
+    fn drop_malformed(&mut self) -> Step {
+        self.counters.malformed += 1;
+        Step::Done
+    }
+
+    /// Ends what a client's connection held, when the connection has ended.
+    pub fn disconnected(&mut self, from: FiveTuple) {
+        if let Some(&id) = self.by_five_tuple.get(&from) {
+            self.end(id);
+        }
+    }
+
+    /// Ends every allocation of a member who has left its room.
+    pub fn revoke(&mut self, member: RoomMember) {
+        for id in self.by_member.get(&member).cloned().unwrap_or_default() {
+            self.end(id);
+        }
+    }
+
+    /// Ends what has expired.
+    pub fn expire(&mut self, now: Instant) {
+        while let Some(id) = self.expiry.pop_due(now) {
+            let Some(allocation) = self.get_mut(id) else { continue };
+            if allocation.expires <= now {
+                self.end(id);
+                continue;
+            }
+            allocation.sweep(now);
+            let wake = allocation.next_wake(now);
+            allocation.wake = wake;
+            self.expiry.insert(wake, id);
+        }
+    }
+
+    /// When [`Server::expire`] is next due.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.expiry.next()
+    }
+
+    /// An allocation that has ended since the last call: its relay socket is to be closed.
+    pub fn take_closed(&mut self) -> Option<AllocationId> {
+        self.closed.pop()
+    }
+
+    /// Whether a client has an allocation.
+    pub fn has_allocation(&self, from: &FiveTuple) -> bool {
+        self.by_five_tuple.contains_key(from)
+    }
+
+    /// How many allocations there are.
+    pub fn len(&self) -> usize {
+        self.allocations.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.allocations.is_empty()
+    }
+
+    /// What was done and refused so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The allocation of a client, unless it has expired.
+    pub(super) fn of(&self, from: &FiveTuple, now: Instant) -> Option<&Allocation> {
+        let allocation = self.get(*self.by_five_tuple.get(from)?)?;
+        (allocation.expires > now).then_some(allocation)
+    }
+
+    /// The allocation that a request by its owner is about.
+    ///
+    /// # Errors
+    /// [`Reject::AllocationMismatch`] when there is none, [`Reject::WrongCredentials`] when it is another user's.
+    pub(super) fn own(&mut self, from: &FiveTuple, username: &str, now: Instant) -> Result<&mut Allocation, Reject> {
+        let id = self.of(from, now).ok_or(Reject::AllocationMismatch)?.id;
+        let allocation = self.get_mut(id).ok_or(Reject::AllocationMismatch)?;
+        if allocation.owner.username == username { Ok(allocation) } else { Err(Reject::WrongCredentials) }
+    }
+
+    pub(super) fn get(&self, id: AllocationId) -> Option<&Allocation> {
+        self.allocations.get(id.index as usize).filter(|allocation| allocation.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: AllocationId) -> Option<&mut Allocation> {
+        self.allocations.get_mut(id.index as usize).filter(|allocation| allocation.id == id)
+    }
+
+    pub(super) fn insert(&mut self, grant: Grant, now: Instant) -> AllocationId {
+        self.generation = self.generation.wrapping_add(1);
+        let entry = self.allocations.vacant_entry();
+        let id = AllocationId { index: entry.key() as u32, generation: self.generation };
+        let mut allocation = Allocation::new(id, grant);
+        allocation.wake = allocation.next_wake(now);
+        self.expiry.insert(allocation.wake, id);
+        self.by_five_tuple.insert(allocation.five_tuple, id);
+        if let Scope::Room(member) = allocation.owner.scope {
+            self.by_member.entry(member).or_default().push(id);
+        }
+        let holder = Holder { shard: self.shard, allocation: id, party: allocation.owner.scope.into() };
+        self.shared.relayed.insert(allocation.bound, holder);
+        self.shared.relayed.insert(allocation.relayed, holder);
+        entry.insert(allocation);
+        self.counters.allocations += 1;
+        id
+    }
+
+    /// Moves an allocation's entry after its expiry has changed.
+    pub(super) fn reschedule(&mut self, id: AllocationId, now: Instant) {
+        let Some(allocation) = self.allocations.get_mut(id.index as usize).filter(|a| a.id == id) else { return };
+        self.expiry.remove(allocation.wake, id);
+        allocation.wake = allocation.next_wake(now);
+        self.expiry.insert(allocation.wake, id);
+    }
+
+    pub(super) fn end(&mut self, id: AllocationId) {
+        if self.get(id).is_none() {
+            return;
+        }
+        let allocation = self.allocations.remove(id.index as usize);
+        self.expiry.remove(allocation.wake, id);
+        self.by_five_tuple.remove(&allocation.five_tuple);
+        if let Scope::Room(member) = allocation.owner.scope
+            && let Some(ids) = self.by_member.get_mut(&member)
+        {
+            ids.retain(|&other| other != id);
+            if ids.is_empty() {
+                self.by_member.remove(&member);
+            }
+        }
+        self.shared.relayed.remove(allocation.bound, self.shard, id);
+        self.shared.relayed.remove(allocation.relayed, self.shard, id);
+        self.closed.push(id);
+    }
+}
+
+/// What a handler of an authenticated request comes to.
+pub(super) enum Answer {
+    Success(Response),
+    Open(Box<Opening>),
+}
