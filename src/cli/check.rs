@@ -9,16 +9,19 @@ use anyhow::Context as _;
 
 use super::{interfaces, secrets};
 use crate::config::{Origin, Settings};
+use crate::tls;
 
 /// Prints what the server would do, and reads the files that it would read. Changes nothing.
 pub(super) fn run(settings: &Settings, origin: &Origin, out: &mut impl Write) -> anyhow::Result<()> {
     let own = interfaces::addresses().context("the addresses of this machine cannot be read")?;
     print(settings, origin, &own, out)?;
-    files(settings)
+    files(settings)?;
+    tls::check(&settings.tls.dir)?;
+    Ok(())
 }
 
 fn print(settings: &Settings, origin: &Origin, own: &[IpAddr], out: &mut impl Write) -> anyhow::Result<()> {
-    let Settings { listen, relay, credentials, rooms, tls, limits: _ } = settings;
+    let Settings { listen, relay, credentials, rooms, limits: _, tls } = settings;
     writeln!(out, "configuration: {origin}")?;
     writeln!(out, "listens on: {} (UDP and TCP), {} threads", list(&listen.addresses), listen.shards)?;
     writeln!(out, "reached at: {}", list(&interfaces::reachable(&listen.addresses, own)))?;

@@ -105,20 +105,29 @@ fn check_table(value: &Value, known: &Value, path: &str, origin: &Origin) -> Res
         if as_table(known).is_some() && as_table(value).is_none() {
             return Err(origin.error(&full, "is a value", format!("a table, written [{full}]")));
         }
-        if full == USERS {
-            check_users(value, origin)?;
-        } else if full != FREE_TABLE {
-            check_table(value, known, &full, origin)?;
+        if std::mem::discriminant(&known.kind) != std::mem::discriminant(&value.kind) {
+            return Err(origin.error(&full, format!("is {}", describe(value)), expected(known)));
+        }
+        match (&value.kind, full.as_str()) {
+            (ValueKind::Array(users), USERS) => check_users(users, origin)?,
+            (ValueKind::Array(items), _) => items.iter().try_for_each(|item| check_text(item, &full, origin))?,
+            (ValueKind::Table(pairs), FREE_TABLE) => pairs.values().try_for_each(|to| check_text(to, &full, origin))?,
+            _ => check_table(value, known, &full, origin)?,
         }
     }
     Ok(())
 }
 
-fn check_users(value: &Value, origin: &Origin) -> Result<(), ConfigError> {
+/// Nothing is turned into text that was not written as such.
+fn check_text(value: &Value, key: &str, origin: &Origin) -> Result<(), ConfigError> {
+    if let ValueKind::String(_) = value.kind {
+        return Ok(());
+    }
+    Err(origin.error(key, format!("holds {}", describe(value)), TEXT))
+}
+
+fn check_users(users: &[Value], origin: &Origin) -> Result<(), ConfigError> {
     let form = "{ name = \"camera\", password_file = \"certs/camera.password\" }";
-    let ValueKind::Array(users) = &value.kind else {
-        return Err(origin.error(USERS, "is not a list", format!("[{form}]")));
-    };
     for (index, user) in users.iter().enumerate() {
         let key = format!("{USERS}[{index}]");
         let table = as_table(user).ok_or_else(|| origin.error(&key, "is not a table", form))?;
@@ -128,6 +137,7 @@ fn check_users(value: &Value, origin: &Origin) -> Result<(), ConfigError> {
         if let Some(missing) = USER_KEYS.into_iter().find(|name| !table.contains_key(*name)) {
             return Err(origin.error(&key, format!("has no {missing}"), form));
         }
+        table.iter().try_for_each(|(name, value)| check_text(value, &format!("{key}.{name}"), origin))?;
     }
     Ok(())
 }
@@ -212,7 +222,7 @@ fn typed(text: &str, key: &str, known: &Value, origin: &Origin) -> Result<ValueK
         return Err(origin.error(key, "cannot be set by a variable", "write the users in a file, and use --config"));
     }
     if key == FREE_TABLE {
-        let pair = |item: &str| Some(item.split_once('=').map(|(from, to)| (from.trim().into(), to.trim().into()))?);
+        let pair = |item: &str| item.split_once('=').map(|(from, to)| (from.trim().into(), to.trim().into()));
         let wrong = |item: &str| origin.error(key, format!("`{item}` is not a pair"), "192.168.1.5=203.0.113.7");
         let table: Result<Map<String, Value>, _> = items().map(|item| pair(item).ok_or_else(|| wrong(item))).collect();
         return table.map(ValueKind::Table);
@@ -233,23 +243,18 @@ fn typed(text: &str, key: &str, known: &Value, origin: &Origin) -> Result<ValueK
 /// An error of the config crate in our words.
 fn foreign(error: &config::ConfigError, built_in: &Value, origin: &Origin) -> ConfigError {
     if let config::ConfigError::Type { unexpected, key: Some(key), .. } = error {
-        return origin.error(key, format!("is {unexpected}"), expected(key, built_in));
-    }
-    if let config::ConfigError::At { error, key: Some(key), .. } = error {
-        let text = error.to_string();
-        let found = text.trim_start_matches("invalid type: ").split(", expected").next().unwrap_or_default();
-        return origin.error(key, format!("is {found}"), expected(key, built_in));
+        let known = key.split('.').try_fold(built_in, |value, part| as_table(value)?.get(part));
+        let found = unexpected.to_string();
+        let found = ["string ", "64-bit integer "].iter().find_map(|kind| found.strip_prefix(kind)).unwrap_or(&found);
+        return origin.error(key, format!("is {}", found.trim_matches('`')), known.map_or(TEXT.into(), expected));
     }
     if let config::ConfigError::FileParse { cause, .. } = error {
         let text = cause.to_string();
         let mut lines = text.lines().filter(|line| !line.trim().is_empty());
         let first = lines.next().unwrap_or_default().trim_start_matches("TOML parse error at ");
-        let wrong = lines.last().map_or_else(|| first.into(), |last| format!("{first}: {last}"));
-        return ConfigError::Source {
-            place: origin.file_name(),
-            wrong,
-            right: "TOML, such as realm = \"lanturn\"".into(),
-        };
+        let wrong = lines.next_back().map_or_else(|| first.into(), |last| format!("{first}: {last}"));
+        let right = "TOML, such as realm = \"lanturn\"".into();
+        return ConfigError::Source { place: origin.file_name(), wrong, right };
     }
     ConfigError::Source {
         place: origin.to_string(),
@@ -258,17 +263,35 @@ fn foreign(error: &config::ConfigError, built_in: &Value, origin: &Origin) -> Co
     }
 }
 
+const TEXT: &str = "text in quotes";
+
 /// What a key wants, told by its default.
-fn expected(key: &str, built_in: &Value) -> String {
-    let known = key.split(['.', '[']).try_fold(built_in, |value, part| as_table(value)?.get(part));
-    if key.contains('[') || known.is_none() {
-        return "text in quotes".into();
+fn expected(known: &Value) -> String {
+    match &known.kind {
+        ValueKind::Array(_) => "a list, such as [\"a\", \"b\"]".into(),
+        ValueKind::Table(_) => "a table".into(),
+        ValueKind::Boolean(_) => "true or false".into(),
+        ValueKind::I64(number) => format!("a whole number from 0 to {}, such as {number}", u32::MAX),
+        ValueKind::Nil
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Float(_)
+        | ValueKind::String(_) => TEXT.into(),
     }
-    match known.map(|value| &value.kind) {
-        Some(ValueKind::Array(_)) => "a list, such as [\"a\", \"b\"]".into(),
-        Some(ValueKind::Table(_)) => "a table".into(),
-        Some(ValueKind::Boolean(_)) => "true or false".into(),
-        Some(ValueKind::I64(number)) => format!("a whole number from 0 to {}, such as {number}", u32::MAX),
-        _ => "text in quotes".into(),
+}
+
+fn describe(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::Array(_) => "a list".into(),
+        ValueKind::Table(_) => "a table".into(),
+        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::Nil
+        | ValueKind::Boolean(_)
+        | ValueKind::I64(_)
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Float(_) => value.to_string(),
     }
 }

@@ -103,9 +103,19 @@ fn each_wrong_value_says_what_would_be_right() {
             "listen.addresses: `3478` is no socket address: an address and a port, such as [::]:3478 or 192.168.1.5:443",
         ),
         ("listen.addresses = ['[::]:1', '[::]:1']", "listen.addresses: `[::]:1` is there twice: each address once"),
-        ("listen.addresses = 5", "listen.addresses: is integer `5`: a list, such as [\"a\", \"b\"]"),
+        ("listen.addresses = 5", "listen.addresses: is 5: a list, such as [\"a\", \"b\"]"),
         ("listen.shards = 257", "listen.shards: 257 is out of range: from 0 to 256"),
-        ("listen.shards = -1", "listen.shards: is 64-bit integer `-1`: a whole number from 0 to 4294967295, such as 0"),
+        ("listen.shards = -1", "listen.shards: is -1: a whole number from 0 to 4294967295, such as 0"),
+        ("listen.shards = 2.5", "listen.shards: is 2.5: a whole number from 0 to 4294967295, such as 0"),
+        ("listen.shards = true", "listen.shards: is true: a whole number from 0 to 4294967295, such as 0"),
+        ("listen.addresses = [3478]", "listen.addresses: holds 3478: text in quotes"),
+        ("relay.realm = 123", "relay.realm: is 123: text in quotes"),
+        ("relay.external = { a = 1 }", "relay.external: holds 1: text in quotes"),
+        ("credentials.users = 'a'", "credentials.users: is \"a\": a list, such as [\"a\", \"b\"]"),
+        (
+            "credentials.users = [{ name = 1, password_file = 'p' }]",
+            "credentials.users[0].name: holds 1: text in quotes",
+        ),
         ("listen = 1", "listen: is a value: a table, written [listen]"),
         (
             "relay.realm = ''",
@@ -133,7 +143,7 @@ fn each_wrong_value_says_what_would_be_right() {
             "relay.deny = ['10.0.0.1/8']",
             "relay.deny: `10.0.0.1/8` has bits set beyond the prefix: 10.0.0.0/8, or another prefix length",
         ),
-        ("relay.allow_loopback = 'maybe'", "relay.allow_loopback: is string \"maybe\": true or false"),
+        ("relay.allow_loopback = 'maybe'", "relay.allow_loopback: is \"maybe\": true or false"),
         (
             "credentials.ttl = '1'",
             "credentials.ttl: `1` is no length of time: a number with a unit, from 1s to 30days, such as 10s, 5min or 1h",
@@ -218,7 +228,7 @@ fn the_environment_wins_and_its_values_are_not_guessed_at() {
 fn an_error_in_the_environment_names_the_variable() {
     for (name, value, error) in [
         ("LANTURN__RELAY__PORTS", "many", "relay.ports: `many` is no range of ports: first and last port, from 1 to"),
-        ("LANTURN__LISTEN__SHARDS", "many", "listen.shards: is string \"many\": a whole number from 0 to"),
+        ("LANTURN__LISTEN__SHARDS", "many", "listen.shards: is \"many\": a whole number from 0 to"),
         ("LANTURN__RELAY", "1", "relay: is a value: a variable for each key: LANTURN__RELAY__…"),
         ("LANTURN__RELAY__EXTERNAL", "1", "relay.external: `1` is not a pair: 192.168.1.5=203.0.113.7"),
         ("LANTURN__CREDENTIALS__USERS", "a", "credentials.users: cannot be set by a variable: write the users in"),

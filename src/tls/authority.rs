@@ -39,6 +39,8 @@ impl Authority {
         };
         let (pem, key) = match (store::read(&cert_file)?, store::read_key(&key_file)?) {
             (None, None) => return Ok(None),
+            // The very first run was cut off between the two files: nothing has been signed yet.
+            (None, Some(_)) if !dir.join("leaf.pem").exists() => return Ok(None),
             (None, Some(_)) => return Err(half(&cert_file, "ca.key")),
             (Some(_), None) => return Err(half(&key_file, "ca.pem")),
             (Some(pem), Some(key)) => (pem, key),

@@ -18,7 +18,7 @@ mod store;
 mod tests;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -77,6 +77,22 @@ pub struct ServerConfigs {
 /// [`Error`] when a file is corrupt, lacks its other half, or cannot be read or written.
 pub fn load(options: &Options) -> Result<Identity, Error> {
     load_at(options, OffsetDateTime::now_utc())
+}
+
+/// Reads the files in `dir` as [`load`] would, and makes nothing.
+///
+/// # Errors
+/// [`Error`] when a file is corrupt, lacks its other half, or cannot be read.
+pub fn check(dir: &Path) -> Result<(), Error> {
+    let now = OffsetDateTime::now_utc();
+    if own::read(dir, now)?.is_none()
+        && let Some(authority) = Authority::read(dir, now)?
+    {
+        // What it is for does not matter here: one that no longer fits is made anew by `load`.
+        let any = Options { dir: dir.into(), names: Vec::new(), addresses: Vec::new(), hostname: String::new() };
+        leaf::read(dir, &authority, &Names::new(&any), now)?;
+    }
+    Ok(())
 }
 
 fn load_at(options: &Options, now: OffsetDateTime) -> Result<Identity, Error> {

@@ -28,13 +28,12 @@ pub(super) fn read(dir: &Path, now: OffsetDateTime) -> Result<Option<CertifiedKe
     if expired {
         tracing::warn!("{}: has expired, so browsers refuse it: a renewed certificate", cert_file.display());
     }
-    let wrong = |error: rustls::Error| match error {
-        rustls::Error::InconsistentKeys(_) => Error::file(
-            &key_file,
-            "does not belong to cert.pem",
-            "the private key of the first certificate in cert.pem",
-        ),
-        error => Error::file(&key_file, format!("cannot be used ({error})"), "an ECDSA, Ed25519 or RSA key in PEM"),
+    let wrong = |error: rustls::Error| {
+        if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            let right = "the private key of the first certificate in cert.pem";
+            return Error::file(&key_file, "does not belong to cert.pem", right);
+        }
+        Error::file(&key_file, format!("cannot be used ({error})"), "an ECDSA, Ed25519 or RSA key in PEM")
     };
     CertifiedKey::from_der(chain, key, &default_provider()).map(Some).map_err(wrong)
 }

@@ -135,12 +135,29 @@ const ALL: [&str; 4] = ["ca.pem", "ca.key", "leaf.pem", "leaf.key"];
 fn a_second_run_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let options = options(dir.path());
+    check(&options.dir).unwrap();
+    assert!(!options.dir.exists(), "checking makes nothing");
     let first = load(&options).unwrap();
+    check(&options.dir).unwrap();
     let bytes = ALL.map(|name| file(&options, name));
     assert_eq!(first.fingerprint.len(), 32 * 3 - 1);
     assert_eq!(load(&options).unwrap().fingerprint, first.fingerprint);
     assert_eq!(ALL.map(|name| file(&options, name)), bytes);
     assert_eq!(fs::read_dir(&options.dir).unwrap().count(), ALL.len());
+}
+
+#[test]
+fn a_first_run_that_was_cut_off_is_made_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path());
+    load(&options).unwrap();
+    for name in ["ca.pem", "leaf.pem", "leaf.key"] {
+        fs::remove_file(options.dir.join(name)).unwrap();
+    }
+    let identity = load(&options).unwrap();
+    let configs = identity.server_configs().unwrap();
+    handshake(&identity.ca_pem.unwrap(), "box", &[], &configs.bare).unwrap();
+    assert_eq!(ALL.map(|name| options.dir.join(name).exists()), [true; 4]);
 }
 
 #[test]
@@ -216,6 +233,7 @@ fn a_file_that_cannot_be_used_stops_the_start_and_says_which() {
         load(&options).unwrap();
         let path = options.dir.join(broken);
         contents.map_or_else(|| fs::remove_file(&path), |text| fs::write(&path, text)).unwrap();
+        assert!(check(&options.dir).is_err(), "{error}");
         let found = load(&options).unwrap_err().to_string();
         let start = options.dir.join(&error).display().to_string();
         assert!(found.starts_with(&start), "{found}\n{start}");

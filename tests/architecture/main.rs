@@ -4,6 +4,8 @@
 //! the tokens of macros. What a name stands for is followed through the file's own `use`. Items under `#[cfg(test)]`
 //! may do as they like.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod names;
 mod rules;
 

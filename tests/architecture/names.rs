@@ -12,6 +12,9 @@ pub(crate) type FullPath = Vec<String>;
 pub(crate) fn named(module: &[String], text: &str) -> syn::Result<Vec<FullPath>> {
     let file = syn::parse_file(text)?;
     let mut aliases = Aliases { module: rooted(module), names: HashMap::new(), imported: Vec::new() };
+    // Twice, because an import can go through one that is written further down.
+    aliases.visit_file(&file);
+    aliases.imported.clear();
     aliases.visit_file(&file);
     let mut paths = Paths { module: rooted(module), names: &aliases.names, found: aliases.imported };
     paths.visit_file(&file);
@@ -50,6 +53,7 @@ fn only_for_tests(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "syn's enums can grow; items of other kinds are never left out")]
 fn attributes(item: &syn::Item) -> &[syn::Attribute] {
     match item {
         syn::Item::Mod(item) => &item.attrs,
@@ -62,7 +66,7 @@ fn attributes(item: &syn::Item) -> &[syn::Attribute] {
     }
 }
 
-/// The first pass: what `use` brings in, and under which name.
+/// The first pass: what `use` and `mod` bring in, and under which name.
 struct Aliases {
     module: Vec<String>,
     names: HashMap<String, FullPath>,
@@ -106,7 +110,9 @@ impl<'ast> Visit<'ast> for Aliases {
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        self.module.push(item.ident.to_string());
+        let name = item.ident.to_string();
+        self.module.push(name.clone());
+        self.names.insert(name, self.module.clone());
         visit::visit_item_mod(self, item);
         self.module.pop();
     }
@@ -132,6 +138,10 @@ impl Paths<'_> {
     fn found(&mut self, path: &[String], leading_colon: bool) {
         let Some(first) = path.first() else { return };
         let known = self.names.get(first).filter(|_| !leading_colon);
+        if known.is_none() && path.len() == 1 {
+            // A variable or a function here that happens to have a crate's name.
+            return;
+        }
         let full = known.map_or_else(|| path.to_vec(), |known| [known, &path[1..]].concat());
         self.found.push(if leading_colon { full } else { absolute(&self.module, &full) });
     }

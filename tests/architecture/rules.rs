@@ -111,7 +111,9 @@ pub(crate) fn check(module: &[String], text: &str) -> syn::Result<Vec<String>> {
         refuse(&["crate::turn", "crate::relay", "turn"], "http names neither turn nor relay");
     }
     if within(&module, "metrics") {
-        refuse(&["crate"], "metrics imports nothing of ours");
+        let ours = named.iter().map(|path| path.join("::")).filter(|path| within(path, "crate"));
+        let ours: Vec<String> = ours.filter(|path| !within(path, "crate::metrics")).collect();
+        refuse(&ours.iter().map(String::as_str).collect::<Vec<_>>(), "metrics imports nothing of ours");
     }
     Ok(broken)
 }
@@ -145,6 +147,7 @@ mod tests {
             "fn f() { let _ = std::net::TcpStream::connect(\"\"); }",
             "use std::time::Instant; fn f() { Instant::now(); }",
             "use std::time; fn f() { time::Instant::now(); }",
+            "use time::Instant as I; use std::time; fn f() { I::now(); }",
             "use std::time::{self as t}; fn f() { t::Instant::now(); }",
             "use std::time::Instant as Clock; fn f() { Clock::now(); }",
             "fn f() -> std::time::SystemTime { todo!() }",
@@ -193,6 +196,7 @@ mod tests {
             "use std::collections::hash_map::RandomState;",
             "/// See tokio::net and std::fs.\nfn f() { let _ = \"std::fs::read\"; }",
             "fn now() {} fn f() { now(); }",
+            "fn f(hostname: u8, metrics: u8) { g(hostname, metrics); vec![metrics]; }",
             "#[cfg(test)] mod tests { use std::fs; fn f() { tokio::spawn(x); crate::relay::go(); } }",
             "#[cfg(all(test, unix))] mod tests { use std::fs; }",
         ] {
@@ -229,6 +233,8 @@ mod tests {
         for text in ["use crate::turn::PeerRule;", "use crate::relay;", "use turn::proto;", "use crate::{turn as t};"] {
             assert!(!broken("http::ice", text).is_empty(), "{text}");
         }
+        let own = "mod turn; fn f() { turn::route(); let relay = 1; g(relay, turn); format!(\"{}\", turn); }";
+        assert_eq!(broken("http", own), Vec::<String>::new());
         assert!(broken("http", "use crate::{credentials, metrics, signaling::hub::Hub};").is_empty());
     }
 
@@ -237,6 +243,7 @@ mod tests {
         for text in ["use crate::limit::RateLimit;", "use super::turn;", "fn f() { crate::limit::f(); }"] {
             assert!(!broken("metrics", text).is_empty(), "{text}");
         }
+        assert!(broken("metrics", "mod inner; use self::inner::X; fn f() { inner::f(); }").is_empty());
         assert!(broken("metrics", "use metrics_exporter_prometheus::PrometheusBuilder;").is_empty());
     }
 }
