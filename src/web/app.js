@@ -26,8 +26,8 @@ let room = null;
 /** @type {AbortController | null} the way into a room */
 let entering = null;
 
-/** For support, and for tests: the room that the page is in, in the browser's console. */
-const support = { /** @type {Room | null} */ room: null };
+/** For support, and for tests: the room that the page is in, in the browser's console. @type {{room: Room | null}} */
+const support = { room: null };
 Object.assign(globalThis, { lanturn: support });
 
 /** Kept words, such as the name; a browser may forbid keeping any. */

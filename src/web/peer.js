@@ -125,7 +125,7 @@ export class Peer {
   async #apply() {
     for (const kind of ["audio", "video"]) {
       const section = this.connection.getTransceivers().find((each) => each.receiver.track.kind === kind);
-      if (!section || section.stopped) continue;
+      if (!section || section.direction === "stopped") continue;
       const live = this.#outgoing?.getTracks().filter((each) => each.readyState === "live") ?? [];
       const track = live.find((each) => each.kind === kind) ?? null;
       if (section.sender.track !== track) await section.sender.replaceTrack(track);

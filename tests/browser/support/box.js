@@ -49,7 +49,8 @@ export class Box {
     await box.#ready();
     const at = box.log.match(/listening on 127\.0\.0\.1:(\d+)/) ?? box.log.match(/https:\/\/127\.0\.0\.1:(\d+)/);
     if (!at) throw new Error(`the box did not say where it listens:\n${box.log}`);
-    box.url = `https://127.0.0.1:${at[1]}`;
+    // By name, as Firefox needs one for `turns:`.
+    box.url = `https://localhost:${at[1]}`;
     return box;
   }
 
