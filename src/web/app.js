@@ -3,7 +3,7 @@
 import { choose, errorText, t } from "./i18n.js";
 import { join } from "./lanturn.js";
 import { Media } from "./media.js";
-import { announce, connectionWords, element, nameOf, notice, Tile, translate } from "./view.js";
+import { announce, connectionFigures, connectionWords, element, nameOf, notice, Tile, translate } from "./view.js";
 
 /** @import { Room, JoinOptions } from "./lanturn.js" */
 /** @import { Peer } from "./peer.js" */
@@ -186,8 +186,8 @@ function removeTile(id) {
 
 /** @param {Peer} peer */
 async function describe(peer) {
-  const stats = await room?.stats(peer.id).catch(() => null);
-  tiles.get(peer.id)?.describe(connectionWords(peer, stats ?? null));
+  const stats = (await room?.stats(peer.id).catch(() => null)) ?? null;
+  tiles.get(peer.id)?.describe(connectionWords(peer, stats), connectionFigures(stats));
 }
 
 function showPeople() {

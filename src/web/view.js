@@ -53,6 +53,7 @@ export class Tile {
   #letter = make("span", "letter");
   #name = make("span", "name");
   #state = make("span", "state");
+  #detail = make("span", "detail");
   #mute = document.createElement("button");
   #label = "";
 
@@ -63,7 +64,7 @@ export class Tile {
     this.#video.muted = self;
     this.#video.hidden = true;
     this.#letter.setAttribute("aria-hidden", "true");
-    const caption = make("figcaption", "caption", this.#name, this.#state);
+    const caption = make("figcaption", "caption", this.#name, this.#state, this.#detail);
     this.element = make("figure", self ? "tile self" : "tile", this.#letter, this.#video, caption);
     this.element.dataset.peer = id;
     if (self) this.#video.classList.add("mirror");
@@ -89,9 +90,10 @@ export class Tile {
     if (tracks.length > 0) this.#video.play().catch(() => {});
   }
 
-  /** @param {string} words how the connection is */
-  describe(words) {
+  /** @param {string} words how the connection is @param {string} [detail] what a small tile leaves out */
+  describe(words, detail = "") {
     if (this.#state.textContent !== words) this.#state.textContent = words;
+    if (this.#detail.textContent !== detail) this.#detail.textContent = detail;
   }
 
   #muteButton() {
@@ -129,14 +131,19 @@ export function connectionWords(peer, stats) {
   if (peer.state === "connecting") return t("connecting");
   if (peer.state === "reconnecting") return t("reconnecting");
   if (peer.state === "failed") return t("lost");
-  const words = [];
-  const pair = stats?.selectedPair;
-  if (pair) words.push(t(pathKey(pair)));
-  if (pair?.roundTripTime) words.push(`${Math.max(1, Math.round(pair.roundTripTime * 1000))} ms`);
+  const words = stats?.selectedPair ? [t(pathKey(stats.selectedPair))] : [];
   if (peer.stream.getTracks().length === 0) words.push(t("watching"));
   else if (peer.stream.getVideoTracks().length === 0) words.push(t("noVideo"));
-  else if (stats?.frameWidth) words.push(`${stats.frameWidth}×${stats.frameHeight}`);
   return words.join(" · ");
+}
+
+/** The figures of a connection: the round trip, the size of the picture. @param {Stats | null} stats @returns {string} */
+export function connectionFigures(stats) {
+  const figures = [];
+  const trip = stats?.selectedPair?.roundTripTime;
+  if (trip) figures.push(`${Math.max(1, Math.round(trip * 1000))} ms`);
+  if (stats?.frameWidth) figures.push(`${stats.frameWidth}×${stats.frameHeight}`);
+  return figures.join(" · ");
 }
 
 /** @param {NonNullable<Stats["selectedPair"]>} pair @returns {Key} */

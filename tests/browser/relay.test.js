@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Box } from "./support/box.js";
 import { TestBrowser } from "./support/browsers.js";
-import { Tab } from "./support/tab.js";
+import { explained, Tab } from "./support/tab.js";
 
 /** @import { Kind } from "./support/browsers.js" */
 
@@ -57,7 +57,7 @@ for (const [left, right] of PAIRS) {
         await anna.close();
         assert.deepEqual(ben.faults, [], "Ben met errors");
       } catch (error) {
-        throw explained(error, anna, ben);
+        throw explained(error, box, anna, ben);
       } finally {
         for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
       }
@@ -82,16 +82,10 @@ for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) {
       assert.equal(reason, "disconnected");
       await anna.close();
     } catch (error) {
-      throw explained(error, anna, ben);
+      throw explained(error, box, anna, ben);
     } finally {
       await anna.page.close().catch(() => {});
       await victim.close();
     }
   });
-}
-
-/** @param {Error} error @param {Tab[]} tabs */
-function explained(error, ...tabs) {
-  error.message += `\n${tabs.map((tab) => tab.report()).join("\n")}\nthe box:\n${box.log.split("\n").slice(-30).join("\n")}`;
-  return error;
 }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 
 /** @import { Page } from "puppeteer-core" */
+/** @import { Box } from "./box.js" */
 /** @import { TestBrowser } from "./browsers.js" */
 /** @import { Stats } from "../../../src/web/peer.js" */
 /** @typedef {{at: number, id: string, reason: string}} Leaving */
@@ -157,4 +158,11 @@ export class Tab {
   report() {
     return `${this.who} (${this.browser.kind}):\n  ${[...this.faults, ...this.log].join("\n  ") || "nothing logged"}`;
   }
+}
+
+/** Adds to a failure what the pages and the box logged. @param {Error} error @param {Box} box @param {Tab[]} tabs */
+export function explained(error, box, ...tabs) {
+  const pages = tabs.map((tab) => tab.report()).join("\n");
+  error.message += `\n${pages}\nthe box:\n${box.log.split("\n").slice(-30).join("\n")}`;
+  return error;
 }
