@@ -54,8 +54,10 @@ impl Server {
         now: Instant,
     ) -> Result<Answer, Reject> {
         if let Some(allocation) = self.of(&from, now) {
-            return repeat(allocation, request, now).map(Answer::Success);
+            return repeat(allocation, request, &owner, now).map(Answer::Success);
         }
+        // One that has expired and is not swept out yet neither stands in the way nor counts.
+        self.disconnected(from);
         match request.requested_transport()? {
             None => return Err(Reject::BadRequest),
             Some(UDP) => {}
@@ -118,8 +120,9 @@ impl Server {
 }
 
 /// A retransmission is answered as the first one was; anything else on a five-tuple that has an allocation is a 437.
-fn repeat(allocation: &Allocation, request: &Request<'_>, now: Instant) -> Result<Response, Reject> {
-    if allocation.request != request.frame().transaction_id() {
+fn repeat(allocation: &Allocation, request: &Request<'_>, owner: &Owner, now: Instant) -> Result<Response, Reject> {
+    let same = allocation.request == request.frame().transaction_id() && allocation.owner.username == owner.username;
+    if !same {
         return Err(Reject::AllocationMismatch);
     }
     let left = allocation.expires.saturating_duration_since(now);

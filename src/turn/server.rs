@@ -148,11 +148,14 @@ impl Server {
             frame.method(),
             method::ALLOCATE | method::REFRESH | method::CREATE_PERMISSION | method::CHANNEL_BIND
         );
-        let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
         if !known {
             // RFC 8489 section 6.3: a method that is not known is not answered.
             return self.drop_malformed();
         }
+        if !frame.is_signed() {
+            return self.refuse(from, &frame, &Reject::Unauthorized, None, now, reply);
+        }
+        let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
         let owner = match self.authenticate(from, &mut request, now) {
             Ok(owner) => owner,
             Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
