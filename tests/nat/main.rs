@@ -1,0 +1,1 @@
+//! Across NATs, in network namespaces.
