@@ -9,6 +9,8 @@ use qrcode::{EcLevel, QrCode};
 
 /// What there is to say.
 pub(super) struct Banner<'a> {
+    /// The addresses that are listened on, UDP and TCP.
+    pub(super) listening: &'a [SocketAddr],
     /// Where browsers reach this machine, the best first.
     pub(super) pages: Vec<SocketAddr>,
     /// Whether the certificate is signed by an authority of our own, which devices have to be told to trust.
@@ -22,6 +24,9 @@ pub(super) struct Banner<'a> {
 impl Banner<'_> {
     /// Prints it, with a QR code of the first address if someone is looking.
     pub(super) fn print(&self, out: &mut impl Write, terminal: bool) -> io::Result<()> {
+        for address in self.listening {
+            writeln!(out, "listening on {address}")?;
+        }
         writeln!(out, "Open in a browser:")?;
         for address in &self.pages {
             writeln!(out, "  {}", url("https", *address, 443, "/"))?;
@@ -69,7 +74,8 @@ mod tests {
 
     fn banner(pages: &[&str], has_ca: bool, terminal: bool) -> String {
         let pages = pages.iter().map(|text| text.parse().unwrap()).collect();
-        let banner = Banner { pages, has_ca, fingerprint: "AB:CD", keys_file: Path::new("certs/api.keys") };
+        let listening = &["[::]:3478".parse().unwrap()];
+        let banner = Banner { listening, pages, has_ca, fingerprint: "AB:CD", keys_file: Path::new("certs/api.keys") };
         let mut out = Vec::new();
         banner.print(&mut out, terminal).unwrap();
         String::from_utf8(out).unwrap()
@@ -79,6 +85,7 @@ mod tests {
     fn it_says_what_to_open_and_what_to_trust() {
         let text = banner(&["192.168.1.5:3478", "[fd00::5]:443"], true, false);
         for line in [
+            "listening on [::]:3478\n",
             "  https://192.168.1.5:3478/\n",
             "  https://[fd00::5]/\n",
             "  http://192.168.1.5:3478/ca.crt\n",

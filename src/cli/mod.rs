@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (settings, origin) = config::load(arguments.config.as_deref())?;
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(settings, origin),
+        Command::Serve => serve::run(settings, &origin, arguments.config.as_deref()),
         Command::Check => check::run(&settings, &origin, &mut io::stdout().lock()),
         Command::Mint(arguments) => mint::run(&arguments, &settings, &mut io::stdout().lock()),
     }

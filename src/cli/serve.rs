@@ -102,7 +102,7 @@ impl Server {
         let mut out = io::stdout();
         banner.print(&mut out, io::stdout().is_terminal())?;
         banner::ready(&mut out)?;
-        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
             tracing::debug!(%error, "the supervisor does not listen");
         }
         Ok(())
@@ -210,7 +210,7 @@ fn web_options(
         hosts: names.chain([hostname, local]).collect(),
         origins: settings.rooms.origins.clone(),
         credential_rate: settings.limits.credential_rate,
-        ca_certificate: fresh.identity.ca_der(),
+        ca_certificate: fresh.identity.ca_der.clone().map(Into::into),
         render_metrics,
         shutdown,
     }

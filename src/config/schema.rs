@@ -59,6 +59,7 @@ pub(crate) struct LimitsTable {
     pub(crate) half_open: u32,
     pub(crate) half_open_per_prefix: u32,
     pub(crate) connections: u32,
+    pub(crate) connections_per_prefix: u32,
     pub(crate) user: QuotaTable,
     pub(crate) prefix: QuotaTable,
     pub(crate) total: QuotaTable,

@@ -94,6 +94,8 @@ pub struct Limits {
     pub half_open_per_prefix: u32,
     /// TCP connections in all.
     pub connections: u32,
+    /// The same from one source prefix.
+    pub connections_per_prefix: u32,
 }
 
 /// What can be held at once.

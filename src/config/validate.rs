@@ -103,6 +103,7 @@ impl Keys<'_> {
             half_open: some("half_open", table.half_open)?,
             half_open_per_prefix: some("half_open_per_prefix", table.half_open_per_prefix)?,
             connections: some("connections", table.connections)?,
+            connections_per_prefix: some("connections_per_prefix", table.connections_per_prefix)?,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The web side of the one port: the page, ICE configuration and credentials, and the way in to the rooms.
 //!
 //! [`Web::serve`] drives one HTTP connection (h1 or h2, TLS or not). Each request is checked for the host it names,
-//! sent to HTTPS if it came without, and then answered: `/ws` by [`upgrade`], all else by warp filters ([`routes`]).
+//! sent to HTTPS if it came without, and then answered: `/ws` by `upgrade`, all else by warp filters (`routes`).
 
 mod answer;
 mod assets;

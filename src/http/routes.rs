@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
 use serde::{Deserialize, Serialize};
 use warp::filters::BoxedFilter;
@@ -99,12 +99,12 @@ async fn asset(path: FullPath, headers: HeaderMap) -> Result<Response, Rejection
     assets::reply(path.as_str().trim_start_matches('/'), &headers).ok_or_else(warp::reject)
 }
 
-/// In DER, which phones take as well as computers.
+/// In DER, which phones take as well as computers. Not as an attachment: a phone would file it instead of installing it.
 fn certificate(inner: &Inner) -> Response {
-    let mut response = Response::new(inner.options.ca_certificate.clone().into());
+    let Some(certificate) = inner.options.ca_certificate.clone() else { return not_found().into_response() };
+    let mut response = Response::new(certificate.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-x509-ca-cert"));
-    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"lanturn-ca.crt\""));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

@@ -44,8 +44,8 @@ pub struct Options {
     pub origins: Vec<String>,
     /// Requests for credentials a minute from one source prefix.
     pub credential_rate: u32,
-    /// The certificate of the local authority, in DER.
-    pub ca_certificate: Bytes,
+    /// The certificate of the local authority, in DER. None when the owner brought a certificate.
+    pub ca_certificate: Option<Bytes>,
     /// Prints the metrics, in Prometheus' text format.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Turns true when the server stops: connections then end when their requests have.

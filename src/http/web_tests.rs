@@ -70,7 +70,7 @@ fn server() -> Server {
         hosts: vec!["box.local".into()],
         origins: vec!["https://friend.example".into()],
         credential_rate: 5,
-        ca_certificate: Bytes::from_static(b"\x30\x82"),
+        ca_certificate: Some(Bytes::from_static(b"\x30\x82")),
         render_metrics: Arc::new(|| "lanturn_rooms 0\n".into()),
         shutdown: stop.subscribe(),
     };
@@ -387,4 +387,33 @@ async fn a_long_body_is_refused() {
     let mut answer = vec![0; 1024];
     let read = io.read(&mut answer).await.unwrap();
     assert!(answer[..read].starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn a_long_head_is_refused() {
+    let server = server();
+    let mut io = server.open(LAN);
+    let head = format!("GET / HTTP/1.1\r\nHost: box.local\r\nCookie: {}\r\n\r\n", "x".repeat(MAX_HEAD_BYTES as usize));
+    io.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 1024];
+    let read = io.read(&mut answer).await.unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn what_is_put_in_force_holds_for_the_next_request() {
+    let server = server();
+    assert_eq!(server.get(&format!("/turn?key={KEY}")).await.status, StatusCode::OK);
+    let external = HashMap::from([("192.168.1.5".parse().unwrap(), "203.0.113.7".parse().unwrap())]);
+    server.web.inner.live.replace(Issuer {
+        mint_for_key: Box::new(|id, ttl| mint(&Secret::new("fedcba9876543210"), id, 2_000, ttl)),
+        mint_for_page: Box::new(|ttl| mint_for_page(&Secret::new("fedcba9876543210"), 7, 2_000, ttl)),
+        accepts_key: Box::new(|key| key == "another-key"),
+        ttl: 600,
+        external,
+    });
+    assert_eq!(server.get(&format!("/turn?key={KEY}")).await.status, StatusCode::FORBIDDEN);
+    let outside = Peer { remote: "198.51.100.1:5000".parse().unwrap(), ..LAN };
+    let reply = server.send(outside, request("/turn?username=a&key=another-key", "203.0.113.7:3478")).await.json();
+    assert_eq!((&reply["username"], &reply["turn"]), (&json!("2600:a"), &json!("203.0.113.7:3478")));
 }

@@ -19,3 +19,6 @@ pub use hub::{Hub, HubOptions, Mint, Revoke, Session};
 pub use message::{ClientMessage, LeaveReason, Myself, PeerEntry, PeerId, ServerMessage};
 pub use names::{DisplayName, RoomName};
 pub use rooms::{Effect, RoomLimits, Rooms};
+
+#[cfg(test)]
+mod protocol_tests;

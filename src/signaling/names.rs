@@ -84,12 +84,12 @@ fn fold_whitespace(text: &str) -> String {
     folded
 }
 
-/// Control characters, and those that would make one name look like another: direction overrides, zero-width spaces
-/// and the byte order mark. A zero-width joiner may stay: emoji are made with it.
+/// Control characters, and those that would make one name look like another: direction marks, zero-width spaces, soft
+/// hyphens and blank fillers. A zero-width joiner may stay: emoji are made with it.
 fn is_unseen(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}')
-        || letter == '\u{FEFF}'
+        || matches!(letter, '\u{AD}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{3164}' | '\u{FEFF}')
 }
 
 impl TryFrom<String> for RoomName {
@@ -161,8 +161,19 @@ mod tests {
     #[test]
     fn names_that_nobody_could_type_or_link_to_are_refused() {
         let long = "x".repeat(65);
-        for bad in ["", "  ", ".", "..", "a\0b", "a\u{202e}b", "a\u{200b}b", "\u{feff}", &long, &"\u{fdfa}".repeat(60)]
-        {
+        for bad in [
+            "",
+            "  ",
+            ".",
+            "..",
+            "a\0b",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "\u{feff}",
+            "\u{3164}",
+            &long,
+            &"\u{fdfa}".repeat(60),
+        ] {
             assert_eq!(room(bad), Err(ErrorId::BadRoom), "{bad:?}");
         }
         assert!(room(&"ü".repeat(64)).is_ok(), "characters count, not bytes");

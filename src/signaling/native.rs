@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{SinkExt, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
@@ -44,8 +44,10 @@ struct Connection<S> {
 
 /// Why a connection ends.
 enum End {
-    /// The client closed it, fell silent or broke the protocol below us: nothing is left to say.
+    /// The client fell silent or broke the protocol below us: nothing is left to say.
     Gone,
+    /// The client closed it, and is owed the answer to that.
+    Closed,
     /// It is told why in what is queued, and closed with this code.
     Close(u16),
 }
@@ -64,9 +66,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(mut self) {
         let end = self.talk().await;
         self.session.leave(LeaveReason::Disconnected);
-        if let End::Close(code) = end {
-            let _ = timeout(PARTING, self.part(code)).await;
-            let _ = timeout(PARTING, self.drain()).await;
+        // Whether the client hears the last words is up to it.
+        match end {
+            End::Gone => {}
+            End::Closed => {
+                let _ = timeout(PARTING, SinkExt::close(&mut self.ws)).await;
+            }
+            End::Close(code) => {
+                let _ = timeout(PARTING, self.part(code)).await;
+                let _ = timeout(PARTING, self.drain()).await;
+            }
         }
     }
 
@@ -134,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Message::Text(text) => ClientMessage::parse(&text).and_then(|message| self.obey(message)),
             Message::Binary(_) => Err(Refusal::bad_message("a binary frame: send JSON in text frames")),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
-            Message::Close(_) => return Some(End::Gone),
+            Message::Close(_) => return Some(End::Closed),
         };
         handled.err().and_then(|refusal| self.session.refuse(refusal)).map(End::Close)
     }
@@ -169,8 +178,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.ws.close(Some(CloseFrame { code: code.into(), reason: Default::default() })).await
     }
 
-    /// Closing a socket with unread bytes in it resets it, and the last words would be lost.
+    /// Closing a socket with unread bytes in it resets it, and the last words would be lost. So what the client was
+    /// still sending is read, up to its own close frame, or to its end where frames cannot be told any more.
     async fn drain(&mut self) {
+        loop {
+            match self.ws.next().await {
+                Some(Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed)) | None => return,
+                Some(Ok(_)) => {}
+                Some(Err(_)) => break,
+            }
+        }
         let mut waste = [0; 1024];
         let mut left = MAX_PARTING_BYTES;
         while let Ok(read @ 1..) = self.ws.get_mut().read(&mut waste).await {

@@ -131,8 +131,28 @@ async fn mistakes_are_told_and_only_some_end_the_connection() {
     expect_error(&mut client, "already-joined", None).await;
     say(&mut client, json!({ "type": "signal", "to": "0123456789abcdef", "data": 1 })).await;
     expect_error(&mut client, "no-such-peer", None).await;
+    let envelope = json!({ "type": "signal", "to": "0123456789abcdef", "data": "" }).to_string().len();
+    let longest = json!({ "type": "signal", "to": "0123456789abcdef", "data": "x".repeat(65_536 - envelope) });
+    say(&mut client, longest).await;
+    expect_error(&mut client, "no-such-peer", None).await;
     let _ = client.send(Message::text("x".repeat(65_537))).await;
     expect_error(&mut client, "too-large", Some(1009)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_is_answered_and_ends_without_delay() {
+    let setup = setup(options());
+    let start = Instant::now();
+    let mut client = setup.connect().await;
+    client.close(None).await.unwrap();
+    let answer = client.next().await;
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+    let mut hasty = setup.connect().await;
+    say(&mut hasty, json!({ "type": "ping" })).await;
+    expect_error(&mut hasty, "join-first", Some(1008)).await;
+    assert!(hasty.next().await.is_none());
+    setup.hub.closed().await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

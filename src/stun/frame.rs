@@ -17,6 +17,9 @@ const MESSAGE_INTEGRITY_SHA256: AttrType = ::stun::attributes::ATTR_MESSAGE_INTE
 const MESSAGE_INTEGRITY_BYTES: usize = 20;
 /// A CRC-32 (RFC 8489 section 14.7).
 const FINGERPRINT_BYTES: usize = 4;
+/// The most that UNKNOWN-ATTRIBUTES lists. A packet has room for 16,000 types, and to list each of them once would
+/// take a stranger's packet milliseconds.
+const MAX_UNKNOWN: usize = 16;
 
 /// Why a packet is no STUN message. None of these is answered.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -210,13 +213,16 @@ impl<'a> Frame<'a> {
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
-    /// The comprehension-required attributes that this server does not understand, each once.
+    /// The comprehension-required attributes that this server does not understand, each once: the first 16 of them.
     pub fn unknown_attributes(&self) -> Vec<AttrType> {
         let mut unknown = Vec::new();
         for Attribute { kind, .. } in self.attributes() {
             let sha256 = kind == MESSAGE_INTEGRITY_SHA256 && self.signed;
             if kind.required() && !is_known(kind) && !sha256 && !unknown.contains(&kind) {
                 unknown.push(kind);
+                if unknown.len() == MAX_UNKNOWN {
+                    break;
+                }
             }
         }
         unknown
@@ -293,6 +299,13 @@ mod tests {
         let frame = Frame::parse(&message.raw).unwrap();
         assert_eq!(frame.unknown_attributes(), [odd]);
         assert_eq!(frame.attributes().filter(|attribute| attribute.kind == ATTR_REALM).count(), 2);
+    }
+
+    #[test]
+    fn the_list_of_unknown_attributes_is_bounded() {
+        let kinds: Vec<_> = (0x1000..0x4000).map(AttrType).collect();
+        let message = message(&kinds.iter().map(|kind| (*kind, &b""[..])).collect::<Vec<_>>());
+        assert_eq!(Frame::parse(&message.raw).unwrap().unknown_attributes(), kinds[..16]);
     }
 
     proptest! {

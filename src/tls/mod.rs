@@ -53,6 +53,8 @@ pub struct Options {
 pub struct Identity {
     /// The authority's certificate, for devices to trust. None when the owner brought a certificate.
     pub ca_pem: Option<String>,
+    /// The same in DER, as phones take it.
+    pub ca_der: Option<Vec<u8>>,
     /// SHA-256 of the authority's certificate, or of the owner's own: 32 bytes as `AB:CD:…`.
     pub fingerprint: String,
     certified: Arc<CertifiedKey>,
@@ -96,7 +98,7 @@ pub fn check(dir: &Path) -> Result<(), Error> {
 fn load_at(options: &Options, now: OffsetDateTime) -> Result<Identity, Error> {
     if let Some(certified) = own::read(&options.dir, now)? {
         let fingerprint = certified.cert.first().map_or_else(String::new, fingerprint);
-        return Ok(Identity { ca_pem: None, fingerprint, certified: Arc::new(certified) });
+        return Ok(Identity { ca_pem: None, ca_der: None, fingerprint, certified: Arc::new(certified) });
     }
     let authority = match Authority::read(&options.dir, now)? {
         Some(authority) => authority,
@@ -108,7 +110,8 @@ fn load_at(options: &Options, now: OffsetDateTime) -> Result<Identity, Error> {
         None => leaf::issue(&options.dir, &authority, &names, now)?,
     };
     let fingerprint = fingerprint(authority.certificate());
-    Ok(Identity { ca_pem: Some(authority.pem().to_owned()), fingerprint, certified: Arc::new(certified) })
+    let (ca_pem, ca_der) = (Some(authority.pem().to_owned()), Some(authority.certificate().to_vec()));
+    Ok(Identity { ca_pem, ca_der, fingerprint, certified: Arc::new(certified) })
 }
 
 impl Identity {

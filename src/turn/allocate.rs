@@ -32,6 +32,7 @@ pub struct Opening {
     lifetime: Duration,
     address: IpAddr,
     ports: Candidates,
+    even: bool,
     success: Response,
     refusal: Response,
 }
@@ -39,7 +40,8 @@ pub struct Opening {
 impl Opening {
     /// The addresses to try, in this order. The first that can be bound is the one.
     pub fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.ports.map(|port| SocketAddr::new(self.address, port))
+        let fits = |port: &u16| !self.even || port.is_multiple_of(2);
+        self.ports.filter(fits).map(|port| SocketAddr::new(self.address, port))
     }
 }
 
@@ -52,8 +54,10 @@ impl Server {
         now: Instant,
     ) -> Result<Answer, Reject> {
         if let Some(allocation) = self.of(&from, now) {
-            return repeat(allocation, request, now).map(Answer::Success);
+            return repeat(allocation, request, &owner, now).map(Answer::Success);
         }
+        // One that has expired and is not swept out yet neither stands in the way nor counts.
+        self.disconnected(from);
         match request.requested_transport()? {
             None => return Err(Reject::BadRequest),
             Some(UDP) => {}
@@ -63,6 +67,11 @@ impl Server {
             Ok(None) => None,
             Ok(Some(family)) => Some(if family == 1 { Family::V4 } else { Family::V6 }),
             Err(_) => return Err(Reject::AddressFamilyNotSupported),
+        };
+        let even = match request.even_port()? {
+            // Nothing here holds a port back for later.
+            Some(true) => return Err(Reject::InsufficientCapacity),
+            even => even.is_some(),
         };
         let lifetime = granted(request)?;
         let server = from.server.ip();
@@ -78,6 +87,7 @@ impl Server {
             lifetime,
             address,
             ports,
+            even,
             success: Response::success(request.frame()),
             refusal: Response::error(request.frame(), full.code(), full.reason()),
         })))
@@ -110,8 +120,9 @@ impl Server {
 }
 
 /// A retransmission is answered as the first one was; anything else on a five-tuple that has an allocation is a 437.
-fn repeat(allocation: &Allocation, request: &Request<'_>, now: Instant) -> Result<Response, Reject> {
-    if allocation.request != request.frame().transaction_id() {
+fn repeat(allocation: &Allocation, request: &Request<'_>, owner: &Owner, now: Instant) -> Result<Response, Reject> {
+    let same = allocation.request == request.frame().transaction_id() && allocation.owner.username == owner.username;
+    if !same {
         return Err(Reject::AllocationMismatch);
     }
     let left = allocation.expires.saturating_duration_since(now);

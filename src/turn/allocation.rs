@@ -113,6 +113,7 @@ impl Allocation {
     /// # Errors
     /// [`Reject::InsufficientCapacity`] when the quota does not reach for all the new ones.
     pub(super) fn permit(&mut self, peers: &[IpAddr], now: Instant) -> Result<(), Reject> {
+        self.sweep_permissions(now);
         let mut taken = 0;
         for (index, peer) in peers.iter().enumerate() {
             if self.permissions.contains_key(peer) || peers[..index].contains(peer) {
@@ -158,15 +159,19 @@ impl Allocation {
 
     /// Gives back what has expired.
     pub(super) fn sweep(&mut self, now: Instant) {
-        let before = self.permissions.len();
-        self.permissions.retain(|_, expires| *expires > now);
-        self.charge.give_permissions((before - self.permissions.len()) as u32);
+        self.sweep_permissions(now);
         self.sweep_channels(now);
     }
 
     /// When to look at it again.
     pub(super) fn next_wake(&self, now: Instant) -> Instant {
         self.expires.min(now + SWEEP)
+    }
+
+    fn sweep_permissions(&mut self, now: Instant) {
+        let before = self.permissions.len();
+        self.permissions.retain(|_, expires| *expires > now);
+        self.charge.give_permissions((before - self.permissions.len()) as u32);
     }
 
     fn sweep_channels(&mut self, now: Instant) {

@@ -14,13 +14,10 @@ impl Server {
     /// Who signed a request.
     ///
     /// # Errors
-    /// 401 without MESSAGE-INTEGRITY or with one that does not verify, 400 when what goes with it is missing, 438
-    /// for a nonce that is not ours, not this client's or too old.
+    /// 401 when MESSAGE-INTEGRITY does not verify, 400 when what goes with it is missing, 438 for a nonce that is not
+    /// ours, not this client's or too old. Without MESSAGE-INTEGRITY it does not get here.
     pub(super) fn authenticate(&self, from: FiveTuple, request: &mut Request<'_>, now: Now) -> Result<Owner, Reject> {
         let frame = *request.frame();
-        if !frame.is_signed() {
-            return Err(Reject::Unauthorized);
-        }
         let text = |kind| frame.text(kind).ok_or(Reject::BadRequest);
         let (username, realm, nonce) = (text(ATTR_USERNAME)?, text(ATTR_REALM)?, text(ATTR_NONCE)?);
         if !self.shared.nonces.is_fresh(nonce, from.client, now.unix) {

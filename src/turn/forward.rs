@@ -104,8 +104,6 @@ impl Server {
             self.counters.over_bandwidth += 1;
             return Step::Done;
         }
-        self.counters.packets_up += 1;
-        self.counters.bytes_up += payload.len() as u64;
         let route = if self.options.policy.own.contains(&peer.ip()) {
             match self.hairpin(id, peer, payload.len(), now) {
                 Some(route) => route,
@@ -114,6 +112,8 @@ impl Server {
         } else {
             Route::Peer { allocation: id, to: peer }
         };
+        self.counters.packets_up += 1;
+        self.counters.bytes_up += payload.len() as u64;
         Step::Forward(Forward { payload, route })
     }
 

@@ -18,7 +18,7 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        let family = request.requested_address_family().map_err(|_| Reject::AddressFamilyNotSupported)?;
+        let family = request.requested_address_family().map_err(|_| Reject::PeerAddressFamilyMismatch)?;
         let ends = request.lifetime()? == Some(Duration::ZERO);
         let lifetime = if ends { Duration::ZERO } else { granted(request)? };
         let allocation = match self.own(&from, &owner.username, now) {
