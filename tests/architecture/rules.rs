@@ -3,10 +3,21 @@
 use crate::names::{self, FullPath};
 
 /// Bytes and time in, effects out.
-const PURE: [&str; 6] = ["stun", "turn", "credentials", "limit", "signaling::message", "signaling::rooms"];
+const PURE: [&str; 10] = [
+    "stun",
+    "turn",
+    "credentials",
+    "limit",
+    "signaling::candidates",
+    "signaling::error",
+    "signaling::message",
+    "signaling::names",
+    "signaling::pace",
+    "signaling::rooms",
+];
 
 /// What a pure core may not name: I/O, the clock, randomness of its own.
-const IMPURE: [&str; 42] = [
+const IMPURE: [&str; 44] = [
     "tokio",
     "tokio_rustls",
     "tokio_tungstenite",
@@ -29,7 +40,8 @@ const IMPURE: [&str; 42] = [
     "turn::allocation",
     "turn::relay",
     "stun::client",
-    "stun::agent",
+    "stun::agent::Agent",
+    "stun::agent::TransactionId::new",
     "std::net::TcpStream",
     "std::net::TcpListener",
     "std::net::UdpSocket",
@@ -47,12 +59,16 @@ const IMPURE: [&str; 42] = [
     "std::process",
     "rand::rng",
     "rand::random",
-    "rand::rngs",
+    "rand::rngs::OsRng",
+    "rand::rngs::ThreadRng",
     "ring::rand::SystemRandom",
 ];
 
 /// Old and other names of the same.
 const IMPURE_TOO: [&str; 4] = ["rand::thread_rng", "rand::random_range", "rand::fill", "libc"];
+
+/// Functions that ask the system for randomness, whatever they belong to.
+const SEEDS: [&str; 3] = ["from_os_rng", "try_from_os_rng", "from_entropy"];
 
 /// Modules of ours that do I/O or wire it, in full.
 const OUR_IO: [&str; 9] = [
@@ -67,9 +83,6 @@ const OUR_IO: [&str; 9] = [
     "crate::web",
 ];
 
-/// The modules of `signaling` that a pure core may name.
-const PURE_SIGNALING: [&str; 2] = ["crate::signaling::message", "crate::signaling::rooms"];
-
 /// The one module where `relay` and `signaling` meet.
 const WIRING: &str = "cli::serve";
 
@@ -77,45 +90,59 @@ const WIRING: &str = "cli::serve";
 pub(crate) fn check(module: &[String], text: &str) -> syn::Result<Vec<String>> {
     let named = names::named(module, text)?;
     let module = module.join("::");
-    let mut broken = Vec::new();
-    let mut refuse = |forbidden: &[&str], rule: &str| {
-        let bad = named.iter().filter(|path| forbidden.iter().any(|forbidden| names_it(path, forbidden)));
-        broken.extend(bad.map(|path| format!("names {}: {rule}", path.join("::"))));
-    };
+    let mut broken = Broken { named: &named, found: Vec::new() };
     if PURE.iter().any(|pure| within(&module, pure)) {
-        refuse(&IMPURE, "a pure core has no I/O, no clock and no randomness of its own");
-        refuse(&IMPURE_TOO, "a pure core has no I/O, no clock and no randomness of its own");
-        refuse(&OUR_IO, "I/O imports cores, never the other way round");
-        let signaling = named.iter().filter(|path| names_it(path, "crate::signaling"));
-        let bad = signaling.filter(|path| !PURE_SIGNALING.iter().any(|pure| within(&path.join("::"), pure)));
-        let bad: Vec<String> = bad.map(|path| path.join("::")).collect();
-        refuse(
-            &bad.iter().map(String::as_str).collect::<Vec<_>>(),
-            "of signaling, a pure core may name message and rooms",
-        );
+        let rule = "a pure core has no I/O, no clock and no randomness of its own";
+        broken.refuse(&IMPURE, rule);
+        broken.refuse(&IMPURE_TOO, rule);
+        let seeds = named.iter().filter(|path| path.last().is_some_and(|last| SEEDS.contains(&last.as_str())));
+        broken.refuse(&seeds.map(|path| path.join("::")).collect::<Vec<_>>(), rule);
+        broken.refuse(&OUR_IO, "I/O imports cores, never the other way round");
+        let signaling = named.iter().filter(|path| names_it(path, "crate::signaling")).map(|path| path.join("::"));
+        let pure = |path: &String| PURE.iter().any(|pure| within(path, &format!("crate::{pure}")));
+        let rule = "of signaling, a pure core may name the pure modules";
+        broken.refuse(&signaling.filter(|path| !pure(path)).collect::<Vec<_>>(), rule);
     }
     if within(&module, "relay") {
-        refuse(&["crate::signaling"], "relay and signaling meet only in cli::serve");
+        broken.refuse(&["crate::signaling"], "relay and signaling meet only in cli::serve");
     }
     if within(&module, "signaling") {
-        refuse(&["crate::relay"], "relay and signaling meet only in cli::serve");
+        broken.refuse(&["crate::relay"], "relay and signaling meet only in cli::serve");
     }
     let both = ["crate::relay", "crate::signaling"].iter().all(|one| named.iter().any(|path| names_it(path, one)));
     if both && !within(&module, WIRING) && !within(&module, "relay") && !within(&module, "signaling") {
-        refuse(&["crate::relay", "crate::signaling"], "relay and signaling meet only in cli::serve");
+        broken.refuse(&["crate::relay", "crate::signaling"], "relay and signaling meet only in cli::serve");
     }
     if !within(&module, "cli") && !within(&module, "config") {
-        refuse(&["crate::config"], "only cli sees the settings");
+        broken.refuse(&["crate::config"], "only cli sees the settings");
     }
     if within(&module, "http") {
-        refuse(&["crate::turn", "crate::relay", "turn"], "http names neither turn nor relay");
+        broken.refuse(&["crate::turn", "crate::relay", "turn"], "http names neither turn nor relay");
     }
     if within(&module, "metrics") {
         let ours = named.iter().map(|path| path.join("::")).filter(|path| within(path, "crate"));
         let ours: Vec<String> = ours.filter(|path| !within(path, "crate::metrics")).collect();
-        refuse(&ours.iter().map(String::as_str).collect::<Vec<_>>(), "metrics imports nothing of ours");
+        broken.refuse(&ours, "metrics imports nothing of ours");
     }
-    Ok(broken)
+    Ok(broken.found)
+}
+
+/// What a file names, and which of it is against a rule.
+struct Broken<'a> {
+    named: &'a [FullPath],
+    found: Vec<String>,
+}
+
+impl Broken<'_> {
+    fn refuse(&mut self, forbidden: &[impl AsRef<str>], rule: &str) {
+        for path in self.named {
+            let complaint = format!("names {}: {rule}", path.join("::"));
+            let bad = forbidden.iter().any(|forbidden| names_it(path, forbidden.as_ref()));
+            if bad && !self.found.contains(&complaint) {
+                self.found.push(complaint);
+            }
+        }
+    }
 }
 
 /// Whether `inner` is `outer` or a part of it.
@@ -152,6 +179,8 @@ mod tests {
             "use std::time::Instant as Clock; fn f() { Clock::now(); }",
             "fn f() -> std::time::SystemTime { todo!() }",
             "use std::time::*;",
+            "use rand::{SeedableRng, rngs::StdRng}; fn f() { StdRng::from_os_rng(); }",
+            "use stun::agent::TransactionId; fn f() { TransactionId::new(); }",
             "use rand as dice; fn f() { dice::rng(); }",
             "fn f() { let x: u8 = rand::random(); }",
             "use ring::rand::SystemRandom;",
@@ -192,6 +221,8 @@ mod tests {
             "use turn::proto::lifetime::Lifetime; use stun::message::Message;",
             "use rand::RngCore; fn f(rng: &mut impl RngCore) { rng.next_u32(); }",
             "use crate::signaling::message::Message; use crate::credentials::Secret;",
+            "use crate::signaling::names::RoomName; use stun::agent::TransactionId;",
+            "use rand::{SeedableRng, rngs::StdRng}; fn f(seed: [u8; 32]) { StdRng::from_seed(seed); }",
             "use super::rule::PeerRule;",
             "use std::collections::hash_map::RandomState;",
             "/// See tokio::net and std::fs.\nfn f() { let _ = \"std::fs::read\"; }",
