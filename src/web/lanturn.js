@@ -162,6 +162,7 @@ export class Room extends EventTarget {
     /** @type {{id: string, text: string}} */
     let why = { id: "unreachable", text: "The connection to the box was lost." };
     let heard = true;
+    let joined = false;
     const abandon = (/** @type {{id: string, text: string}} */ reason) => {
       if (this.#socket !== socket) return;
       clearTimeout(deadline);
@@ -187,7 +188,10 @@ export class Room extends EventTarget {
       const message = JSON.parse(event.data);
       if (message.type === "error" && message.fatal) why = message;
       this.#receive(message);
+      // Refused: the box would hear another try over the same socket, but we make a new one for each.
+      if (message.type === "error" && !joined) return abandon(message);
       if (message.type !== "joined") return;
+      joined = true;
       clearTimeout(deadline);
       resolve();
     };
