@@ -119,7 +119,10 @@ function adopt(entered) {
     removeTile(peer.id);
     if (reason !== "closed") announce(t(reason === "left" ? "left" : "lostThem", { name: nameOf(peer) }));
   });
-  on("stream", ({ peer }) => tiles.get(peer.id)?.play(peer.stream));
+  on("stream", ({ peer }) => {
+    tiles.get(peer.id)?.play(peer.stream);
+    void describe(peer);
+  });
   on("state", ({ peer }) => describe(peer));
   on("error", (error) => !error.fatal && notice(errorText(error, error.peer && nameOf(error.peer))));
   on("closed", ({ reason, retryIn }) => {
@@ -290,10 +293,12 @@ function start() {
     room?.leave();
     input("room").value = addressedRoom();
   });
-  setInterval(() => {
+  const describeAll = () => {
     if (document.hidden) return;
     for (const peer of room?.peers.values() ?? []) void describe(peer);
-  }, STATS_EVERY_MS);
+  };
+  setInterval(describeAll, STATS_EVERY_MS);
+  document.addEventListener("visibilitychange", describeAll);
   input("room").value = addressedRoom();
   input("name").value = kept.get("name");
   speak(choose([kept.get("language"), ...navigator.languages]));

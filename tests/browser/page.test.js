@@ -53,6 +53,8 @@ test("a direct call says that it is one", CASE, people(["Anna", "Ben"], async (a
   await ben.join("direct");
   await Promise.all([anna.sees(), ben.sees()]);
   assert.notEqual((await anna.pair()).localType, "relay");
+  // A page that nobody looks at does not refresh its figures.
+  await anna.page.bringToFront();
   await anna.reads(".tile:not(.self) .state", "direct");
   await anna.reads("#people", "2 of 8 here: Anna, Ben");
 }));
