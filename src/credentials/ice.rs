@@ -20,9 +20,12 @@ pub struct IceServer {
     pub credential: Option<String>,
 }
 
-/// The address at which one client reaches the box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach(SocketAddr);
+/// The address at which one client reaches the box, and the name by which it came, if it came by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    address: SocketAddr,
+    name: Option<String>,
+}
 
 impl Reach {
     /// From the connection that the client came in on. A client from outside the local network, on an address
@@ -30,12 +33,19 @@ impl Reach {
     pub fn of(local: SocketAddr, peer: SocketAddr, external: &HashMap<IpAddr, IpAddr>) -> Self {
         let ip = local.ip().to_canonical();
         let outer = external.get(&ip).filter(|_| !is_local(peer.ip().to_canonical()));
-        Self(SocketAddr::new(outer.copied().unwrap_or(ip), local.port()))
+        Self { address: SocketAddr::new(outer.copied().unwrap_or(ip), local.port()), name: None }
+    }
+
+    /// The client came by this name, so it can resolve it. It stands in `turns:` URIs: Firefox checks certificates
+    /// against names alone, and takes no `turns:` with a literal address.
+    #[must_use]
+    pub fn by_name(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
     }
 
     /// `host:port`, bracketed if IPv6, as TURN URIs write it (RFC 7065).
     pub fn authority(&self) -> String {
-        self.0.to_string()
+        self.address.to_string()
     }
 
     /// `turn:` over UDP and TCP, `turns:` over TCP, in the order a client should try them.
@@ -44,8 +54,15 @@ impl Reach {
         vec![
             format!("turn:{at}?transport=udp"),
             format!("turn:{at}?transport=tcp"),
-            format!("turns:{at}?transport=tcp"),
+            format!("turns:{}?transport=tcp", self.tls_authority()),
         ]
+    }
+
+    fn tls_authority(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name}:{}", self.address.port()),
+            None => self.authority(),
+        }
     }
 }
 
@@ -57,7 +74,7 @@ fn is_local(ip: IpAddr) -> bool {
 }
 
 /// The whole list for one client: a STUN entry and a TURN entry with its credential.
-pub fn ice_servers(reach: Reach, credential: &Credential) -> Vec<IceServer> {
+pub fn ice_servers(reach: &Reach, credential: &Credential) -> Vec<IceServer> {
     vec![
         IceServer { urls: vec![format!("stun:{}", reach.authority())], username: None, credential: None },
         IceServer {
@@ -90,11 +107,24 @@ mod tests {
     }
 
     #[test]
+    fn who_came_by_name_checks_the_certificate_by_name() {
+        let local = "192.168.1.5:3478".parse().unwrap();
+        assert_eq!(
+            Reach::of(local, local, &HashMap::new()).by_name("box.local").turn_uris(),
+            [
+                "turn:192.168.1.5:3478?transport=udp",
+                "turn:192.168.1.5:3478?transport=tcp",
+                "turns:box.local:3478?transport=tcp"
+            ]
+        );
+    }
+
+    #[test]
     fn a_browser_would_take_the_list() {
         let credential = Credential { username: "1:a".into(), password: "b".into(), ttl: 1, expires_at: 1 };
         let reach = Reach::of("[fd00::2]:3478".parse().unwrap(), "[fd00::9]:1".parse().unwrap(), &HashMap::new());
         assert_eq!(
-            serde_json::to_value(ice_servers(reach, &credential)).unwrap(),
+            serde_json::to_value(ice_servers(&reach, &credential)).unwrap(),
             serde_json::json!([
                 { "urls": ["stun:[fd00::2]:3478"] },
                 { "urls": ["turn:[fd00::2]:3478?transport=udp", "turn:[fd00::2]:3478?transport=tcp",

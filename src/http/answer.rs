@@ -30,12 +30,18 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 pub(super) struct Asker {
     pub(super) peer: Peer,
     pub(super) site: Site,
+    /// The name in its request, if that was no literal address.
+    pub(super) name: Option<String>,
 }
 
 impl Asker {
     /// The address at which this client reaches the box: the one it came in on.
     pub(super) fn reach(&self, issuer: &Issuer) -> Reach {
-        Reach::of(self.peer.local, self.peer.remote, &issuer.external)
+        let reach = Reach::of(self.peer.local, self.peer.remote, &issuer.external);
+        match &self.name {
+            Some(name) => reach.by_name(name),
+            None => reach,
+        }
     }
 }
 
@@ -76,7 +82,7 @@ async fn answer_for(
         return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text));
     }
     let site = Site::of(request.headers(), host, peer.tls, &inner.options.origins);
-    let asker = Asker { peer, site };
+    let asker = Asker { peer, site, name: host.name() };
     if request.uri().path() == "/ws" {
         return upgrade::answer(inner, &asker, &mut request, running);
     }

@@ -26,7 +26,7 @@ pub(super) struct IceReply {
 /// As `/turn`; 401 for a page of another site without a key.
 pub(super) fn reply(inner: &Inner, asker: &Asker, query: &TurnQuery) -> Result<IceReply, HttpError> {
     let (reach, credential) = mint(inner, asker, query)?;
-    let ice_servers = ice_servers(reach, &credential);
+    let ice_servers = ice_servers(&reach, &credential);
     Ok(IceReply { ice_servers, ttl: credential.ttl, expires_at: credential.expires_at })
 }
 

@@ -38,6 +38,12 @@ impl Host {
         if is_ours { Some(Self(text)) } else { None }
     }
 
+    /// The name without the port. `None` for a literal address.
+    pub(super) fn name(&self) -> Option<String> {
+        let host = self.0.parse::<Authority>().ok()?.host().to_owned();
+        if literal(&host).is_some() { None } else { Some(host) }
+    }
+
     /// Whether it names this very machine, as only a browser on it would.
     pub(super) fn is_local(&self) -> bool {
         let name = self.0.parse::<Authority>().map(|authority| authority.host().to_owned()).unwrap_or_default();

@@ -37,7 +37,7 @@ pub(super) fn reply(inner: &Inner, asker: &Asker, query: &TurnQuery) -> Result<T
     Ok(TurnReply {
         uris: reach.turn_uris(),
         turn: reach.authority(),
-        ice_servers: ice_servers(reach, &credential),
+        ice_servers: ice_servers(&reach, &credential),
         username: credential.username,
         password: credential.password,
         ttl: credential.ttl,

@@ -24,7 +24,7 @@ use super::rooms::{Effect, RoomLimits, Rooms};
 use crate::credentials::{IceServer, Memberships, Reach, RoomMember};
 
 /// Makes the `iceServers` of a new member who reaches the box at [`Reach`], and says for how many seconds they last.
-pub type Mint = Arc<dyn Fn(RoomMember, Reach) -> (Vec<IceServer>, u64) + Send + Sync>;
+pub type Mint = Arc<dyn Fn(RoomMember, &Reach) -> (Vec<IceServer>, u64) + Send + Sync>;
 /// Hears of every membership that ended, so that what it was allowed can be ended too.
 pub type Revoke = Arc<dyn Fn(RoomMember) + Send + Sync>;
 
@@ -143,7 +143,7 @@ impl Hub {
         let state = &mut *self.lock();
         let (member, effects) = state.rooms.join(room, name, &mut state.rng, |member| {
             self.memberships.join(member, session.remote);
-            (self.options.mint)(member, session.reach)
+            (self.options.mint)(member, &session.reach)
         })?;
         state.outboxes.insert(PeerId(member.member), session.outbox.clone());
         self.carry_out(state, effects);

@@ -96,20 +96,6 @@ export function onlyTransport(servers, transport) {
     .filter((server) => server.urls.length > 0);
 }
 
-/**
- * Firefox takes no `turns:` with a literal address, as it has no name to check the certificate against. The name that
- * led us to the box leads to its relay as well.
- * @param {RTCIceServer[]} servers @param {string} host of the box, as we know it @returns {RTCIceServer[]}
- */
-export function byName(servers, host) {
-  const literal = /^turns:([\d.]+|\[[^\]]*\])(?=:|\?|$)/;
-  if (literal.test(`turns:${host}`)) return servers;
-  return servers.map((server) => ({
-    ...server,
-    urls: [server.urls].flat().map((url) => url.replace(literal, `turns:${host}`)),
-  }));
-}
-
 /** A room that we are in, or are on the way back into. See the events at the top. */
 export class Room extends EventTarget {
   #url;
@@ -268,7 +254,7 @@ export class Room extends EventTarget {
   /** @param {RTCIceServer[]} servers */
   #configure(servers) {
     const { iceTransportPolicy = "all", relayTransport, rtcConfiguration } = this.#options;
-    const iceServers = onlyTransport(byName(servers, new URL(this.#url).hostname), relayTransport);
+    const iceServers = onlyTransport(servers, relayTransport);
     this.configuration = { bundlePolicy: "max-bundle", iceTransportPolicy, iceServers, ...rtcConfiguration };
   }
 

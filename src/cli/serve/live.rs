@@ -98,7 +98,7 @@ impl RoomMint {
 
     pub(super) fn minter(&self) -> Mint {
         let current = Arc::clone(&self.0);
-        Arc::new(move |member: RoomMember, reach: Reach| {
+        Arc::new(move |member: RoomMember, reach: &Reach| {
             let (secrets, ttl) = &*current.read().unwrap_or_else(PoisonError::into_inner);
             let credential = mint_for_member(secrets.minting(), member, unix_now(), *ttl);
             (ice_servers(reach, &credential), *ttl)
