@@ -352,6 +352,15 @@ impl Server {
     }
 }
 
+#[cfg(test)]
+impl Server {
+    /// For how many entries there is memory, over everything that grows. The rate limit is a fixed table.
+    pub(super) fn room_for(&self) -> usize {
+        let maps = self.by_five_tuple.capacity() + self.by_member.capacity();
+        maps + self.allocations.capacity() + self.closed.capacity() + usize::from(self.expiry.next().is_some())
+    }
+}
+
 /// What a handler of an authenticated request comes to.
 pub(super) enum Answer {
     Success(Response),
