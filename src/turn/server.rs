@@ -323,14 +323,6 @@ impl Server {
         id
     }
 
-    /// Moves an allocation's entry after its expiry has changed.
-    pub(super) fn reschedule(&mut self, id: AllocationId, now: Instant) {
-        let Some(allocation) = self.allocations.get_mut(id.index as usize).filter(|a| a.id == id) else { return };
-        self.expiry.remove(allocation.wake, id);
-        allocation.wake = allocation.next_wake(now);
-        self.expiry.insert(allocation.wake, id);
-    }
-
     pub(super) fn end(&mut self, id: AllocationId) {
         if self.get(id).is_none() {
             return;
