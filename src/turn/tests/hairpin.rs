@@ -198,3 +198,15 @@ fn a_nat_in_front_is_hairpinned_by_its_outer_address() {
     let inner = SocketAddr::new(at(SERVER).ip(), to_anna.port());
     assert!(lab.shared.relayed.get(inner).is_none());
 }
+
+#[test]
+fn a_test_that_opts_in_reaches_the_box_but_still_no_other_room() {
+    let mut lab = Lab::with(Setup { allow_loopback: true, ..Setup::default() });
+    let (carl, eve) = (lab.client("carl", "192.0.2.3:5000"), lab.member(EVE, "192.0.2.2:5000"));
+    let (to_carl, to_eve) = (lab.allocate(&carl), lab.allocate(&eve));
+    acquaint(&mut lab, (&carl, to_carl), (&eve, to_eve));
+    assert_eq!(lab.code(&carl, permit(&["127.0.0.1:9"])), 0);
+    assert_eq!(lab.sends(&carl, &send("127.0.0.1:9", b"x")), Some((at("127.0.0.1:9"), b"x".into())));
+    assert!(lab.peer("127.0.0.1:9", to_carl, b"x").is_some());
+    assert_eq!(passes(&mut lab, &carl, &send(&to_eve.to_string(), b"x")), None);
+}

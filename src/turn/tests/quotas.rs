@@ -53,6 +53,23 @@ fn permissions_run_out_with_508_for_all_of_a_request_and_come_back_as_they_expir
 }
 
 #[test]
+fn a_client_that_refreshes_often_cannot_keep_what_has_expired() {
+    let total = Limits { permissions: 1, ..MANY };
+    let mut lab = Lab::with(Setup { total, ..Setup::default() });
+    let (anna, ben) = (lab.client("anna", "192.0.2.1:1"), lab.client("ben", "192.0.2.2:1"));
+    lab.allocate(&anna);
+    lab.allocate(&ben);
+    assert_eq!(lab.code(&anna, permit(&[PEER])), 0);
+    assert_eq!(lab.code(&ben, permit(&[PEER])), 508);
+    for _ in 0..12 {
+        lab.advance(secs(30));
+        lab.expire();
+        assert_eq!(lab.code(&anna, refresh(600)), 0);
+    }
+    assert_eq!(lab.code(&ben, permit(&[PEER])), 0, "at most a minute after it has expired");
+}
+
+#[test]
 fn channels_run_out_with_508_and_come_back_as_they_expire() {
     let user = Limits { channels: 1, ..MANY };
     let mut lab = Lab::with(Setup { user, ..Setup::default() });
