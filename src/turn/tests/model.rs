@@ -126,26 +126,7 @@ impl Run {
         let now = self.now;
         match act {
             Act::Allocate { client, lifetime: asked } => self.allocate(client, asked),
-            Act::Refresh { client, lifetime: asked } => {
-                let granted = if asked == 0 { 0 } else { u64::from(asked).clamp(600, 3600) };
-                let expected = match (self.gone[client], self.model(client)) {
-                    (true, _) => 401,
-                    (false, Some(model)) => {
-                        model.ends = now + granted;
-                        0
-                    }
-                    (false, None) => {
-                        if asked == 0 {
-                            0
-                        } else {
-                            437
-                        }
-                    }
-                };
-                let answer = self.ask(client, refresh(asked.into()));
-                assert_eq!(code(&answer), expected);
-                assert!(expected != 0 || lifetime(&answer) == granted);
-            }
+            Act::Refresh { client, lifetime: asked } => self.refresh(client, asked),
             Act::Permit { client, peers } => {
                 let addresses: Vec<_> = peers.iter().map(|peer| at(PEERS[*peer])).collect();
                 let expected = match (self.gone[client], self.model(client)) {
@@ -202,6 +183,28 @@ impl Run {
             self.sockets[client] = Some(relayed(&answer));
             self.models[client] = Some(Model { ends: self.now + granted, ..Model::default() });
         }
+    }
+
+    fn refresh(&mut self, client: usize, asked: u32) {
+        let now = self.now;
+        let granted = if asked == 0 { 0 } else { u64::from(asked).clamp(600, 3600) };
+        let expected = match (self.gone[client], self.model(client)) {
+            (true, _) => 401,
+            (false, Some(model)) => {
+                model.ends = now + granted;
+                0
+            }
+            (false, None) => {
+                if asked == 0 {
+                    0
+                } else {
+                    437
+                }
+            }
+        };
+        let answer = self.ask(client, refresh(asked.into()));
+        assert_eq!(code(&answer), expected);
+        assert!(expected != 0 || lifetime(&answer) == granted);
     }
 
     fn data(&mut self, act: Act) {
