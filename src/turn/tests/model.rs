@@ -194,13 +194,8 @@ impl Run {
                 model.ends = now + granted;
                 0
             }
-            (false, None) => {
-                if asked == 0 {
-                    0
-                } else {
-                    437
-                }
-            }
+            (false, None) if asked == 0 => 0,
+            (false, None) => 437,
         };
         let answer = self.ask(client, refresh(asked.into()));
         assert_eq!(code(&answer), expected);
