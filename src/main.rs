@@ -1,1 +1,7 @@
-fn main() {}
+//! The `lanturn` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lanturn::cli::main()
+}

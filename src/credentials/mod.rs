@@ -12,12 +12,14 @@
 //! A fourth kind, the static user of `credentials.users`, has a fixed name and password.
 
 mod ice;
+mod keys;
 mod memberships;
 mod mint;
 mod secret;
 mod verify;
 
 pub use ice::{IceServer, Reach, ice_servers};
+pub use keys::{ApiKeys, ApiKeysError};
 pub use memberships::{MAX_ADDRESSES, MemberTag, Memberships, RoomMember, RoomTag};
 pub use mint::{Credential, MintError, mint, mint_for_member, mint_for_page};
 pub use secret::{Secret, Secrets, SecretsError};

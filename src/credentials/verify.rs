@@ -55,7 +55,7 @@ pub enum Denied {
 }
 
 /// A user with a fixed password, for devices that cannot fetch credentials.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct StaticUser {
     /// The USERNAME.
     pub name: String,

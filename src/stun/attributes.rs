@@ -22,6 +22,7 @@ pub fn is_known(attribute: AttrType) -> bool {
             | ATTR_XOR_PEER_ADDRESS
             | ATTR_DATA
             | ATTR_XOR_RELAYED_ADDRESS
+            | ATTR_EVEN_PORT
             | ATTR_REQUESTED_TRANSPORT
             | ATTR_REQUESTED_ADDRESS_FAMILY
     )

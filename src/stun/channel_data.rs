@@ -5,8 +5,9 @@ use std::ops::{Range, RangeInclusive};
 /// Bytes before the application data.
 const HEADER_BYTES: usize = 4;
 
-/// The numbers a channel may have (RFC 8656 section 12).
-pub const CHANNEL_NUMBERS: RangeInclusive<u16> = 0x4000..=0x4FFF;
+/// The numbers a channel may have. RFC 8656 section 12 ends them at 0x4FFF, but clients of RFC 5766 (section 11), whose
+/// range this is, choose from all of it.
+pub const CHANNEL_NUMBERS: RangeInclusive<u16> = 0x4000..=0x7FFF;
 
 /// A channel number in [`CHANNEL_NUMBERS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,7 +63,7 @@ mod tests {
 
     #[test]
     fn short_packets_and_reserved_numbers_are_refused() {
-        for bad in [&[0x40, 0, 0][..], &[0x40, 0, 0, 3, 1, 2], &[0x50, 0, 0, 0], &[0x3F, 0xFF, 0, 0]] {
+        for bad in [&[0x40, 0, 0][..], &[0x40, 0, 0, 3, 1, 2], &[0x80, 0, 0, 0], &[0x3F, 0xFF, 0, 0]] {
             assert_eq!(ChannelData::parse(bad), None, "{bad:x?}");
         }
     }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ::stun::attributes::{
-    ATTR_CHANNEL_NUMBER, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT, ATTR_XOR_PEER_ADDRESS,
-    AttrType,
+    ATTR_CHANNEL_NUMBER, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
+    ATTR_XOR_PEER_ADDRESS, AttrType,
 };
 use ::stun::integrity::MessageIntegrity;
 use ::stun::message::{Getter, Message};
@@ -70,6 +70,18 @@ impl<'a> Request<'a> {
     /// [`Malformed::Attribute`] also for another family, which the caller answers with 440.
     pub fn requested_address_family(&self) -> Result<Option<u8>, Malformed> {
         Ok(self.read::<RequestedAddressFamily>(ATTR_REQUESTED_ADDRESS_FAMILY)?.map(|family| family.0))
+    }
+
+    /// EVEN-PORT (RFC 8656 section 18.6): whether the next higher port is to be reserved as well.
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`]
+    pub fn even_port(&self) -> Result<Option<bool>, Malformed> {
+        match self.frame.get(ATTR_EVEN_PORT).map(|attribute| attribute.value) {
+            None => Ok(None),
+            Some(&[flags]) => Ok(Some(flags & 0x80 != 0)),
+            Some(_) => Err(Malformed::Attribute),
+        }
     }
 
     /// CHANNEL-NUMBER (RFC 8656 section 18.1).

@@ -32,6 +32,7 @@ pub struct Opening {
     lifetime: Duration,
     address: IpAddr,
     ports: Candidates,
+    even: bool,
     success: Response,
     refusal: Response,
 }
@@ -39,7 +40,8 @@ pub struct Opening {
 impl Opening {
     /// The addresses to try, in this order. The first that can be bound is the one.
     pub fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.ports.map(|port| SocketAddr::new(self.address, port))
+        let fits = |port: &u16| !self.even || port.is_multiple_of(2);
+        self.ports.filter(fits).map(|port| SocketAddr::new(self.address, port))
     }
 }
 
@@ -66,6 +68,11 @@ impl Server {
             Ok(Some(family)) => Some(if family == 1 { Family::V4 } else { Family::V6 }),
             Err(_) => return Err(Reject::AddressFamilyNotSupported),
         };
+        let even = match request.even_port()? {
+            // Nothing here holds a port back for later.
+            Some(true) => return Err(Reject::InsufficientCapacity),
+            even => even.is_some(),
+        };
         let lifetime = granted(request)?;
         let server = from.server.ip();
         let address = self.options.addresses.choose(server, family).ok_or(Reject::AddressFamilyNotSupported)?;
@@ -80,6 +87,7 @@ impl Server {
             lifetime,
             address,
             ports,
+            even,
             success: Response::success(request.frame()),
             refusal: Response::error(request.frame(), full.code(), full.reason()),
         })))

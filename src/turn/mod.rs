@@ -38,6 +38,6 @@ pub use policy::{Denied, PeerPolicy, Reachable};
 pub use quota::{Charge, Direction, Limits, Quota};
 pub use reject::Reject;
 pub use relayed::{Holder, Party, RelayedAddresses, ShardId};
-pub use rule::PeerRule;
+pub use rule::{PeerRule, PeerRuleError};
 pub use server::{Options, Server, Shared, Step};
 pub use time::Now;

@@ -110,11 +110,11 @@ impl Server {
 
     /// Takes a packet from a client. What is to be answered is appended to `reply`.
     ///
-    /// The first byte decides (RFC 8656 section 12.4, RFC 7983): 0 to 3 is STUN, 64 to 79 ChannelData, and nothing
-    /// else is ours.
+    /// The first byte decides (RFC 7983): 0 to 3 is STUN, 64 to 127 ChannelData of one of
+    /// [`crate::stun::CHANNEL_NUMBERS`], and nothing else is ours.
     pub fn handle_client(&mut self, from: FiveTuple, packet: &[u8], now: Now, reply: &mut Vec<u8>) -> Step {
         match packet.first() {
-            Some(64..=79) => self.handle_channel_data(from, packet, now.instant),
+            Some(64..=127) => self.handle_channel_data(from, packet, now.instant),
             Some(0..=3) => match Frame::parse(packet) {
                 Ok(frame) => self.handle_message(from, frame, now, reply),
                 Err(_) => self.drop_malformed(),
@@ -201,6 +201,7 @@ impl Server {
             }
         }
         self.counters.rejects += 1;
+        tracing::debug!(client = %from.client, method = %frame.method(), ?reject, "refused");
         let nonce = reject.challenges().then(|| self.shared.nonces.issue(from.client, now.unix));
         let unknown = if let Reject::UnknownAttribute(list) = reject { &list[..] } else { &[] };
         let Some(key) = key else {

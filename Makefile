@@ -1,0 +1,106 @@
+# `make help` says what there is.
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+APT = $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends
+BROWSER_DEPS := tests/browser/node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+
+##@ Run
+
+.PHONY: run
+run: ## Start the server
+	cargo run --release -- serve
+
+.PHONY: check-config
+check-config: ## Say what the configuration amounts to
+	cargo run --release -- check
+
+##@ Test
+
+.PHONY: test
+test: ## Unit tests, the commands, and the server against peers on loopback
+	cargo test --lib --bins --test commands --test loopback
+
+.PHONY: interop
+interop: ## Against coturn's clients (see deps-interop)
+	cargo test --test interop
+
+.PHONY: browser
+browser: $(BROWSER_DEPS) ## Against Chromium and Firefox (see deps-browser)
+	cargo build
+	cd tests/browser && LANTURN=$(CURDIR)/target/debug/lanturn node --test
+
+.PHONY: nat
+nat: ## Across NATs, in network namespaces (needs root; see deps-nat)
+	cargo test --test nat
+
+.PHONY: fuzz
+fuzz: ## Hostile input, for as long as tests/fuzz/run says
+	tests/fuzz/run
+
+.PHONY: bench
+bench: ## Packets a second, memory, time to start
+	tests/bench/run
+
+##@ Check
+
+.PHONY: check
+check: fmt clippy doc architecture deny advisories ## All of the below
+
+.PHONY: fmt
+fmt: ## Formatting
+	cargo fmt --check
+
+.PHONY: clippy
+clippy: ## Lints
+	cargo clippy --locked --all-targets -- -D warnings
+
+.PHONY: doc
+doc: ## The documentation builds without a warning
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+.PHONY: architecture
+architecture: ## The dependency rules between modules
+	cargo test --locked --test architecture
+
+.PHONY: deny
+deny: deps-check ## Licences and sources of the dependencies
+	cargo deny --locked check licenses bans sources
+
+.PHONY: advisories
+advisories: deps-check ## Known holes of the dependencies, if their list can be fetched
+	@if cargo deny --locked fetch db; then cargo deny --locked check --disable-fetch advisories; \
+		else echo "advisories: NOT CHECKED, because their list cannot be fetched"; fi
+
+##@ Setup
+
+.PHONY: deps-check
+deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+
+.PHONY: deps-interop
+deps-interop: ## What `interop` needs: coturn's clients
+	@command -v turnutils_uclient >/dev/null || { $(APT) coturn; }
+
+.PHONY: deps-browser
+deps-browser: ## What `browser` needs: Chromium, Firefox, Node.js
+	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; }
+	@command -v chromium >/dev/null && command -v firefox-esr >/dev/null && command -v certutil >/dev/null || \
+		{ $(APT) chromium firefox-esr libnss3-tools; }
+	@$(MAKE) --no-print-directory $(BROWSER_DEPS)
+
+$(BROWSER_DEPS): tests/browser/package-lock.json
+	cd tests/browser && PUPPETEER_SKIP_DOWNLOAD=1 npm ci --no-audit --no-fund
+
+.PHONY: deps-nat
+deps-nat: ## What `nat` needs: nft and ip
+	@command -v nft >/dev/null && command -v ip >/dev/null || { $(APT) nftables iproute2; }
+
+.PHONY: help
+help: ## This
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

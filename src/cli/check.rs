@@ -1,0 +1,122 @@
+//! `lanturn check`: what a configuration amounts to.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::{interfaces, secrets};
+use crate::config::{Origin, Settings};
+use crate::tls;
+
+/// Prints what the server would do, and reads the files that it would read. Changes nothing.
+pub(super) fn run(settings: &Settings, origin: &Origin, out: &mut impl Write) -> anyhow::Result<()> {
+    let own = interfaces::addresses().context("the addresses of this machine cannot be read")?;
+    print(settings, origin, &own, out)?;
+    files(settings)?;
+    tls::check(&settings.tls.dir)?;
+    Ok(())
+}
+
+fn print(settings: &Settings, origin: &Origin, own: &[IpAddr], out: &mut impl Write) -> anyhow::Result<()> {
+    let Settings { listen, relay, credentials, rooms, limits: _, tls } = settings;
+    writeln!(out, "configuration: {origin}")?;
+    writeln!(out, "listens on: {} (UDP and TCP), {} threads", list(&listen.addresses), listen.shards)?;
+    writeln!(out, "reached at: {}", list(&interfaces::reachable(&listen.addresses, own)))?;
+    let from = if relay.addresses.is_empty() { own } else { &relay.addresses };
+    writeln!(out, "relays from: {}, ports {}-{}", list(from), relay.ports.start(), relay.ports.end())?;
+    for (inner, outer) in &relay.external {
+        writeln!(out, "known outside: {inner} as {outer}")?;
+    }
+    writeln!(out, "key holders and users may relay to: {}", list(&relay.allow))?;
+    writeln!(out, "and never to: {}", list(&relay.deny))?;
+    if relay.allow_loopback {
+        writeln!(out, "relay.allow_loopback is on: clients can reach what listens on localhost here")?;
+    }
+    writeln!(out, "rooms: {} at most, of {} each", rooms.max_rooms, rooms.capacity)?;
+    file(out, "secrets", &credentials.secret_file)?;
+    file(out, "API keys", &credentials.keys_file)?;
+    for user in &credentials.users {
+        file(out, &format!("password of {}", user.name), &user.password_file)?;
+    }
+    let own_certificate = tls.dir.join("cert.pem");
+    let certificate = if own_certificate.exists() { own_certificate } else { tls.dir.join("leaf.pem") };
+    file(out, "certificate", &certificate)
+}
+
+/// A file that the server makes may be missing, a password may not.
+fn files(settings: &Settings) -> anyhow::Result<()> {
+    let credentials = &settings.credentials;
+    if credentials.secret_file.exists() {
+        secrets::secrets(&credentials.secret_file)?;
+    }
+    if credentials.keys_file.exists() {
+        secrets::keys(&credentials.keys_file)?;
+    }
+    secrets::passwords(&credentials.users)?;
+    Ok(())
+}
+
+fn file(out: &mut impl Write, what: &str, path: &Path) -> anyhow::Result<()> {
+    let state = if path.exists() { "" } else { " (not there yet)" };
+    writeln!(out, "{what}: {}{state}", path.display())?;
+    Ok(())
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "nothing".into();
+    }
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn checked(text: &str, secret: Option<&str>) -> (String, anyhow::Result<()>) {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, secret_file) = (dir.path().join("config.toml"), dir.path().join("secret"));
+        std::fs::write(&file, text).unwrap();
+        secret.map_or(Ok(()), |secret| std::fs::write(&secret_file, secret)).unwrap();
+        let (mut settings, origin) = config::load_from(Some(&file), []).unwrap();
+        settings.credentials.secret_file = secret_file;
+        settings.credentials.keys_file = dir.path().join("keys");
+        let mut out = Vec::new();
+        print(&settings, &origin, &["192.168.1.5".parse().unwrap()], &mut out).unwrap();
+        let result = files(&settings);
+        assert!(!settings.credentials.keys_file.exists(), "checking makes nothing");
+        (String::from_utf8(out).unwrap(), result)
+    }
+
+    #[test]
+    fn it_says_what_the_server_would_do() {
+        let (text, result) = checked("relay.deny = ['10.0.0.0/8']", Some("0123456789abcdef"));
+        for line in [
+            "listens on: [::]:3478 (UDP and TCP), ",
+            "reached at: 192.168.1.5:3478\n",
+            "relays from: 192.168.1.5, ports 49152-65535\n",
+            "may relay to: public, lan\n",
+            "never to: 10.0.0.0/8\n",
+            "rooms: 10000 at most, of 8 each\n",
+            "keys (not there yet)\n",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(!text.contains("0123456789abcdef") && !text.contains("allow_loopback"), "{text}");
+        result.unwrap();
+        assert!(checked("relay.allow_loopback = true", None).0.contains("allow_loopback is on"));
+    }
+
+    #[test]
+    fn a_file_that_will_not_do_fails_the_check() {
+        let error = checked("", Some("short")).1.unwrap_err().to_string();
+        assert!(error.contains("secret: line 1: shorter than 16 characters"), "{error}");
+        let user = "credentials.users = [{ name = 'camera', password_file = '/nowhere/camera' }]";
+        let error = checked(user, None).1.unwrap_err().to_string();
+        assert_eq!(error, "/nowhere/camera: is missing: a file whose first line is the password");
+    }
+}

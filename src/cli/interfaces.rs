@@ -1,0 +1,94 @@
+//! The addresses and the name of this machine.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+/// Every address of the network cards that others can use: no loopback, no link-local. The one that this machine
+/// uses to reach other networks comes first, then IPv4, then IPv6.
+///
+/// # Errors
+/// Whatever the system says when it cannot list them.
+pub(super) fn addresses() -> io::Result<Vec<IpAddr>> {
+    let mut found: Vec<IpAddr> = if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect();
+    found.retain(is_usable);
+    found.sort_by_key(|ip| (Some(*ip) != preferred(), ip.is_ipv6(), *ip));
+    found.dedup();
+    Ok(found)
+}
+
+/// The name of this machine, or `lanturn` if it has none that can be read.
+pub(super) fn hostname() -> String {
+    let name = hostname::get().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "lanturn".into())
+}
+
+/// Where others reach listeners on `listen`: a wildcard stands for each of `own` that it covers. If that leaves
+/// nothing, this machine itself can use localhost.
+pub(super) fn reachable(listen: &[SocketAddr], own: &[IpAddr]) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for address in listen {
+        let each = own.iter().filter(|ip| match address.ip() {
+            IpAddr::V4(wild) => wild.is_unspecified() && ip.is_ipv4(),
+            IpAddr::V6(wild) => wild.is_unspecified(),
+        });
+        found.extend(each.map(|ip| SocketAddr::new(*ip, address.port())));
+        if !address.ip().is_unspecified() {
+            found.push(SocketAddr::new(address.ip().to_canonical(), address.port()));
+        }
+    }
+    if let Some(first) = listen.first().filter(|_| found.is_empty()) {
+        found.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), first.port()));
+    }
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|address| seen.insert(*address));
+    found
+}
+
+fn is_usable(ip: &IpAddr) -> bool {
+    let link_local = match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !link_local && !ip.is_loopback() && !ip.is_unspecified()
+}
+
+/// The source address of the default route. Connecting a UDP socket sends nothing: it only makes the system choose.
+fn preferred() -> Option<IpAddr> {
+    let source = |from: IpAddr, to: IpAddr| {
+        let socket = UdpSocket::bind((from, 0)).ok()?;
+        socket.connect((to, 9)).ok()?;
+        socket.local_addr().ok().map(|address| address.ip())
+    };
+    let documentation = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    let v4 = source(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
+    v4.or_else(|| source(Ipv6Addr::UNSPECIFIED.into(), documentation.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(listen: &[&str], own: &[&str]) -> Vec<String> {
+        let listen: Vec<SocketAddr> = listen.iter().map(|text| text.parse().unwrap()).collect();
+        let own: Vec<IpAddr> = own.iter().map(|text| text.parse().unwrap()).collect();
+        reachable(&listen, &own).iter().map(SocketAddr::to_string).collect()
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_the_addresses_it_covers() {
+        let own = ["192.168.1.5", "fd00::5"];
+        assert_eq!(reach(&["[::]:3478"], &own), ["192.168.1.5:3478", "[fd00::5]:3478"]);
+        assert_eq!(reach(&["0.0.0.0:80", "[::]:80"], &own), ["192.168.1.5:80", "[fd00::5]:80"]);
+        assert_eq!(reach(&["192.168.1.5:443"], &own), ["192.168.1.5:443"]);
+        assert_eq!(reach(&["[::]:3478"], &[]), ["127.0.0.1:3478"]);
+    }
+
+    #[test]
+    fn only_addresses_that_others_can_use_are_listed() {
+        for ip in ["127.0.0.1", "::1", "169.254.1.1", "fe80::1", "0.0.0.0"] {
+            assert!(!is_usable(&ip.parse().unwrap()), "{ip}");
+        }
+        assert!(addresses().unwrap().iter().all(is_usable));
+        assert!(!hostname().is_empty());
+    }
+}

@@ -1,0 +1,89 @@
+//! The commands. This is the only place that sees the whole configuration, and that prints.
+
+mod banner;
+mod check;
+mod interfaces;
+mod mint;
+mod secrets;
+mod serve;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config;
+
+/// Chooses what is logged: `warn`, `debug`, `lanturn::relay=trace` and so on.
+const LOG_VARIABLE: &str = "LANTURN_LOG";
+
+/// Gets any two browsers connected: a STUN/TURN relay, rooms and a call page on one port.
+#[derive(Debug, Parser)]
+#[command(name = "lanturn", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The configuration to read, instead of config.toml in this directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server. This is what happens without a command, too.
+    Serve,
+    /// Check a configuration, and print what it amounts to. Ends with 1 if it is wrong.
+    Check,
+    /// Print a TURN username and password that end by themselves.
+    Mint(mint::Arguments),
+}
+
+/// Runs the command that the arguments ask for. Ends with 0 when all is well, with 1 when something went wrong, and
+/// with 2 when the arguments make no sense.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let color = io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(color)
+        .with_writer(io::stderr)
+        .init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If even this cannot be written, the exit code has to say it.
+            let _ = writeln!(io::stderr(), "lanturn: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (settings, origin) = config::load(arguments.config.as_deref())?;
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(settings, &origin, arguments.config.as_deref()),
+        Command::Check => check::run(&settings, &origin, &mut io::stdout().lock()),
+        Command::Mint(arguments) => mint::run(&arguments, &settings, &mut io::stdout().lock()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_make_sense() {
+        Arguments::command().debug_assert();
+        let serve = Arguments::try_parse_from(["lanturn", "--config", "a.toml"]).unwrap();
+        assert!(serve.command.is_none() && serve.config == Some("a.toml".into()));
+        let check = Arguments::try_parse_from(["lanturn", "check", "--config", "a.toml"]).unwrap();
+        assert!(matches!(check.command, Some(Command::Check)) && check.config == Some("a.toml".into()));
+        assert!(Arguments::try_parse_from(["lanturn", "mint"]).is_err(), "for whom?");
+    }
+}

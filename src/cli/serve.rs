@@ -1,0 +1,240 @@
+//! `lanturn serve`: the one place where the parts are put together.
+
+mod bind;
+mod live;
+mod routes;
+
+use std::io::{self, IsTerminal as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use self::bind::Port;
+use self::live::{Fresh, RoomMint};
+use super::{banner, interfaces};
+use crate::config::{self, Origin, Quota, Settings};
+use crate::credentials::{Memberships, RoomMember};
+use crate::http::{self, Live, Web};
+use crate::listener::{self, Admission};
+use crate::relay::Relay;
+use crate::signaling::{Hub, HubOptions};
+use crate::tls::ServerConfigs;
+use crate::{metrics, turn};
+
+/// How long members get to hear that the server stops.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// Starts everything, and runs until it is told to stop. `file` is read again on SIGHUP.
+pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> anyhow::Result<()> {
+    tracing::info!("settings from {origin}");
+    let render = metrics::install()?;
+    let fresh = Fresh::read(&settings)?;
+    let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let signals = Signals::new()?;
+        let mut server = Server::start(settings, &fresh, ports, render)?;
+        server.announce(&fresh)?;
+        server.run(signals, file).await;
+        server.stop().await;
+        Ok(())
+    })
+}
+
+/// The running parts, and the ends by which they are changed.
+struct Server {
+    settings: Settings,
+    addresses: Vec<SocketAddr>,
+    memberships: Arc<Memberships>,
+    relay: Relay,
+    hub: Arc<Hub>,
+    live: Arc<Live>,
+    room_mint: RoomMint,
+    tls: ServerConfigs,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    fn start(settings: Settings, fresh: &Fresh, ports: Vec<Port>, render: metrics::Render) -> anyhow::Result<Self> {
+        let memberships = Arc::new(Memberships::default());
+        let addresses = ports.iter().map(Port::address).collect();
+        let (udp, tcp): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.udp, port.tcp)).unzip();
+        let options = fresh.turn_options(&settings, &memberships);
+        let relay = Relay::start(udp, &options, &shared(&settings)?).context("the relay cannot start")?;
+
+        let room_mint = RoomMint::new(fresh, &settings);
+        let hub = hub(&settings, &memberships, &relay, &room_mint);
+        let live = Arc::new(Live::new(fresh.issuer(&settings)));
+        let stop = watch::Sender::new(false);
+        let options = web_options(&settings, fresh, render, stop.subscribe());
+        let web = Web::new(options, Arc::clone(&hub), Arc::clone(&live));
+
+        let tls = fresh.identity.server_configs()?;
+        let admission = Admission::new(admission_limits(&settings));
+        let parts: Arc<dyn listener::Routes> = Arc::new(routes::Parts { relay: relay.handle(), web });
+        for socket in tcp {
+            let tls = listener::Tls { alpn: Arc::clone(&tls.web), bare: Arc::clone(&tls.bare) };
+            let serving = listener::serve(socket, tls, Arc::clone(&admission), Arc::clone(&parts), stop.subscribe());
+            tokio::spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!(%error, "a TCP listener has ended");
+                }
+            });
+        }
+        Ok(Self { settings, addresses, memberships, relay, hub, live, room_mint, tls, stop })
+    }
+
+    /// Says what to open, and that all is ready.
+    fn announce(&self, fresh: &Fresh) -> io::Result<()> {
+        let banner = banner::Banner {
+            listening: &self.addresses,
+            pages: interfaces::reachable(&self.addresses, &fresh.addresses),
+            has_ca: fresh.identity.ca_pem.is_some(),
+            fingerprint: &fresh.identity.fingerprint,
+            keys_file: &self.settings.credentials.keys_file,
+        };
+        let mut out = io::stdout();
+        banner.print(&mut out, io::stdout().is_terminal())?;
+        banner::ready(&mut out)?;
+        if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
+            tracing::debug!(%error, "the supervisor does not listen");
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, mut signals: Signals, file: Option<&Path>) {
+        loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
+                _ = signals.hangup.recv() => match self.reload(file) {
+                    Ok(()) => tracing::info!("reloaded"),
+                    Err(error) => tracing::error!("nothing was reloaded: {error:#}"),
+                },
+            }
+        }
+    }
+
+    /// Reads everything again, and puts it in force only if all of it is right.
+    fn reload(&mut self, file: Option<&Path>) -> anyhow::Result<()> {
+        let (settings, _) = config::load(file)?;
+        let fresh = Fresh::read(&settings)?;
+        for section in needing_restart(&self.settings, &settings) {
+            tracing::warn!("{section} has changed: restart lanturn for that to take effect");
+        }
+        self.relay.handle().reconfigure(&fresh.turn_options(&settings, &self.memberships));
+        self.live.replace(fresh.issuer(&settings));
+        self.room_mint.replace(&fresh, &settings);
+        self.tls.resolver.swap(&fresh.identity);
+        self.settings = settings;
+        Ok(())
+    }
+
+    async fn stop(self) {
+        tracing::info!("stopping");
+        self.stop.send_replace(true);
+        self.hub.shutdown();
+        if tokio::time::timeout(PARTING, self.hub.closed()).await.is_err() {
+            tracing::debug!("some connections did not close in time");
+        }
+        self.relay.stop();
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+fn shared(settings: &Settings) -> anyhow::Result<turn::Shared> {
+    let limits = &settings.limits;
+    let mut key = [0; 32];
+    SystemRandom::new().fill(&mut key).ok().context("the system has no random numbers to give")?;
+    Ok(turn::Shared {
+        quota: turn::Quota::new(quota(limits.user), quota(limits.prefix), quota(limits.total), Instant::now()),
+        relayed: Arc::default(),
+        nonces: turn::Nonces::new(&key),
+        unauthorized_rate: limits.unauthorized_rate,
+    })
+}
+
+fn quota(quota: Quota) -> turn::Limits {
+    let Quota { allocations, permissions, channels, bandwidth } = quota;
+    turn::Limits { allocations, permissions, channels, bandwidth }
+}
+
+fn hub(settings: &Settings, memberships: &Arc<Memberships>, relay: &Relay, room_mint: &RoomMint) -> Arc<Hub> {
+    let handle = relay.handle();
+    let options = HubOptions {
+        capacity: settings.rooms.capacity,
+        max_rooms: settings.rooms.max_rooms,
+        connections: settings.limits.connections,
+        message_bytes: settings.rooms.message_bytes as usize,
+        message_rate: settings.rooms.message_rate,
+        hello_deadline: settings.rooms.hello_deadline,
+        ping_every: HubOptions::PING_EVERY,
+        silence: HubOptions::SILENCE,
+        mint: room_mint.minter(),
+    };
+    let revoke = Arc::new(move |member: RoomMember| handle.revoke(member));
+    Arc::new(Hub::new(options, Arc::clone(memberships), revoke))
+}
+
+fn web_options(
+    settings: &Settings,
+    fresh: &Fresh,
+    render_metrics: metrics::Render,
+    shutdown: watch::Receiver<bool>,
+) -> http::Options {
+    let hostname = interfaces::hostname();
+    let local = format!("{}.local", hostname.split('.').next().unwrap_or_default());
+    let names = settings.tls.names.iter().chain(&settings.rooms.hosts).cloned();
+    http::Options {
+        hosts: names.chain([hostname, local]).collect(),
+        origins: settings.rooms.origins.clone(),
+        credential_rate: settings.limits.credential_rate,
+        ca_certificate: fresh.identity.ca_der.clone().map(Into::into),
+        render_metrics,
+        shutdown,
+    }
+}
+
+fn admission_limits(settings: &Settings) -> listener::Limits {
+    let limits = &settings.limits;
+    listener::Limits {
+        connections: limits.connections as usize,
+        connections_per_prefix: limits.connections_per_prefix as usize,
+        half_open: limits.half_open as usize,
+        half_open_per_prefix: limits.half_open_per_prefix as usize,
+    }
+}
+
+/// The sections that only a restart puts in force, where they differ.
+fn needing_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    [
+        ("listen", old.listen != new.listen),
+        ("relay.realm", old.relay.realm != new.relay.realm),
+        ("limits", old.limits != new.limits),
+        ("rooms", old.rooms != new.rooms),
+    ]
+    .into_iter()
+    .filter_map(|(section, changed)| changed.then_some(section))
+    .collect()
+}

@@ -1,0 +1,118 @@
+//! What is read at the start and again on SIGHUP: secrets, keys, certificates, policy.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use super::super::interfaces;
+use super::super::secrets::{self, Loaded};
+use crate::config::Settings;
+use crate::credentials::{
+    Memberships, Reach, RoomMember, Secrets, Verifier, ice_servers, mint, mint_for_member, mint_for_page,
+};
+use crate::signaling::Mint;
+use crate::{http, tls, turn};
+
+/// Everything that a reload replaces, freshly read.
+pub(super) struct Fresh {
+    pub(super) loaded: Loaded,
+    pub(super) identity: tls::Identity,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+impl Fresh {
+    /// Reads it, making what a first run makes.
+    pub(super) fn read(settings: &Settings) -> anyhow::Result<Self> {
+        let addresses = interfaces::addresses().context("the addresses of this machine cannot be read")?;
+        let loaded = secrets::load_or_make(&settings.credentials)?;
+        let identity = tls::load(&tls::Options {
+            dir: settings.tls.dir.clone(),
+            names: settings.tls.names.clone(),
+            addresses: addresses.clone(),
+            hostname: interfaces::hostname(),
+        })?;
+        Ok(Self { loaded, identity, addresses })
+    }
+
+    /// What the relay needs of it.
+    pub(super) fn turn_options(&self, settings: &Settings, memberships: &Arc<Memberships>) -> Arc<turn::Options> {
+        let relay = &settings.relay;
+        let Loaded { secrets, users, keys: _ } = &self.loaded;
+        let verifier = Verifier::new(&relay.realm, secrets.clone(), users, Arc::clone(memberships));
+        let policy = turn::PeerPolicy {
+            allow: relay.allow.clone(),
+            deny: relay.deny.clone(),
+            allow_loopback: relay.allow_loopback,
+            own: self.own(settings),
+        };
+        let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let addresses = turn::RelayAddresses {
+            configured: relay.addresses.clone(),
+            interfaces: self.addresses.iter().copied().chain(loopback).collect(),
+            external: relay.external.clone(),
+            loopback: relay.allow_loopback,
+        };
+        Arc::new(turn::Options { verifier, policy, addresses, ports: relay.ports.clone() })
+    }
+
+    /// Every address that is this machine, inside or outside.
+    fn own(&self, settings: &Settings) -> HashSet<IpAddr> {
+        let configured = settings.relay.addresses.iter().chain(settings.relay.external.values());
+        let listening = settings.listen.addresses.iter().map(|address| address.ip().to_canonical());
+        let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let all = self.addresses.iter().chain(configured).copied().chain(listening).chain(loopback);
+        all.filter(|ip| !ip.is_unspecified()).collect()
+    }
+
+    /// What the web side needs of it.
+    pub(super) fn issuer(&self, settings: &Settings) -> http::Issuer {
+        let Loaded { secrets, keys, users: _ } = &self.loaded;
+        let (for_key, for_page, keys) = (secrets.clone(), secrets.clone(), keys.clone());
+        http::Issuer {
+            mint_for_key: Box::new(move |id, ttl| mint(for_key.minting(), id, unix_now(), ttl)),
+            mint_for_page: Box::new(move |ttl| mint_for_page(for_page.minting(), random(), unix_now(), ttl)),
+            accepts_key: Box::new(move |key| keys.contains(key)),
+            ttl: settings.credentials.ttl.as_secs(),
+            external: settings.relay.external.clone(),
+        }
+    }
+}
+
+/// Mints for the rooms, with the secret that is in force at the time.
+#[derive(Clone)]
+pub(super) struct RoomMint(Arc<RwLock<(Secrets, u64)>>);
+
+impl RoomMint {
+    pub(super) fn new(fresh: &Fresh, settings: &Settings) -> Self {
+        Self(Arc::new(RwLock::new((fresh.loaded.secrets.clone(), settings.credentials.ttl.as_secs()))))
+    }
+
+    pub(super) fn replace(&self, fresh: &Fresh, settings: &Settings) {
+        let current = (fresh.loaded.secrets.clone(), settings.credentials.ttl.as_secs());
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+
+    pub(super) fn minter(&self) -> Mint {
+        let current = Arc::clone(&self.0);
+        Arc::new(move |member: RoomMember, reach: Reach| {
+            let (secrets, ttl) = &*current.read().unwrap_or_else(PoisonError::into_inner);
+            let credential = mint_for_member(secrets.minting(), member, unix_now(), *ttl);
+            (ice_servers(reach, &credential), *ttl)
+        })
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Keeps one page's quota apart from another's; a repeat would only make two pages share one.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = SystemRandom::new().fill(&mut bytes);
+    u64::from_be_bytes(bytes)
+}

@@ -1,0 +1,140 @@
+//! The configuration as values: every one of them has been checked.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::turn::PeerRule;
+
+/// Everything that was configured. Only `cli` sees the whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: Listen,
+    /// How to relay.
+    pub relay: Relay,
+    /// Who may relay.
+    pub credentials: Credentials,
+    /// How much each may hold.
+    pub limits: Limits,
+    /// The rooms of the signaler.
+    pub rooms: Rooms,
+    /// The certificate.
+    pub tls: Tls,
+}
+
+/// `[listen]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// At least one, each different. Port 0 lets the system choose.
+    pub addresses: Vec<SocketAddr>,
+    /// Threads of the data plane, 1..=256.
+    pub shards: usize,
+}
+
+/// `[relay]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// The REALM of RFC 8489 section 14.9: 1..=127 characters.
+    pub realm: String,
+    /// Canonical addresses to relay from. Empty: the one that the client came in on.
+    pub addresses: Vec<IpAddr>,
+    /// From an address of this machine to the one that a 1:1 NAT shows for it, of the same family.
+    pub external: HashMap<IpAddr, IpAddr>,
+    /// Ports to relay from, never 0.
+    pub ports: RangeInclusive<u16>,
+    /// Where holders of a key and static users may relay to.
+    pub allow: Vec<PeerRule>,
+    /// Where they may not, though `allow` names it.
+    pub deny: Vec<PeerRule>,
+    /// Whether peers on this machine's loopback are let through: for tests.
+    pub allow_loopback: bool,
+}
+
+/// `[credentials]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// One secret a line.
+    pub secret_file: PathBuf,
+    /// One API key a line.
+    pub keys_file: PathBuf,
+    /// How long a credential lasts, 1 s to 30 days, in whole seconds.
+    pub ttl: Duration,
+    /// Users with a fixed password, each with another name.
+    pub users: Vec<User>,
+}
+
+/// A user with a fixed password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The USERNAME, 1..=256 bytes, without a colon.
+    pub name: String,
+    /// Its first line is the password.
+    pub password_file: PathBuf,
+}
+
+/// `[limits]`. A prefix is an IPv4 address or an IPv6 /64. None but a bandwidth is 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For one user.
+    pub user: Quota,
+    /// For one source prefix.
+    pub prefix: Quota,
+    /// For all clients together.
+    pub total: Quota,
+    /// 401 answers a second to one source prefix.
+    pub unauthorized_rate: u32,
+    /// Credential requests a minute from one source prefix.
+    pub credential_rate: u32,
+    /// Connections that have not yet shown their protocol, in all.
+    pub half_open: u32,
+    /// The same from one source prefix.
+    pub half_open_per_prefix: u32,
+    /// TCP connections in all.
+    pub connections: u32,
+    /// The same from one source prefix.
+    pub connections_per_prefix: u32,
+}
+
+/// What can be held at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Allocations.
+    pub allocations: u32,
+    /// Permissions, over all allocations.
+    pub permissions: u32,
+    /// Channels, over all allocations.
+    pub channels: u32,
+    /// kbit/s each way; 0 is no limit.
+    pub bandwidth: u32,
+}
+
+/// `[rooms]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rooms {
+    /// Members of one room, 2..=1000.
+    pub capacity: u32,
+    /// Rooms at once, at least 1.
+    pub max_rooms: u32,
+    /// The longest message in bytes, 4 KiB to 1 MiB.
+    pub message_bytes: u32,
+    /// Messages a second from one connection, at least 1.
+    pub message_rate: u32,
+    /// From connecting to joining, 1 s to 5 min.
+    pub hello_deadline: Duration,
+    /// Origins besides our own, lowercase, as a browser sends them: `https://example.org`.
+    pub origins: Vec<String>,
+    /// Host names and addresses besides our own, lowercase, without a port.
+    pub hosts: Vec<String>,
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Where certificates and keys are.
+    pub dir: PathBuf,
+    /// More names (lowercase) and addresses for the generated certificate.
+    pub names: Vec<String>,
+}

@@ -1,0 +1,140 @@
+//! From [`Config`] to [`Settings`]: each key checked once.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::layers::Origin;
+use super::parse::{self, Wrong};
+use super::schema::{Config, CredentialsTable, LimitsTable, ListenTable, QuotaTable, RelayTable, RoomsTable, TlsTable};
+use super::settings::{Credentials, Limits, Listen, Quota, Relay, Rooms, Settings, Tls, User};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+const MAX_HELLO: Duration = Duration::from_secs(300);
+const MAX_SHARDS: u32 = 256;
+
+/// Checks every value.
+///
+/// # Errors
+/// [`ConfigError::Key`] for the first that is wrong.
+pub(super) fn settings(config: &Config, origin: &Origin) -> Result<Settings, ConfigError> {
+    let keys = Keys { origin };
+    Ok(Settings {
+        listen: keys.listen(&config.listen)?,
+        relay: keys.relay(&config.relay)?,
+        credentials: keys.credentials(&config.credentials)?,
+        limits: keys.limits(&config.limits)?,
+        rooms: keys.rooms(&config.rooms)?,
+        tls: keys.tls(&config.tls)?,
+    })
+}
+
+/// Puts place and key to what is wrong with a value.
+struct Keys<'a> {
+    origin: &'a Origin,
+}
+
+impl Keys<'_> {
+    fn at<T>(&self, key: &str, result: Result<T, Wrong>) -> Result<T, ConfigError> {
+        result.map_err(|(wrong, right)| self.origin.error(key, wrong, right))
+    }
+
+    fn list<T>(&self, key: &str, items: &[String], parse: fn(&str) -> Result<T, Wrong>) -> Result<Vec<T>, ConfigError> {
+        items.iter().map(|item| self.at(key, parse(item))).collect()
+    }
+
+    fn listen(&self, table: &ListenTable) -> Result<Listen, ConfigError> {
+        let key = "listen.addresses";
+        let addresses = self.list(key, &table.addresses, parse::socket_address)?;
+        if addresses.is_empty() {
+            return Err(self.origin.error(key, "is empty", "at least one address, such as [::]:3478"));
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = addresses.iter().find(|address| address.port() != 0 && !seen.insert(**address)) {
+            return Err(self.origin.error(key, format!("`{twice}` is there twice"), "each address once"));
+        }
+        let shards = self.at("listen.shards", parse::number(table.shards, 0..=MAX_SHARDS))? as usize;
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_SHARDS as usize);
+        Ok(Listen { addresses, shards: if shards == 0 { cores() } else { shards } })
+    }
+
+    fn relay(&self, table: &RelayTable) -> Result<Relay, ConfigError> {
+        let pair = |(from, to): (&String, &String)| self.at("relay.external", parse::external(from, to));
+        Ok(Relay {
+            realm: self.at("relay.realm", parse::realm(&table.realm))?,
+            addresses: self.list("relay.addresses", &table.addresses, parse::unicast)?,
+            external: table.external.iter().map(pair).collect::<Result<_, _>>()?,
+            ports: self.at("relay.ports", parse::ports(&table.ports))?,
+            allow: self.list("relay.allow", &table.allow, parse::peer_rule)?,
+            deny: self.list("relay.deny", &table.deny, parse::peer_rule)?,
+            allow_loopback: table.allow_loopback,
+        })
+    }
+
+    fn credentials(&self, table: &CredentialsTable) -> Result<Credentials, ConfigError> {
+        let mut names = HashSet::new();
+        let mut users = Vec::new();
+        for (index, user) in table.users.iter().enumerate() {
+            let key = format!("credentials.users[{index}]");
+            let name = self.at(&format!("{key}.name"), parse::user_name(&user.name))?;
+            let password_file = self.at(&format!("{key}.password_file"), parse::path(&user.password_file))?;
+            if !names.insert(name.clone()) {
+                return Err(self.origin.error(&key, format!("`{name}` is there twice"), "another name for each user"));
+            }
+            users.push(User { name, password_file });
+        }
+        Ok(Credentials {
+            secret_file: self.at("credentials.secret_file", parse::path(&table.secret_file))?,
+            keys_file: self.at("credentials.keys_file", parse::path(&table.keys_file))?,
+            ttl: self.at("credentials.ttl", parse::duration(&table.ttl, SECOND..=MAX_TTL))?,
+            users,
+        })
+    }
+
+    fn limits(&self, table: &LimitsTable) -> Result<Limits, ConfigError> {
+        let some = |key: &str, value| self.at(&format!("limits.{key}"), parse::number(value, 1..=u32::MAX));
+        Ok(Limits {
+            user: self.quota("user", &table.user)?,
+            prefix: self.quota("prefix", &table.prefix)?,
+            total: self.quota("total", &table.total)?,
+            unauthorized_rate: some("unauthorized_rate", table.unauthorized_rate)?,
+            credential_rate: some("credential_rate", table.credential_rate)?,
+            half_open: some("half_open", table.half_open)?,
+            half_open_per_prefix: some("half_open_per_prefix", table.half_open_per_prefix)?,
+            connections: some("connections", table.connections)?,
+            connections_per_prefix: some("connections_per_prefix", table.connections_per_prefix)?,
+        })
+    }
+
+    fn quota(&self, whose: &str, table: &QuotaTable) -> Result<Quota, ConfigError> {
+        let some = |key: &str, value| self.at(&format!("limits.{whose}.{key}"), parse::number(value, 1..=u32::MAX));
+        Ok(Quota {
+            allocations: some("allocations", table.allocations)?,
+            permissions: some("permissions", table.permissions)?,
+            channels: some("channels", table.channels)?,
+            bandwidth: table.bandwidth,
+        })
+    }
+
+    fn rooms(&self, table: &RoomsTable) -> Result<Rooms, ConfigError> {
+        let number = |key: &str, value, range| self.at(&format!("rooms.{key}"), parse::number(value, range));
+        let deadline = parse::duration(&table.hello_deadline, SECOND..=MAX_HELLO);
+        Ok(Rooms {
+            capacity: number("capacity", table.capacity, 2..=1000)?,
+            max_rooms: number("max_rooms", table.max_rooms, 1..=u32::MAX)?,
+            message_bytes: number("message_bytes", table.message_bytes, 4096..=1024 * 1024)?,
+            message_rate: number("message_rate", table.message_rate, 1..=u32::MAX)?,
+            hello_deadline: self.at("rooms.hello_deadline", deadline)?,
+            origins: self.list("rooms.origins", &table.origins, parse::origin)?,
+            hosts: self.list("rooms.hosts", &table.hosts, parse::host)?,
+        })
+    }
+
+    fn tls(&self, table: &TlsTable) -> Result<Tls, ConfigError> {
+        Ok(Tls {
+            dir: self.at("tls.dir", parse::path(&table.dir))?,
+            names: self.list("tls.names", &table.names, parse::host)?,
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! One request: is it for us, may it come this way, and who answers it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Limited;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderValue, LOCATION};
+use hyper::service::Service as _;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::service::TowerToHyperService;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use super::errors::HttpError;
+use super::headers;
+use super::live::Issuer;
+use super::origin::{Host, Site};
+use super::upgrade;
+use super::web::{Inner, Peer, Running};
+use crate::credentials::Reach;
+use crate::signaling::ErrorId;
+
+/// The longest body of a request, in bytes.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// Who asks. Goes with the request as an extension.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) peer: Peer,
+    pub(super) site: Site,
+}
+
+impl Asker {
+    /// The address at which this client reaches the box: the one it came in on.
+    pub(super) fn reach(&self, issuer: &Issuer) -> Reach {
+        Reach::of(self.peer.local, self.peer.remote, &issuer.external)
+    }
+}
+
+pub(super) async fn answer(
+    inner: Arc<Inner>,
+    routes: BoxedFilter<(Response,)>,
+    peer: Peer,
+    request: Request<Incoming>,
+    running: Running,
+) -> Result<Response, Infallible> {
+    let host = Host::of(&request, &inner.options.hosts);
+    let is_head = request.method() == Method::HEAD;
+    let answered = answer_for(&inner, routes, peer, host.as_ref(), request, running).await;
+    let mut response = answered.unwrap_or_else(HttpError::into_response);
+    headers::secure(response.headers_mut(), host.as_ref(), peer.tls);
+    metrics::counter!("lanturn_http_responses_total", "status" => response.status().as_str().to_owned()).increment(1);
+    Ok(if is_head { without_body(response) } else { response })
+}
+
+async fn answer_for(
+    inner: &Arc<Inner>,
+    routes: BoxedFilter<(Response,)>,
+    peer: Peer,
+    host: Option<&Host>,
+    mut request: Request<Incoming>,
+    running: Running,
+) -> Result<Response, HttpError> {
+    let Some(host) = host else {
+        let id = ErrorId::BadHost;
+        return Err(HttpError::new(StatusCode::MISDIRECTED_REQUEST, id.id(), id.text()));
+    };
+    if let Some(redirect) = to_https(peer, host, &request) {
+        return Ok(redirect);
+    }
+    let body = request.body().size_hint().lower();
+    if body > MAX_BODY_BYTES as u64 {
+        let text = format!("the body is longer than {MAX_BODY_BYTES} bytes: a shorter one");
+        return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text));
+    }
+    let site = Site::of(request.headers(), host, peer.tls, &inner.options.origins);
+    let asker = Asker { peer, site };
+    if request.uri().path() == "/ws" {
+        return upgrade::answer(inner, &asker, &mut request, running);
+    }
+    request.extensions_mut().insert(asker);
+    let request = request.map(|body| Limited::new(body, MAX_BODY_BYTES));
+    match TowerToHyperService::new(warp::service(routes)).call(request).await {
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
+    }
+}
+
+/// Without TLS only this machine is served, for cameras work on `localhost`; and what a client needs before it can
+/// trust our certificate.
+fn to_https<B>(peer: Peer, host: &Host, request: &Request<B>) -> Option<Response> {
+    let is_local = peer.local.ip().to_canonical().is_loopback() && host.is_local();
+    if peer.tls || is_local || matches!(request.uri().path(), "/ca.crt" | "/health") {
+        return None;
+    }
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let location = HeaderValue::try_from(format!("https://{host}{path}")).ok()?;
+    response.headers_mut().insert(LOCATION, location);
+    Some(response)
+}
+
+/// RFC 9110 section 9.3.2: what GET would have said, without saying it.
+fn without_body(response: Response) -> Response {
+    let length = response.body().size_hint().exact();
+    let mut response = response.map(|_| Bytes::new().into());
+    if let Some(length) = length {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    response
+}

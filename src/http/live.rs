@@ -1,0 +1,51 @@
+//! What may be exchanged while the server runs: keys, secrets and how long credentials last.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::credentials::{Credential, MintError};
+
+/// Makes credentials, and knows who may have them.
+pub struct Issuer {
+    /// Mints for an id that the holder of an API key chose, for so many seconds.
+    pub mint_for_key: MintForKey,
+    /// Mints for a same-origin page without a key, for so many seconds.
+    pub mint_for_page: Box<dyn Fn(u64) -> Credential + Send + Sync>,
+    /// Whether this is an API key. Must take as long for a wrong one as for a right one.
+    pub accepts_key: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// The longest that a credential lasts, in seconds.
+    pub ttl: u64,
+    /// What to tell outside clients behind a 1:1 NAT: inner to outer address.
+    pub external: HashMap<IpAddr, IpAddr>,
+}
+
+type MintForKey = Box<dyn Fn(&str, u64) -> Result<Credential, MintError> + Send + Sync>;
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer").field("ttl", &self.ttl).field("external", &self.external).finish_non_exhaustive()
+    }
+}
+
+/// The [`Issuer`] in force.
+#[derive(Debug)]
+pub struct Live(RwLock<Arc<Issuer>>);
+
+impl Live {
+    /// Starts with one.
+    pub fn new(issuer: Issuer) -> Self {
+        Self(RwLock::new(Arc::new(issuer)))
+    }
+
+    /// The one in force now.
+    pub fn current(&self) -> Arc<Issuer> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another one in force. Requests under way end with the one they began with.
+    pub fn replace(&self, issuer: Issuer) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(issuer);
+    }
+}

@@ -1,0 +1,111 @@
+//! `/ws`: from an HTTP request to a WebSocket, over h1 (RFC 6455) or h2 (RFC 8441).
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::ext::Protocol;
+use hyper::header::{
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, StatusCode, Version};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use warp::reply::Response;
+
+use super::answer::Asker;
+use super::errors::HttpError;
+use super::origin::Site;
+use super::web::{Inner, Running};
+use crate::signaling::{ErrorId, Session, native};
+
+/// How long a client should wait when every place is taken, in seconds.
+const BUSY_SECONDS: u64 = 5;
+
+/// # Errors
+/// 426 when it is no WebSocket handshake, 400 when it is a broken one, 403 `bad-origin`, 503 `busy`.
+pub(super) fn answer<B>(
+    inner: &Arc<Inner>,
+    asker: &Asker,
+    request: &mut Request<B>,
+    running: Running,
+) -> Result<Response, HttpError> {
+    let accept = handshake(request)?;
+    match asker.site {
+        Site::Own | Site::Allowed | Site::Unknown => {}
+        Site::Other => {
+            let id = ErrorId::BadOrigin;
+            return Err(HttpError::new(StatusCode::FORBIDDEN, id.id(), id.text()));
+        }
+    }
+    let reach = asker.reach(&inner.live.current());
+    let session = inner.hub.connect(asker.peer.remote.ip(), reach).ok_or_else(|| {
+        HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "this server has no place for another connection now")
+            .with(RETRY_AFTER, BUSY_SECONDS)
+    })?;
+    tokio::spawn(run(hyper::upgrade::on(request), session, running));
+    let mut response = Response::default();
+    if let Some(accept) = accept {
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    Ok(response)
+}
+
+/// Ends when the client does, or when the hub closes. A client that never completes the upgrade is gone with its
+/// connection.
+async fn run(upgrade: OnUpgrade, session: Session, running: Running) {
+    match upgrade.await {
+        Ok(upgraded) => {
+            let config = native::websocket_config(session.hub().options().message_bytes);
+            let io = TokioIo::new(upgraded);
+            let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+            native::serve(ws, session).await;
+        }
+        Err(error) => tracing::debug!(%error, "WebSocket upgrade did not complete"),
+    }
+    drop(running);
+}
+
+/// What proves to an h1 client that the handshake was understood. An h2 client needs no proof.
+fn handshake<B>(request: &Request<B>) -> Result<Option<HeaderValue>, HttpError> {
+    let headers = request.headers();
+    let is_h2 = request.method() == Method::CONNECT
+        && request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
+    let is_h1 = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && has_token(headers, &CONNECTION, "upgrade")
+        && has_token(headers, &UPGRADE, "websocket");
+    if !is_h2 && !is_h1 {
+        return Err(not_websocket("this path takes WebSocket connections only"));
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(not_websocket("WebSocket version 13 is needed"));
+    }
+    if is_h2 {
+        return Ok(None);
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_key = STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16);
+    let accept = HeaderValue::try_from(derive_accept_key(key)).ok().filter(|_| is_key);
+    let text = "`Sec-WebSocket-Key` must be 16 bytes in base64";
+    accept.map(Some).ok_or_else(|| HttpError::new(StatusCode::BAD_REQUEST, "bad-handshake", text))
+}
+
+fn not_websocket(text: &'static str) -> HttpError {
+    HttpError::new(StatusCode::UPGRADE_REQUIRED, "upgrade-required", text)
+        .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
+        .with(UPGRADE, HeaderValue::from_static("websocket"))
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+}

@@ -1,0 +1,154 @@
+//! The sockets of one shard, found by whom they belong to.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::Registry;
+use slab::Slab;
+
+use super::shard::Source;
+use super::stream::{Adopted, Stream};
+use super::udp::{Listener, RelaySocket};
+use crate::turn::{AllocationId, FiveTuple, Server};
+
+/// Listening sockets, relay sockets and client connections.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    registry: Registry,
+    listeners: Vec<Listener>,
+    /// By the index of the allocation. As long as the most allocations that this shard has held at a time.
+    relays: Vec<Option<(AllocationId, RelaySocket)>>,
+    streams: Slab<Stream>,
+    by_five_tuple: HashMap<FiveTuple, usize>,
+    /// Connections that failed while something was sent to them.
+    broken: Vec<usize>,
+    unsent: u64,
+    slow_readers: u64,
+}
+
+impl Sockets {
+    pub(super) fn new(registry: Registry, mut listeners: Vec<Listener>) -> io::Result<Self> {
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            listener.register(&registry, Source::Listener(index).token())?;
+        }
+        Ok(Self {
+            registry,
+            listeners,
+            relays: Vec::new(),
+            streams: Slab::new(),
+            by_five_tuple: HashMap::new(),
+            broken: Vec::new(),
+            unsent: 0,
+            slow_readers: 0,
+        })
+    }
+
+    pub(super) fn listener(&self, index: usize) -> &Listener {
+        &self.listeners[index]
+    }
+
+    pub(super) fn relay(&self, index: usize) -> Option<(AllocationId, &RelaySocket)> {
+        self.relays.get(index)?.as_ref().map(|(id, socket)| (*id, socket))
+    }
+
+    pub(super) fn stream(&mut self, key: usize) -> Option<&mut Stream> {
+        self.streams.get_mut(key)
+    }
+
+    pub(super) fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// What was dropped on its way out.
+    pub(super) fn counters(&self) -> [(&'static str, u64); 2] {
+        [("unsent", self.unsent), ("slow_readers", self.slow_readers)]
+    }
+
+    pub(super) fn insert_relay(&mut self, id: AllocationId, mut socket: RelaySocket) -> io::Result<()> {
+        let index = id.index as usize;
+        socket.register(&self.registry, Source::Relay(index).token())?;
+        if self.relays.len() <= index {
+            self.relays.resize_with(index + 1, || None);
+        }
+        self.relays[index] = Some((id, socket));
+        Ok(())
+    }
+
+    pub(super) fn remove_relay(&mut self, id: AllocationId) {
+        let Some(entry) = self.relays.get_mut(id.index as usize) else { return };
+        if let Some((_, mut socket)) = entry.take_if(|(held, _)| *held == id) {
+            // Closing the descriptor ends its registration anyway.
+            let _ = socket.deregister(&self.registry);
+        }
+    }
+
+    pub(super) fn adopt(&mut self, adopted: Adopted, now: Instant) -> io::Result<usize> {
+        let mut stream = Stream::new(adopted, now);
+        let entry = self.streams.vacant_entry();
+        let key = entry.key();
+        stream.register(&self.registry, Source::Stream(key).token())?;
+        self.by_five_tuple.insert(stream.five_tuple(), key);
+        entry.insert(stream);
+        Ok(key)
+    }
+
+    pub(super) fn remove_stream(&mut self, key: usize) -> Option<FiveTuple> {
+        let mut stream = self.streams.try_remove(key)?;
+        let _ = stream.deregister(&self.registry);
+        let from = stream.five_tuple();
+        self.by_five_tuple.remove(&from);
+        Some(from)
+    }
+
+    /// Sends a message to a client, from the address that it sent to.
+    pub(super) fn send(&mut self, to: &FiveTuple, message: &[u8]) {
+        if to.transport.is_stream() {
+            self.send_on_stream(to, message);
+            return;
+        }
+        let local = |listener: &&Listener| {
+            let local = listener.local();
+            local.port() == to.server.port() && (local.ip().is_unspecified() || local.ip() == to.server.ip())
+        };
+        let sent = self.listeners.iter().find(local).map(|found| found.send(to.client, to.server.ip(), message));
+        if !matches!(sent, Some(Ok(()))) {
+            self.unsent += 1;
+        }
+    }
+
+    fn send_on_stream(&mut self, to: &FiveTuple, message: &[u8]) {
+        let Some(&key) = self.by_five_tuple.get(to) else { return };
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        match stream.send(message) {
+            Ok(true) => {}
+            Ok(false) => self.slow_readers += 1,
+            Err(_) => self.broken.push(key),
+        }
+    }
+
+    pub(super) fn send_to_peer(&mut self, id: AllocationId, to: SocketAddr, payload: &[u8]) {
+        let socket = self.relay(id.index as usize).filter(|(held, _)| *held == id);
+        if !matches!(socket.map(|(_, socket)| socket.send(to, payload)), Some(Ok(_))) {
+            self.unsent += 1;
+        }
+    }
+
+    pub(super) fn take_broken(&mut self) -> Option<usize> {
+        self.broken.pop()
+    }
+
+    /// Connections that have had no allocation for too long.
+    pub(super) fn idle_streams(&mut self, server: &Server, now: Instant, limit: Duration) -> Vec<usize> {
+        let mut idle = Vec::new();
+        for (key, stream) in &mut self.streams {
+            if server.has_allocation(&stream.five_tuple()) {
+                stream.idle_since = None;
+            } else if now.saturating_duration_since(*stream.idle_since.get_or_insert(now)) > limit {
+                idle.push(key);
+            }
+        }
+        idle
+    }
+}

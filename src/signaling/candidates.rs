@@ -1,0 +1,119 @@
+//! The IP addresses that a signal offers to be reached at.
+//!
+//! Pure. Signals are a browser's `RTCIceCandidateInit` and `RTCSessionDescriptionInit`, in the forms that pages send
+//! them; anything else yields nothing.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+/// The most addresses taken from one signal. A browser's longest description has under twenty.
+pub const MAX_PER_SIGNAL: usize = 64;
+
+/// The addresses in `data`, each once, in order of appearance, at most [`MAX_PER_SIGNAL`]. Names such as the
+/// `….local` ones that browsers hide behind (mDNS) are no addresses.
+pub fn addresses(data: &Value) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    let candidate = &data["candidate"];
+    for line in [candidate, &candidate["candidate"]].into_iter().filter_map(Value::as_str) {
+        from_candidate(line, &mut found);
+    }
+    for sdp in [&data["sdp"], &data["description"]["sdp"], &data["sdp"]["sdp"]].into_iter().filter_map(Value::as_str) {
+        from_sdp(sdp, &mut found);
+    }
+    found
+}
+
+fn from_sdp(sdp: &str, found: &mut Vec<IpAddr>) {
+    for line in sdp.lines() {
+        if let Some(candidate) = line.strip_prefix("a=") {
+            from_candidate(candidate, found);
+        } else if let Some(connection) = line.strip_prefix("c=IN ") {
+            // RFC 8866 section 5.7: `IP4 198.51.100.1`, with `/ttl` after a multicast address.
+            note(connection.split_whitespace().nth(1), found);
+        }
+    }
+}
+
+/// RFC 8839 section 5.1: `candidate:` foundation component transport priority address port `typ` … `raddr` address.
+fn from_candidate(line: &str, found: &mut Vec<IpAddr>) {
+    let Some(fields) = line.trim().strip_prefix("candidate:") else {
+        return;
+    };
+    let mut words = fields.split_whitespace();
+    note(words.nth(4), found);
+    if words.any(|word| word == "raddr") {
+        note(words.next(), found);
+    }
+}
+
+/// An unspecified address is what a browser writes where it hides one.
+fn note(word: Option<&str>, found: &mut Vec<IpAddr>) {
+    let Some(address) = word.and_then(|word| word.parse::<IpAddr>().ok()) else {
+        return;
+    };
+    let address = address.to_canonical();
+    if !address.is_unspecified() && found.len() < MAX_PER_SIGNAL && !found.contains(&address) {
+        found.push(address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(data: Value) -> Vec<String> {
+        addresses(&data).iter().map(IpAddr::to_string).collect()
+    }
+
+    const HOST: &str = "candidate:1 1 udp 2113937151 192.168.1.7 51000 typ host generation 0";
+    const REFLEXIVE: &str = "candidate:2 1 UDP 1677729535 203.0.113.4 61000 typ srflx raddr 192.168.1.8 rport 51000";
+
+    #[test]
+    fn both_addresses_of_a_candidate_are_found() {
+        assert_eq!(found(json!({ "candidate": { "candidate": REFLEXIVE } })), ["203.0.113.4", "192.168.1.8"]);
+        assert_eq!(found(json!({ "candidate": HOST, "sdpMid": "0" })), ["192.168.1.7"]);
+        let v6 = "candidate:1 1 tcp 1 2001:db8::7 9 typ host tcptype active";
+        assert_eq!(found(json!({ "candidate": { "candidate": v6 } })), ["2001:db8::7"]);
+    }
+
+    #[test]
+    fn a_description_is_read_line_by_line() {
+        let sdp =
+            format!("v=0\r\nc=IN IP4 0.0.0.0\r\na={HOST}\r\nc=IN IP6 2001:db8::9\r\na={REFLEXIVE}\r\na={HOST}\r\n");
+        let all = ["192.168.1.7", "2001:db8::9", "203.0.113.4", "192.168.1.8"];
+        assert_eq!(found(json!({ "description": { "type": "offer", "sdp": sdp } })), all);
+        assert_eq!(found(json!({ "type": "offer", "sdp": sdp })), all);
+    }
+
+    #[test]
+    fn hidden_and_malformed_addresses_are_nothing() {
+        let hidden = "candidate:1 1 udp 1 4e1b-77.local 51000 typ host raddr 0.0.0.0 rport 9";
+        for data in [
+            json!({ "candidate": { "candidate": hidden } }),
+            json!({ "candidate": null }),
+            json!({ "candidate": "candidate:" }),
+            json!([HOST]),
+            json!(HOST),
+            json!({ "chat": HOST }),
+        ] {
+            assert_eq!(found(data.clone()), [""; 0], "{data}");
+        }
+    }
+
+    #[test]
+    fn one_signal_cannot_name_more_than_the_bound() {
+        let lines: String = (0..200).map(|n| format!("a=candidate:1 1 udp 1 10.0.0.{n} 9 typ host\n")).collect();
+        assert_eq!(found(json!({ "sdp": lines })).len(), MAX_PER_SIGNAL);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_panics(line in "(candidate:|a=candidate:|c=IN )?[ -~]{0,80}") {
+            let _ = addresses(&json!({ "candidate": line, "sdp": line }));
+        }
+    }
+}

@@ -1,0 +1,292 @@
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio::io::DuplexStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::*;
+use crate::credentials::{Memberships, Reach, RoomMember};
+use crate::signaling::{Hub, HubOptions, PeerId};
+
+type Client = WebSocketStream<DuplexStream>;
+
+struct Setup {
+    hub: Arc<Hub>,
+    memberships: Arc<Memberships>,
+    revoked: Arc<Mutex<Vec<RoomMember>>>,
+}
+
+fn options() -> HubOptions {
+    HubOptions {
+        capacity: 3,
+        max_rooms: 2,
+        connections: 4,
+        message_bytes: 65_536,
+        message_rate: 50,
+        hello_deadline: Duration::from_secs(5),
+        ping_every: HubOptions::PING_EVERY,
+        silence: HubOptions::SILENCE,
+        mint: Arc::new(|_, _| (vec![], 60)),
+    }
+}
+
+fn setup(options: HubOptions) -> Setup {
+    let (memberships, revoked) = (Arc::<Memberships>::default(), Arc::<Mutex<Vec<RoomMember>>>::default());
+    let log = revoked.clone();
+    let hub = Hub::new(options, memberships.clone(), Arc::new(move |member| log.lock().unwrap().push(member)));
+    Setup { hub: Arc::new(hub), memberships, revoked }
+}
+
+impl Setup {
+    async fn connect(&self) -> Client {
+        let address = "192.168.1.9:5000".parse().unwrap();
+        let session =
+            self.hub.connect("192.168.1.9".parse().unwrap(), Reach::of(address, address, &Default::default()));
+        let (near, far) = tokio::io::duplex(4096);
+        let config = websocket_config(self.hub.options().message_bytes);
+        let ws = WebSocketStream::from_raw_socket(far, Role::Server, Some(config)).await;
+        tokio::spawn(serve(ws, session.expect("there is a place")));
+        WebSocketStream::from_raw_socket(near, Role::Client, None).await
+    }
+
+    async fn joined(&self, room: &str) -> (Client, String) {
+        let mut client = self.connect().await;
+        say(&mut client, json!({ "type": "join", "room": room })).await;
+        let joined = hear(&mut client).await;
+        assert_eq!(joined["type"], "joined");
+        let id = joined["self"]["id"].as_str().unwrap().to_owned();
+        (client, id)
+    }
+}
+
+async fn say(client: &mut Client, message: Value) {
+    client.send(Message::text(message.to_string())).await.unwrap();
+}
+
+/// The next message, or `{"closed": code}`.
+async fn hear(client: &mut Client) -> Value {
+    loop {
+        match client.next().await {
+            Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+            Some(Ok(Message::Close(frame))) => return json!({ "closed": frame.map(|frame| u16::from(frame.code)) }),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return json!({ "closed": null }),
+        }
+    }
+}
+
+/// Hears an error and then the close, if it is fatal.
+async fn expect_error(client: &mut Client, id: &str, code: Option<u16>) {
+    let error = hear(client).await;
+    assert_eq!((&error["id"], &error["fatal"]), (&json!(id), &json!(code.is_some())), "{error}");
+    if code.is_some() {
+        assert_eq!(hear(client).await, json!({ "closed": code }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_meet_talk_and_part() {
+    let setup = setup(options());
+    let mut anna = setup.connect().await;
+    say(&mut anna, json!({ "type": "join", "room": "Kitchen", "name": "Anna" })).await;
+    let joined = hear(&mut anna).await;
+    assert_eq!(
+        (&joined["room"], &joined["peers"], &joined["self"]["name"]),
+        (&json!("kitchen"), &json!([]), &json!("Anna"))
+    );
+    assert_eq!((&joined["capacity"], &joined["ttl"]), (&json!(3), &json!(60)));
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    assert_eq!(hear(&mut anna).await, json!({ "type": "peer-joined", "peer": { "id": ben_id, "polite": false } }));
+    for seq in 1..=3 {
+        say(&mut anna, json!({ "type": "signal", "to": ben_id, "data": { "n": seq } })).await;
+        let from = &joined["self"]["id"];
+        assert_eq!(hear(&mut ben).await, json!({ "type": "signal", "from": from, "seq": seq, "data": { "n": seq } }));
+    }
+    say(&mut ben, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut ben).await, json!({ "type": "pong" }));
+    say(&mut ben, json!({ "type": "leave" })).await;
+    assert_eq!(hear(&mut anna).await, json!({ "type": "peer-left", "id": ben_id, "reason": "left" }));
+    say(&mut ben, json!({ "type": "join", "room": "kitchen" })).await;
+    let again = hear(&mut ben).await["self"]["id"].clone();
+    assert_ne!(again, json!(ben_id), "a new membership has a new id");
+    hear(&mut anna).await;
+    drop(ben);
+    assert_eq!(hear(&mut anna).await, json!({ "type": "peer-left", "id": again, "reason": "disconnected" }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn mistakes_are_told_and_only_some_end_the_connection() {
+    let setup = setup(options());
+    let mut hasty = setup.connect().await;
+    say(&mut hasty, json!({ "type": "ping" })).await;
+    expect_error(&mut hasty, "join-first", Some(1008)).await;
+    let mut client = setup.connect().await;
+    say(&mut client, json!({ "type": "join", "room": " " })).await;
+    expect_error(&mut client, "bad-room", None).await;
+    client.send(Message::binary(vec![1])).await.unwrap();
+    expect_error(&mut client, "bad-message", None).await;
+    say(&mut client, json!({ "type": "join", "room": "kitchen" })).await;
+    assert_eq!(hear(&mut client).await["type"], "joined");
+    say(&mut client, json!({ "type": "join", "room": "attic" })).await;
+    expect_error(&mut client, "already-joined", None).await;
+    say(&mut client, json!({ "type": "signal", "to": "0123456789abcdef", "data": 1 })).await;
+    expect_error(&mut client, "no-such-peer", None).await;
+    let envelope = json!({ "type": "signal", "to": "0123456789abcdef", "data": "" }).to_string().len();
+    let longest = json!({ "type": "signal", "to": "0123456789abcdef", "data": "x".repeat(65_536 - envelope) });
+    say(&mut client, longest).await;
+    expect_error(&mut client, "no-such-peer", None).await;
+    let _ = client.send(Message::text("x".repeat(65_537))).await;
+    expect_error(&mut client, "too-large", Some(1009)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_is_answered_and_ends_without_delay() {
+    let setup = setup(options());
+    let start = Instant::now();
+    let mut client = setup.connect().await;
+    client.close(None).await.unwrap();
+    let answer = client.next().await;
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+    let mut hasty = setup.connect().await;
+    say(&mut hasty, json!({ "type": "ping" })).await;
+    expect_error(&mut hasty, "join-first", Some(1008)).await;
+    assert!(hasty.next().await.is_none());
+    setup.hub.closed().await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_are_bounded() {
+    let setup = setup(options());
+    let (_anna, _) = setup.joined("kitchen").await;
+    let (_ben, _) = setup.joined("kitchen").await;
+    let (eve, _) = setup.joined("kitchen").await;
+    let mut late = setup.connect().await;
+    let address = "192.168.1.9:5000".parse().unwrap();
+    let reach = Reach::of(address, address, &Default::default());
+    assert!(setup.hub.connect(address.ip(), reach).is_none(), "as many connections as may be");
+    say(&mut late, json!({ "type": "join", "room": "kitchen" })).await;
+    expect_error(&mut late, "full", Some(1013)).await;
+    drop((eve, late));
+    while *setup.hub.connections.subscribe().borrow() > 2 {
+        tokio::task::yield_now().await;
+    }
+    let (_finn, _) = setup.joined("cellar").await;
+    let mut late = setup.connect().await;
+    say(&mut late, json!({ "type": "join", "room": "attic" })).await;
+    expect_error(&mut late, "too-many-rooms", Some(1013)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_say_hello_is_sent_away() {
+    let setup = setup(options());
+    let start = Instant::now();
+    let mut silent = setup.connect().await;
+    expect_error(&mut silent, "hello-timeout", Some(1008)).await;
+    assert_eq!(start.elapsed().as_secs(), 5);
+    let (mut left, _) = setup.joined("kitchen").await;
+    say(&mut left, json!({ "type": "leave" })).await;
+    expect_error(&mut left, "hello-timeout", Some(1008)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_pings_stays_and_who_is_silent_is_seen_to_go() {
+    let setup = setup(options());
+    let (mut anna, _) = setup.joined("kitchen").await;
+    let (ben, ben_id) = setup.joined("kitchen").await;
+    hear(&mut anna).await;
+    let start = Instant::now();
+    let gone = hear(&mut anna).await;
+    assert_eq!(gone, json!({ "type": "peer-left", "id": ben_id, "reason": "disconnected" }));
+    assert!((9..=11).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    drop(ben);
+    assert!(timeout(Duration::from_secs(60), hear(&mut anna)).await.is_err(), "Anna only answered pings, and stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_closed_and_nobody_waits_for_it() {
+    let setup = setup(HubOptions { message_rate: 10_000, ..options() });
+    let (mut slow, slow_id) = setup.joined("kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    let (mut eve, _) = setup.joined("kitchen").await;
+    hear(&mut ben).await;
+    let start = Instant::now();
+    let data = "x".repeat(10_000);
+    for _ in 0..120 {
+        say(&mut ben, json!({ "type": "signal", "to": slow_id, "data": data })).await;
+    }
+    let left = json!({ "type": "peer-left", "id": slow_id, "reason": "disconnected" });
+    assert_eq!(hear(&mut eve).await, left);
+    let told = loop {
+        let message = hear(&mut ben).await;
+        if message["type"] != "error" {
+            break message;
+        }
+        assert_eq!(message["id"], "no-such-peer");
+    };
+    assert_eq!(told, left);
+    assert!(start.elapsed() < Duration::from_secs(4), "before any timer: {:?}", start.elapsed());
+    let last = loop {
+        let message = hear(&mut slow).await;
+        if message["type"] != "signal" && message["type"] != "peer-joined" {
+            break message;
+        }
+    };
+    assert!(last["id"] == "slow-reader" || last["closed"].is_null(), "{last}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_dropped_and_then_ended() {
+    let setup = setup(HubOptions { message_rate: 5, ..options() });
+    let (mut client, _) = setup.joined("kitchen").await;
+    for _ in 0..40 {
+        let _ = client.send(Message::text(r#"{"type":"ping"}"#)).await;
+    }
+    for _ in 0..19 {
+        assert_eq!(hear(&mut client).await["type"], "pong");
+    }
+    for _ in 0..9 {
+        expect_error(&mut client, "rate-limited", None).await;
+    }
+    expect_error(&mut client, "rate-limited", Some(1013)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_may_be_reached_before_the_signal_arrives_and_not_after_leaving() {
+    let setup = setup(options());
+    let (mut anna, _) = setup.joined("kitchen").await;
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    let line = "candidate:1 1 udp 1 203.0.113.4 6000 typ host";
+    let candidate = json!({ "candidate": { "candidate": line } });
+    say(&mut anna, json!({ "type": "signal", "to": ben_id, "data": candidate })).await;
+    assert_eq!(hear(&mut ben).await["seq"], 1);
+    say(&mut ben, json!({ "type": "leave" })).await;
+    hear(&mut anna).await;
+    hear(&mut anna).await;
+    while setup.revoked.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let ended = setup.revoked.lock().unwrap()[0];
+    assert_eq!(PeerId(ended.member).to_string(), ben_id);
+    assert!(!setup.memberships.is_member(ended));
+    assert!(setup.memberships.reaches(ended.room, "203.0.113.4".parse().unwrap()));
+    assert!(setup.memberships.reaches(ended.room, "192.168.1.9".parse().unwrap()), "where Anna was seen");
+    drop(anna);
+    while setup.revoked.lock().unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!setup.memberships.reaches(ended.room, "203.0.113.4".parse().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_says_so_to_everyone() {
+    let setup = setup(options());
+    let (mut anna, _) = setup.joined("kitchen").await;
+    let mut waiting = setup.connect().await;
+    setup.hub.shutdown();
+    assert_eq!(hear(&mut anna).await, json!({ "closed": 1001 }));
+    assert_eq!(hear(&mut waiting).await, json!({ "closed": 1001 }));
+    drop((anna, waiting));
+    setup.hub.closed().await;
+    assert_eq!(setup.revoked.lock().unwrap().len(), 1);
+}

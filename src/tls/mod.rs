@@ -1,0 +1,137 @@
+//! The box's certificate: made on first run by an authority of its own, or one that the owner put there.
+//!
+//! | file in `tls.dir` | what it is |
+//! |---|---|
+//! | `cert.pem`, `key.pem` | the owner's own certificate chain and key: they win |
+//! | `ca.pem`, `ca.key` | the authority that devices are asked to trust: made once, never replaced |
+//! | `leaf.pem`, `leaf.key` | what the server shows: issued anew when addresses or names change, or its end is near |
+
+mod authority;
+mod error;
+mod leaf;
+mod names;
+mod own;
+mod resolver;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+use time::OffsetDateTime;
+
+use authority::Authority;
+pub use error::Error;
+use names::Names;
+pub use resolver::Resolver;
+
+/// ALPN ids in the order of our preference: TURN (RFC 7443), then the web.
+const ALPN: [&[u8]; 3] = [b"stun.turn", b"h2", b"http/1.1"];
+
+/// What the certificate is to be for, and where it is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory of the files. Made if it is not there.
+    pub dir: PathBuf,
+    /// Names and addresses that the owner wants besides the others.
+    pub names: Vec<String>,
+    /// Every address of this machine.
+    pub addresses: Vec<IpAddr>,
+    /// The name of this machine, with or without a domain.
+    pub hostname: String,
+}
+
+/// The certificate and key that the server shows.
+#[derive(Debug)]
+pub struct Identity {
+    /// The authority's certificate, for devices to trust. None when the owner brought a certificate.
+    pub ca_pem: Option<String>,
+    /// The same in DER, as phones take it.
+    pub ca_der: Option<Vec<u8>>,
+    /// SHA-256 of the authority's certificate, or of the owner's own: 32 bytes as `AB:CD:…`.
+    pub fingerprint: String,
+    certified: Arc<CertifiedKey>,
+}
+
+/// The two configurations of the one port. They show the same certificate, which `resolver` can swap.
+#[derive(Clone, Debug)]
+pub struct ServerConfigs {
+    /// For clients that offer ALPN: `stun.turn`, `h2` and `http/1.1`.
+    pub web: Arc<ServerConfig>,
+    /// For clients that offer none, or nothing we know: browsers' `turns:` among them.
+    pub bare: Arc<ServerConfig>,
+    /// Holds the certificate of both.
+    pub resolver: Arc<Resolver>,
+}
+
+/// Reads the certificate and key, making or renewing what needs to be.
+///
+/// # Errors
+/// [`Error`] when a file is corrupt, lacks its other half, or cannot be read or written.
+pub fn load(options: &Options) -> Result<Identity, Error> {
+    load_at(options, OffsetDateTime::now_utc())
+}
+
+/// Reads the files in `dir` as [`load`] would, and makes nothing.
+///
+/// # Errors
+/// [`Error`] when a file is corrupt, lacks its other half, or cannot be read.
+pub fn check(dir: &Path) -> Result<(), Error> {
+    let now = OffsetDateTime::now_utc();
+    if own::read(dir, now)?.is_none()
+        && let Some(authority) = Authority::read(dir, now)?
+    {
+        // What it is for does not matter here: one that no longer fits is made anew by `load`.
+        let any = Options { dir: dir.into(), names: Vec::new(), addresses: Vec::new(), hostname: String::new() };
+        leaf::read(dir, &authority, &Names::new(&any), now)?;
+    }
+    Ok(())
+}
+
+fn load_at(options: &Options, now: OffsetDateTime) -> Result<Identity, Error> {
+    if let Some(certified) = own::read(&options.dir, now)? {
+        let fingerprint = certified.cert.first().map_or_else(String::new, fingerprint);
+        return Ok(Identity { ca_pem: None, ca_der: None, fingerprint, certified: Arc::new(certified) });
+    }
+    let authority = match Authority::read(&options.dir, now)? {
+        Some(authority) => authority,
+        None => Authority::make(&options.dir, &options.hostname, now)?,
+    };
+    let names = Names::new(options);
+    let certified = match leaf::read(&options.dir, &authority, &names, now)? {
+        Some(certified) => certified,
+        None => leaf::issue(&options.dir, &authority, &names, now)?,
+    };
+    let fingerprint = fingerprint(authority.certificate());
+    let (ca_pem, ca_der) = (Some(authority.pem().to_owned()), Some(authority.certificate().to_vec()));
+    Ok(Identity { ca_pem, ca_der, fingerprint, certified: Arc::new(certified) })
+}
+
+impl Identity {
+    /// Configurations for TLS 1.2 and 1.3 that show this identity until another is put in their resolver.
+    ///
+    /// # Errors
+    /// [`Error::Rustls`] if the cryptography lacks what these versions need.
+    pub fn server_configs(&self) -> Result<ServerConfigs, Error> {
+        let resolver = Arc::new(Resolver::new(Arc::clone(&self.certified)));
+        let bare = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&resolver) as _);
+        let mut web = bare.clone();
+        web.alpn_protocols = ALPN.iter().map(|id| id.to_vec()).collect();
+        Ok(ServerConfigs { web: Arc::new(web), bare: Arc::new(bare), resolver })
+    }
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
+    digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}

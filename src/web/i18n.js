@@ -1,0 +1,176 @@
+/** The page's words. Every language has the same keys; a test compares them. */
+
+/** @typedef {keyof typeof en} Key */
+
+const en = {
+  language: "Language",
+  lobbyTitle: "Start or join a call",
+  lobbyLead: "Everyone who types the same room name meets there.",
+  roomLabel: "Room name",
+  roomHint: "Any words will do, such as “kitchen”.",
+  nameLabel: "Your name",
+  optional: "(optional)",
+  join: "Join",
+  joinCamera: "Join with camera",
+  joinMic: "Join with microphone",
+  joining: "Joining…",
+  justWatch: "Just watch",
+  previewOff: "Your camera is off. You can turn it on here, or when you are in the room.",
+  controls: "Call controls",
+  mic: "Microphone",
+  camera: "Camera",
+  hideSelf: "Hide me",
+  leave: "Leave",
+  copyLink: "Copy link",
+  link: "Link to this room",
+  copied: "Link copied.",
+  copyFailed: "The link could not be copied. Select it and copy it yourself.",
+  alone: "Nobody else is here yet. Send them this link:",
+  people: "{count} of {capacity} here: {names}",
+  you: "You",
+  guest: "Guest {tag}",
+  muteThem: "Mute {name}",
+  noVideo: "no video",
+  watching: "watching",
+  entered: "You are in the room {room}.",
+  came: "{name} came in.",
+  left: "{name} left.",
+  lostThem: "{name} lost the connection.",
+  connecting: "connecting…",
+  direct: "direct",
+  relay: "via relay",
+  relayUdp: "via relay (UDP)",
+  relayTcp: "via relay (TCP)",
+  relayTls: "via relay (TLS)",
+  reconnecting: "reconnecting…",
+  lost: "connection lost, trying again…",
+  youLeft: "You left the room.",
+  retrying: "The connection to the box was lost. Trying again…",
+  media_denied: "The camera or microphone was refused. Allow it in the browser's site settings, then turn it on again. Until then you can watch.",
+  media_missing: "No camera or microphone was found. You can still watch and listen.",
+  media_busy: "The camera or microphone is in use by another program, or does not work. Close that program and turn it on again.",
+  media_insecure: "The browser gives cameras only to secure pages. Open this page with https:// at the start of its address. Here you can only watch.",
+  media_failed: "The camera or microphone could not be turned on.",
+  help: "Help",
+  helpSafety: "Sound and pictures are encrypted between the browsers, also when they pass through the box.",
+  helpNoVideo: "No picture? Look at the words under it: “connecting” for long means that a firewall stands between you and the box. A room has room for a few people only; use another name if it is full.",
+  helpSupport: "For support: these, added to the address of the page, send everything through the box, by UDP, TCP or TLS only:",
+  error_unknown: "Something went wrong: {text}",
+  "error_bad-message": "The box did not understand this page. Reload the page.",
+  "error_unknown-type": "The box is older or newer than this page. Reload the page.",
+  "error_join-first": "The box expected this page to join first. Reload the page.",
+  "error_already-joined": "This page is already in the room. Reload the page.",
+  "error_bad-room": "This room name does not work. Use 1 to 64 letters, digits, signs or spaces.",
+  "error_bad-name": "This name does not work. Use at most 64 characters.",
+  error_full: "The room is full. Wait until somebody leaves, or use another room.",
+  "error_too-many-rooms": "The box has no place for another room now. Try again later.",
+  "error_no-such-peer": "That person has just left.",
+  "error_too-large": "This page sent more than the box takes at once. Join again.",
+  "error_rate-limited": "That was too much at once. Wait a little and try again.",
+  "error_hello-timeout": "Joining took too long. Try again.",
+  "error_slow-reader": "Your connection is too slow for now. Trying again may help.",
+  "error_bad-origin": "The box takes calls only from its own page. Open the box's address directly.",
+  "error_bad-host": "The box does not know itself by this address. Open it by the address that it printed at its start.",
+  error_unreachable: "The box can't be reached. Check that it runs and that you are on its network.",
+  error_timeout: "The box did not answer in time. Check your network and try again.",
+  "error_bad-signal": "Setting up the call with {name} failed. If no picture comes, leave and join again.",
+};
+
+/** @type {Record<Key, string>} */
+const ko = {
+  language: "언어",
+  lobbyTitle: "통화 시작 또는 참여",
+  lobbyLead: "같은 방 이름을 입력한 사람끼리 만납니다.",
+  roomLabel: "방 이름",
+  roomHint: "“부엌”처럼 아무 말이나 쓸 수 있습니다.",
+  nameLabel: "내 이름",
+  optional: "(선택)",
+  join: "참여",
+  joinCamera: "카메라로 참여",
+  joinMic: "마이크로 참여",
+  joining: "참여하는 중…",
+  justWatch: "보기만 하기",
+  previewOff: "카메라가 꺼져 있습니다. 여기서 켜거나 방에 들어간 뒤에 켤 수 있습니다.",
+  controls: "통화 조작",
+  mic: "마이크",
+  camera: "카메라",
+  hideSelf: "나 숨기기",
+  leave: "나가기",
+  copyLink: "링크 복사",
+  link: "이 방의 링크",
+  copied: "링크를 복사했습니다.",
+  copyFailed: "링크를 복사하지 못했습니다. 직접 선택해서 복사해 주세요.",
+  alone: "아직 아무도 없습니다. 이 링크를 보내 주세요:",
+  people: "{capacity}명 중 {count}명 참여: {names}",
+  you: "나",
+  guest: "손님 {tag}",
+  muteThem: "{name} 소리 끄기",
+  noVideo: "영상 없음",
+  watching: "보기만 하는 중",
+  entered: "{room} 방에 들어왔습니다.",
+  came: "{name} 님이 들어왔습니다.",
+  left: "{name} 님이 나갔습니다.",
+  lostThem: "{name} 님의 연결이 끊겼습니다.",
+  connecting: "연결하는 중…",
+  direct: "직접 연결",
+  relay: "중계 연결",
+  relayUdp: "중계 연결 (UDP)",
+  relayTcp: "중계 연결 (TCP)",
+  relayTls: "중계 연결 (TLS)",
+  reconnecting: "다시 연결하는 중…",
+  lost: "연결이 끊겨 다시 시도하는 중…",
+  youLeft: "방에서 나왔습니다.",
+  retrying: "서버와 연결이 끊겼습니다. 다시 시도하는 중…",
+  media_denied: "카메라나 마이크 사용이 거부되었습니다. 브라우저의 사이트 설정에서 허용한 뒤 다시 켜 주세요. 그 전에도 볼 수는 있습니다.",
+  media_missing: "카메라나 마이크를 찾지 못했습니다. 그래도 보고 들을 수 있습니다.",
+  media_busy: "다른 프로그램이 카메라나 마이크를 쓰고 있거나 장치가 작동하지 않습니다. 그 프로그램을 닫고 다시 켜 주세요.",
+  media_insecure: "브라우저는 안전한 페이지에서만 카메라를 허용합니다. 주소 앞에 https://를 붙여 여세요. 지금은 볼 수만 있습니다.",
+  media_failed: "카메라나 마이크를 켜지 못했습니다.",
+  help: "도움말",
+  helpSafety: "소리와 영상은 서버를 거칠 때에도 브라우저 사이에서 암호화됩니다.",
+  helpNoVideo: "영상이 나오지 않나요? 영상 아래의 글을 보세요. “연결하는 중”이 오래 이어지면 방화벽이 서버와의 사이를 막고 있는 것입니다. 방의 정원이 찼다면 다른 이름을 쓰세요.",
+  helpSupport: "지원용: 페이지 주소에 아래를 덧붙이면 모든 것이 UDP, TCP 또는 TLS로만 서버를 거쳐 갑니다.",
+  error_unknown: "문제가 생겼습니다: {text}",
+  "error_bad-message": "서버가 이 페이지를 이해하지 못했습니다. 페이지를 새로 고쳐 주세요.",
+  "error_unknown-type": "서버와 페이지의 버전이 다릅니다. 페이지를 새로 고쳐 주세요.",
+  "error_join-first": "먼저 방에 참여해야 합니다. 페이지를 새로 고쳐 주세요.",
+  "error_already-joined": "이미 방에 있습니다. 페이지를 새로 고쳐 주세요.",
+  "error_bad-room": "쓸 수 없는 방 이름입니다. 글자, 숫자, 기호, 띄어쓰기로 1~64자를 써 주세요.",
+  "error_bad-name": "쓸 수 없는 이름입니다. 64자까지 쓸 수 있습니다.",
+  error_full: "방이 가득 찼습니다. 누가 나갈 때까지 기다리거나 다른 방을 쓰세요.",
+  "error_too-many-rooms": "지금은 서버에 방을 더 만들 수 없습니다. 나중에 다시 해 보세요.",
+  "error_no-such-peer": "그 사람은 방금 나갔습니다.",
+  "error_too-large": "페이지가 한 번에 너무 많이 보냈습니다. 다시 참여해 주세요.",
+  "error_rate-limited": "한꺼번에 너무 많이 요청했습니다. 잠시 뒤에 다시 해 보세요.",
+  "error_hello-timeout": "참여하는 데 너무 오래 걸렸습니다. 다시 해 보세요.",
+  "error_slow-reader": "지금은 연결이 너무 느립니다. 다시 하면 나아질 수 있습니다.",
+  "error_bad-origin": "서버는 자기 페이지에서 온 통화만 받습니다. 서버 주소를 직접 여세요.",
+  "error_bad-host": "서버가 모르는 주소입니다. 서버가 시작할 때 보여 준 주소로 여세요.",
+  error_unreachable: "서버에 연결할 수 없습니다. 서버가 켜져 있는지, 같은 네트워크인지 확인해 주세요.",
+  error_timeout: "서버가 제때 답하지 않았습니다. 네트워크를 확인하고 다시 해 보세요.",
+  "error_bad-signal": "{name} 님과 통화를 연결하지 못했습니다. 영상이 나오지 않으면 나갔다가 다시 참여해 주세요.",
+};
+
+/** @type {Record<string, Record<Key, string>>} */
+export const languages = { en, ko };
+
+let chosen = "en";
+
+/** @param {readonly string[]} preferred in order; what we don't speak is skipped @returns {string} */
+export function choose(preferred) {
+  const codes = preferred.map((tag) => tag.toLowerCase().split("-")[0]);
+  chosen = codes.find((code) => Object.hasOwn(languages, code)) ?? "en";
+  return chosen;
+}
+
+/** @param {Key} key @param {Record<string, string | number>} [facts] @returns {string} */
+export function t(key, facts = {}) {
+  return languages[chosen][key].replace(/\{(\w+)\}/g, (_, name) => String(facts[name] ?? ""));
+}
+
+/** What to say about an error of a room. @param {{id: string, text: string}} error @param {string} [name] */
+export function errorText(error, name) {
+  const key = `error_${error.id}`;
+  if (!Object.hasOwn(en, key)) return t("error_unknown", { text: error.text });
+  return t(/** @type {Key} */ (key), { name: name ?? "" });
+}

@@ -1,0 +1,172 @@
+/** The client modules by themselves, in both browsers: crossing offers, early and too many signals, restarts, aborts. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Box } from "./support/box.js";
+import { TestBrowser } from "./support/browsers.js";
+import { explained, Tab } from "./support/tab.js";
+
+/** @import { Kind } from "./support/browsers.js" */
+
+const CASE = { timeout: 60_000 };
+/** @type {Kind[]} */
+const KINDS = ["chromium", "firefox"];
+
+/** @type {Box} */
+let box;
+/** @type {Partial<Record<Kind, TestBrowser>>} */
+const browsers = {};
+
+before(async () => {
+  box = await Box.start();
+  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
+}, { timeout: 120_000 });
+
+after(async () => {
+  for (const browser of Object.values(browsers)) await browser.close();
+  await box?.stop();
+});
+
+/**
+ * A test in a page of each browser, with `globalThis.pair()`: two peers that hear each other late, but in order.
+ * @param {string} what @param {(tab: Tab) => Promise<void>} story
+ */
+function inBoth(what, story) {
+  for (const kind of KINDS) {
+    test(`${kind}: ${what}`, CASE, async () => {
+      const tab = await Tab.open(/** @type {TestBrowser} */ (browsers[kind]), box.url, "Anna");
+      try {
+        await tab.page.evaluate(prepare);
+        await story(tab);
+        await tab.close();
+      } catch (error) {
+        throw explained(error, box, tab);
+      } finally {
+        await tab.page.close().catch(() => {});
+      }
+    });
+  }
+}
+
+/** Runs in the page. */
+async function prepare() {
+  const { Peer } = await import(/** @type {string} */ ("/peer.js"));
+  const wait = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  /** @type {any} */ (globalThis).pair = () => {
+    /** @type {any[]} */
+    const errors = [];
+    /** @type {any[]} */
+    const sent = [];
+    /** @type {Record<string, any>} */
+    const peers = {};
+    /** @type {Record<string, Promise<any>>} */
+    const wires = { early: Promise.resolve(), late: Promise.resolve() };
+    const make = (/** @type {string} */ self, /** @type {string} */ other) => new Peer(
+      { id: self, name: self, polite: self === "late" },
+      {},
+      {
+        signal: (/** @type {object} */ data) => {
+          const copy = JSON.parse(JSON.stringify(data));
+          sent.push({ self, data: copy });
+          wires[other] = wires[other].then(() => wait(Math.random() * 30)).then(() => peers[other].receive(copy));
+        },
+        tell: (/** @type {string} */ type, /** @type {any} */ detail) => type === "error" && errors.push(detail.text),
+      },
+    );
+    peers.early = make("early", "late");
+    peers.late = make("late", "early");
+    const until = async (/** @type {() => boolean} */ met) => {
+      const end = Date.now() + 20_000;
+      while (!met()) {
+        if (Date.now() > end) throw new Error(`waited in vain; errors: ${errors}`);
+        await wait(30);
+      }
+    };
+    return { early: peers.early, late: peers.late, errors, sent, until, wait };
+  };
+}
+
+inBoth("offers that cross at random end in a call both ways", async (tab) => {
+  const end = await tab.page.evaluate(async () => {
+    const { early, late, errors, sent, until, wait } = /** @type {any} */ (globalThis).pair();
+    const streams = [];
+    for (let i = 0; i < 2; i++) streams.push(await navigator.mediaDevices.getUserMedia({ audio: true, video: true }));
+    early.start(null);
+    late.start(null);
+    const flicker = async (/** @type {any} */ peer, /** @type {MediaStream} */ stream) => {
+      for (let i = 0; i < 15; i++) {
+        await peer.send(i % 2 ? null : stream);
+        await wait(Math.random() * 60);
+      }
+    };
+    await Promise.all([flicker(early, streams[0]), flicker(late, streams[1])]);
+    const whole = (/** @type {any} */ peer) => peer.stream.getTracks().length === 2 && peer.state === "connected";
+    await until(() => whole(early) && whole(late));
+    const offers = sent.filter((/** @type {any} */ each) => each.data.description?.type === "offer");
+    const sections = early.connection.getTransceivers().length;
+    return { errors, sections, offers: new Set(offers.map((/** @type {any} */ each) => each.self)).size };
+  });
+  assert.deepEqual(end, { errors: [], sections: 2, offers: 2 });
+});
+
+inBoth("signals beyond the bound are refused, and the call stands", async (tab) => {
+  const { refused, state } = await tab.page.evaluate(async () => {
+    const { early, late, errors, until } = /** @type {any} */ (globalThis).pair();
+    const candidate = { candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host", sdpMid: "0", sdpMLineIndex: 0 };
+    // Before any description, all at once: 256 may wait to be handled, and 128 of those for a description.
+    for (let i = 0; i < 300; i++) early.receive({ candidate });
+    await until(() => errors.length >= 172);
+    const refused = errors.length;
+    early.start(null);
+    late.start(null);
+    await until(() => early.state === "connected" && late.state === "connected");
+    return { refused, state: early.connection.signalingState };
+  });
+  assert.deepEqual({ refused, state }, { refused: 44 + 128, state: "stable" });
+});
+
+inBoth("a call that failed is offered anew, with another ICE session", async (tab) => {
+  const names = await tab.page.evaluate(async () => {
+    const { early, late, sent, until } = /** @type {any} */ (globalThis).pair();
+    early.start(null);
+    late.start(null);
+    await until(() => early.state === "connected" && late.state === "connected");
+    const before = sent.length;
+    Object.defineProperty(early.connection, "connectionState", { value: "failed", configurable: true });
+    early.connection.onconnectionstatechange();
+    if (early.state !== "failed") throw new Error(`it says ${early.state}`);
+    delete early.connection.connectionState;
+    const again = () => sent.slice(before).find((/** @type {any} */ each) => each.data.description?.type === "answer");
+    await until(() => Boolean(again()));
+    const ufrag = (/** @type {any} */ each) => each.data.description.sdp.match(/a=ice-ufrag:(\S+)/)[1];
+    const described = sent.filter((/** @type {any} */ each) => each.data.description);
+    return described.map(ufrag);
+  });
+  assert.equal(new Set(names).size, 4, `two offers and two answers, each of a session of its own: ${names}`);
+});
+
+inBoth("joining can be given up, and a room left, through a signal", async (tab) => {
+  // Firefox complains about a socket that is closed before it opened.
+  tab.forgiven = /wss:.*\/ws/;
+  const seen = await tab.page.evaluate(async () => {
+    const { join } = await import(/** @type {string} */ ("/lanturn.js"));
+    const early = new AbortController();
+    const joining = join(undefined, "aborted", { signal: early.signal });
+    early.abort();
+    const refused = await joining.catch((/** @type {Error} */ error) => error.name);
+    const late = new AbortController();
+    const room = await join(location.origin, "aborted", { signal: late.signal, name: "Anna" });
+    const closed = new Promise((resolve) => room.addEventListener("closed", (/** @type {any} */ e) => resolve(e.detail)));
+    late.abort();
+    return { refused, others: room.peers.size, closed: await closed };
+  });
+  assert.deepEqual(seen, { refused: "AbortError", others: 0, closed: { reason: "left", retryIn: null } });
+});
+
+inBoth("a wrong room name rejects with the box's own id", async (tab) => {
+  const id = await tab.page.evaluate(async () => {
+    const { join } = await import(/** @type {string} */ ("/lanturn.js"));
+    return join(undefined, "x".repeat(65)).catch((/** @type {any} */ error) => error.id);
+  });
+  assert.equal(id, "bad-room");
+});

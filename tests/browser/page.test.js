@@ -1,0 +1,163 @@
+/** The page in the hands of people: direct calls, full rooms, room names, languages, and what it says about trouble. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Box } from "./support/box.js";
+import { TestBrowser } from "./support/browsers.js";
+import { explained, Tab, until } from "./support/tab.js";
+
+const CASE = { timeout: 60_000 };
+
+/** @type {Box} */
+let box;
+/** A second box, whose rooms hold two. @type {Box} */
+let small;
+/** @type {TestBrowser} */
+let browser;
+
+before(async () => {
+  box = await Box.start();
+  small = await Box.start({ dir: box.dir, env: { LANTURN__ROOMS__CAPACITY: "2" } });
+  browser = await TestBrowser.launch("chromium", box.authority);
+}, { timeout: 120_000 });
+
+after(async () => {
+  await browser?.close();
+  await small?.stop({ keep: true });
+  await box?.stop();
+});
+
+/**
+ * @param {string[]} names
+ * @param {(...tabs: Tab[]) => Promise<void>} story
+ * @param {() => Box} [at]
+ */
+function people(names, story, at = () => box) {
+  return async () => {
+    /** @type {Tab[]} */
+    const tabs = [];
+    try {
+      for (const name of names) tabs.push(await Tab.open(browser, at().url, name));
+      await story(...tabs);
+      for (const tab of tabs) await tab.close();
+    } catch (error) {
+      throw explained(error, at(), ...tabs);
+    } finally {
+      for (const tab of tabs) await tab.page.close().catch(() => {});
+    }
+  };
+}
+
+test("a direct call says that it is one", CASE, people(["Anna", "Ben"], async (anna, ben) => {
+  await anna.join("direct");
+  await ben.join("direct");
+  await Promise.all([anna.sees(), ben.sees()]);
+  assert.notEqual((await anna.pair()).localType, "relay");
+  await anna.reads(".tile:not(.self) .state", "direct");
+  await anna.reads("#people", "2 of 8 here: Anna, Ben");
+}));
+
+test("three people all see each other", CASE, people(["Anna", "Ben", "Chloe"], async (...tabs) => {
+  for (const tab of tabs) await tab.join("three");
+  for (const tab of tabs) await tab.sees(2);
+}));
+
+test("a full room says so, and lets in the next when somebody leaves", CASE, people(["Anna", "Ben", "Chloe"], async (anna, ben, chloe) => {
+  await anna.join("full");
+  await ben.join("full");
+  await chloe.type("#room", "full");
+  await chloe.click("#join");
+  await chloe.reads("#notice", /The room is full/);
+  await ben.click("#leave");
+  await anna.reads("#people", /^1 of 2/);
+  await chloe.join("full");
+  await Promise.all([anna.sees(), chloe.sees()]);
+}, () => small));
+
+test("a room name in any script, typed differently, is one room, and its link leads there", CASE, people(["Anna", "Ben"], async (anna, ben) => {
+  await anna.join("  가족   부엌 Café ");
+  await anna.reads("#room-title", "가족 부엌 café");
+  assert.equal(await anna.page.$eval("#link", (link) => /** @type {HTMLInputElement} */ (link).value),
+    `${box.url}/r/${encodeURIComponent("가족 부엌 café")}`);
+  await ben.page.goto(anna.page.url(), { waitUntil: "load" });
+  await ben.enter();
+  await Promise.all([anna.sees(), ben.sees()]);
+}));
+
+test("a room name that the box refuses is explained", CASE, people(["Anna"], async (anna) => {
+  await anna.type("#room", "   ");
+  await anna.click("#join");
+  await anna.reads("#notice", /This room name does not work/);
+}));
+
+test("a refused camera is explained, and the room is entered all the same", CASE, people(["Anna", "Ben"], async (anna, ben) => {
+  await anna.page.evaluate(() => {
+    navigator.mediaDevices.getUserMedia = async () => Promise.reject(new DOMException("no", "NotAllowedError"));
+  });
+  await anna.join("refused");
+  await anna.reads("#notice", /was refused/);
+  await ben.join("refused");
+  await anna.sees();
+}));
+
+test("a box that restarts is joined again by itself", CASE, async () => {
+  const first = await Box.start({ dir: box.dir });
+  /** @type {Tab[]} */
+  const tabs = [];
+  try {
+    for (const name of ["Anna", "Ben"]) tabs.push(await Tab.open(browser, first.url, name));
+    for (const tab of tabs) await tab.join("restart");
+    for (const tab of tabs) await tab.sees();
+    await first.stop({ keep: true });
+    for (const tab of tabs) await tab.reads("#notice", /Trying again/);
+    const port = new URL(first.url).port;
+    const second = await Box.start({ dir: box.dir, env: { LANTURN__LISTEN__ADDRESSES: `127.0.0.1:${port}` } });
+    try {
+      for (const tab of tabs) await tab.sees();
+    } finally {
+      await second.stop({ keep: true });
+    }
+  } catch (error) {
+    throw explained(error, first, ...tabs);
+  } finally {
+    for (const tab of tabs) await tab.page.close().catch(() => {});
+    await first.stop({ keep: true });
+  }
+});
+
+test("the language can be changed, and is remembered", CASE, people(["Anna"], async (anna) => {
+  await anna.reads("#join", "Join with camera");
+  await anna.page.select("#language", "ko");
+  await anna.reads("#join", "카메라로 참여");
+  await anna.page.reload({ waitUntil: "load" });
+  await anna.reads("#join", "카메라로 참여");
+  assert.equal(await anna.page.$eval("html", (html) => html.lang), "ko");
+  await anna.page.select("#language", "en");
+}));
+
+test("everything can be done with the keyboard alone", CASE, people(["Anna"], async (anna) => {
+  await anna.page.keyboard.type("keys");
+  await anna.page.keyboard.press("Enter");
+  await until("Anna is in the room", () => anna.page.evaluate(() => Boolean(lanturn.room)));
+  const reached = new Set();
+  for (let i = 0; i < 12; i++) {
+    await anna.page.keyboard.press("Tab");
+    reached.add(await anna.page.evaluate(() => document.activeElement?.id));
+  }
+  for (const id of ["copy", "language", "link", "mic", "camera", "hide-self", "leave"]) {
+    assert.ok(reached.has(id), `Tab leads to #${id}`);
+  }
+  await anna.page.focus("#leave");
+  await anna.page.keyboard.press("Enter");
+  await anna.reads("#notice", "You left the room.");
+}));
+
+test("the page loads nothing from elsewhere and runs nothing inline", CASE, people(["Anna"], async (anna) => {
+  const loaded = await anna.page.evaluate(() => performance.getEntriesByType("resource").map((entry) => entry.name));
+  assert.ok(loaded.length >= 5, `it loads ${loaded}`);
+  for (const name of loaded) assert.equal(new URL(name).origin, box.url);
+  const answer = await anna.page.goto(box.url);
+  const policy = answer?.headers()["content-security-policy"] ?? "";
+  assert.match(policy, /default-src '(none|self)'/);
+  assert.doesNotMatch(policy, /unsafe/);
+}));

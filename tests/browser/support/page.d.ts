@@ -1,0 +1,2 @@
+/** What the page keeps for support and for these tests; it exists only in code that runs in the page. */
+declare var lanturn: any;

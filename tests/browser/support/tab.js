@@ -1,0 +1,171 @@
+/** One person at lanturn's page: types, clicks, looks. */
+
+import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
+
+/** @import { Page } from "puppeteer-core" */
+/** @import { Box } from "./box.js" */
+/** @import { TestBrowser } from "./browsers.js" */
+/** @import { Stats } from "../../../src/web/peer.js" */
+/** @typedef {{at: number, id: string, reason: string}} Leaving */
+
+const STEP_MS = 30_000;
+const LOOK_EVERY_MS = 50;
+/** Frames that must come on top of the first reading before we call it video. */
+const FRAMES = 10;
+
+/**
+ * Until `look` returns something true. It looks from here, since the page's policy forbids it to run text as code.
+ * @template T @param {string} what @param {() => Promise<T>} look @param {number} [within] ms
+ * @returns {Promise<NonNullable<T>>}
+ */
+export async function until(what, look, within = STEP_MS) {
+  const end = Date.now() + within;
+  for (;;) {
+    const seen = await look();
+    if (seen) return seen;
+    if (Date.now() > end) throw new Error(`waited ${within} ms in vain until ${what}`);
+    await pause(LOOK_EVERY_MS);
+  }
+}
+
+export class Tab {
+  /** @type {string[]} everything that the page logged */
+  log = [];
+  /** @type {string[]} what must not happen: errors, and what the page's policy refused */
+  faults = [];
+  /** @type {RegExp | null} a fault that the test brings about itself */
+  forgiven = null;
+
+  /** @param {TestBrowser} browser @param {Page} page @param {string} who */
+  constructor(browser, page, who) {
+    this.browser = browser;
+    this.page = page;
+    this.who = who;
+  }
+
+  /** @param {TestBrowser} browser @param {string} url @param {string} who */
+  static async open(browser, url, who) {
+    const page = await browser.browser.newPage();
+    const tab = new Tab(browser, page, who);
+    page.on("console", (message) => {
+      tab.log.push(`${message.type()}: ${message.text()}`);
+      if (message.type() === "error") tab.faults.push(message.text());
+    });
+    page.on("pageerror", (error) => tab.faults.push(String(error)));
+    await page.evaluateOnNewDocument(() => {
+      addEventListener("securitypolicyviolation", (event) => {
+        console.error(`policy: ${event.violatedDirective} refused ${event.blockedURI}`);
+      });
+    });
+    await page.goto(url, { waitUntil: "load", timeout: STEP_MS });
+    return tab;
+  }
+
+  /** @param {string} room @param {{watch?: boolean}} [options] */
+  async join(room, options = {}) {
+    await this.type("#room", room);
+    await this.enter(options);
+  }
+
+  /** Presses the button, in a room that the page knows already. @param {{watch?: boolean}} [options] */
+  async enter({ watch = false } = {}) {
+    await this.type("#name", this.who);
+    await this.click(watch ? "#watch" : "#join");
+    await until(`${this.who} is in the room`, () => this.page.evaluate(() => Boolean(globalThis.lanturn?.room)));
+  }
+
+  /** @param {string} field @param {string} text */
+  async type(field, text) {
+    await this.page.focus(field);
+    await this.page.$eval(field, (input) => /** @type {HTMLInputElement} */ (input).select());
+    await this.page.type(field, text);
+  }
+
+  /** @param {string} button */
+  async click(button) {
+    await this.page.$eval(button, (each) => /** @type {HTMLElement} */ (each).click());
+  }
+
+  /** @param {string} selector */
+  async text(selector) {
+    return this.page.$eval(selector, (each) => /** @type {HTMLElement} */ (each).innerText);
+  }
+
+  /** Waits for words on the page. @param {string} selector @param {string | RegExp} words @param {number} [within] ms */
+  async reads(selector, words, within) {
+    const fits = (/** @type {string} */ text) => (typeof words === "string" ? text === words : words.test(text));
+    await until(`${this.who} reads ${words} in ${selector}`, async () => fits(await this.text(selector)), within);
+  }
+
+  /** Waits until camera and microphone are on. */
+  async onAir() {
+    const lit = () => this.page.$$eval("#camera[aria-pressed=true], #mic[aria-pressed=true]", (each) => each.length === 2);
+    await until(`${this.who} is on air`, lit);
+  }
+
+  /** @returns {Promise<Stats[]>} one for each of the others */
+  async stats() {
+    return this.page.evaluate(async () => {
+      const { room } = lanturn;
+      return Promise.all([...(room?.peers.keys() ?? [])].map((id) => room.stats(id)));
+    });
+  }
+
+  /** Waits until video from all of `others` people flows. @param {number} [others] */
+  async sees(others = 1) {
+    /** @type {number[] | undefined} */
+    let first;
+    await until(`frames from ${others} flow to ${this.who}`, async () => {
+      const frames = (await this.stats()).map((each) => each.framesDecoded);
+      if (frames.length !== others || frames.some((count) => count === 0)) return false;
+      first ??= frames;
+      return frames.every((count, i) => count >= (first?.[i] ?? 0) + FRAMES);
+    });
+  }
+
+  /** The pair of addresses that the call with the only other runs over. */
+  async pair() {
+    return until(`${this.who} has a selected pair`, async () => (await this.stats())[0]?.selectedPair);
+  }
+
+  /** From now on the page notes who leaves. */
+  async watchLeavings() {
+    await this.page.evaluate(() => {
+      /** @type {Leaving[]} */
+      const leavings = (lanturn.leavings = []);
+      lanturn.room.addEventListener("peer-left", (/** @type {any} */ { detail }) => {
+        leavings.push({ at: Date.now(), id: detail.peer.id, reason: detail.reason });
+      });
+    });
+  }
+
+  /** @returns {Promise<Leaving>} the first who left since */
+  async leaving() {
+    return until(`${this.who} sees somebody leave`, () => this.page.evaluate(() => lanturn.leavings[0]), 10_000);
+  }
+
+  /** Ends the tab as a crash would where the browser lets us, otherwise closes it. */
+  async kill() {
+    if (this.browser.kind !== "chromium") return this.page.close();
+    const session = await this.page.createCDPSession();
+    session.send("Page.crash").catch(() => {});
+  }
+
+  async close() {
+    await this.page.close().catch(() => {});
+    const faults = this.faults.filter((fault) => !this.forgiven?.test(fault));
+    assert.deepEqual(faults, [], `${this.who} (${this.browser.kind}) met errors`);
+  }
+
+  report() {
+    return `${this.who} (${this.browser.kind}):\n  ${[...this.faults, ...this.log].join("\n  ") || "nothing logged"}`;
+  }
+}
+
+/** Adds to a failure what the pages and the box logged. @param {Error} error @param {Box} box @param {Tab[]} tabs */
+export function explained(error, box, ...tabs) {
+  const pages = tabs.map((tab) => tab.report()).join("\n");
+  error.message += `\n${pages}\nthe box:\n${box.log.split("\n").slice(-30).join("\n")}`;
+  return error;
+}

@@ -1,0 +1,58 @@
+/** Every language says everything, and the page asks for nothing that no language says. */
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { choose, errorText, languages, t } from "../../src/web/i18n.js";
+
+const web = new URL("../../src/web/", import.meta.url);
+const read = (/** @type {string} */ name) => readFileSync(new URL(name, web), "utf8");
+/** The stable ids of docs/protocol.md, and those of the client itself. */
+const ERRORS = [
+  "bad-message", "unknown-type", "join-first", "already-joined", "bad-room", "bad-name", "full", "too-many-rooms",
+  "no-such-peer", "too-large", "rate-limited", "hello-timeout", "slow-reader", "bad-origin", "bad-host",
+  "unreachable", "timeout", "bad-signal",
+];
+
+const places = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
+
+test("every language has the same keys, none empty, with the same places to fill in", () => {
+  for (const [code, words] of Object.entries(languages)) {
+    assert.deepEqual(Object.keys(words).sort(), Object.keys(languages.en).sort(), code);
+    for (const [key, text] of Object.entries(words)) {
+      assert.notEqual(text.trim(), "", `${code}: ${key}`);
+      assert.deepEqual(places(text), places(languages.en[/** @type {keyof typeof languages.en} */ (key)]), `${code}: ${key}`);
+    }
+  }
+});
+
+test("the page's own texts exist, and each text is used", () => {
+  const html = read("index.html");
+  const asked = [...html.matchAll(/data-(?:text|label)="(\w+)"/g)].map((match) => match[1]);
+  for (const key of asked) assert.ok(Object.hasOwn(languages.en, key), `index.html asks for ${key}`);
+  const scripts = readdirSync(web).filter((name) => name.endsWith(".js") && name !== "i18n.js").map(read).join("\n");
+  for (const key of Object.keys(languages.en).filter((each) => !/^(error|media)_/.test(each))) {
+    assert.ok(asked.includes(key) || scripts.includes(`"${key}"`), `${key} is said somewhere`);
+  }
+});
+
+test("the language is the first that we speak", () => {
+  assert.equal(choose(["de-DE", "ko-KR", "en"]), "ko");
+  assert.equal(t("join"), "참여");
+  assert.equal(choose(["", "de"]), "en");
+  assert.equal(t("came", { name: "Anna" }), "Anna came in.");
+});
+
+test("every stable error id has words; an unknown one shows what the box said", () => {
+  for (const id of ERRORS) {
+    assert.notEqual(errorText({ id, text: "raw" }, "Ben"), errorText({ id: "no-such-id", text: "raw" }), id);
+  }
+  assert.match(errorText({ id: "no-such-id", text: "raw" }), /raw/);
+});
+
+test("no markup is made from text, and no script or style is inline", () => {
+  for (const name of readdirSync(web).filter((each) => each.endsWith(".js"))) {
+    assert.doesNotMatch(read(name), /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function/, name);
+  }
+  assert.doesNotMatch(read("index.html"), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/);
+});
