@@ -40,7 +40,6 @@ fn unknown_required_attributes_are_420_and_all_listed() {
     let mut lab = Lab::new();
     let client = lab.client("anna", "192.0.2.1:5000");
     let asked = allocate()
-        .raw(ATTR_EVEN_PORT, &[0x80])
         .raw(ATTR_RESERVATION_TOKEN, &[0; 8])
         .raw(ATTR_DONT_FRAGMENT, &[])
         .raw(AttrType(0x7F00), b"x")
@@ -49,7 +48,7 @@ fn unknown_required_attributes_are_420_and_all_listed() {
     let mut list = UnknownAttributes(Vec::new());
     list.get_from(&answer).unwrap();
     assert_eq!(code(&answer), 420);
-    assert_eq!(list.0, [ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN, ATTR_DONT_FRAGMENT, AttrType(0x7F00)]);
+    assert_eq!(list.0, [ATTR_RESERVATION_TOKEN, ATTR_DONT_FRAGMENT, AttrType(0x7F00)]);
     assert!(answer.contains(ATTR_MESSAGE_INTEGRITY) && lab.sockets.is_empty());
     assert_eq!(lab.code(&client, allocate().raw(AttrType(0xC001), b"optional")), 0);
 }
@@ -109,6 +108,20 @@ fn the_relay_transport_is_udp() {
     assert_eq!(lab.code(&client, allocate().raw(ATTR_LIFETIME, &[1, 2])), 400);
     assert_eq!(lab.code(&client.clone().over(Transport::Tcp), asked().with(transport(6))), 442);
     assert!(lab.sockets.is_empty());
+}
+
+#[test]
+fn an_even_port_is_even_and_none_is_reserved_beside_it() {
+    let mut lab = Lab::with(Setup { ports: 50_000..=50_019, ..Setup::default() });
+    let clients: Vec<_> = (1..=11).map(|port| lab.client("anna", &format!("192.0.2.1:{port}"))).collect();
+    assert_eq!(lab.code(&clients[0], allocate().raw(ATTR_EVEN_PORT, &[0x80])), 508);
+    assert_eq!(lab.code(&clients[0], allocate().raw(ATTR_EVEN_PORT, &[0, 0])), 400);
+    for client in &clients[..10] {
+        let answer = lab.ask(client, allocate().raw(ATTR_EVEN_PORT, &[0]));
+        assert_eq!((code(&answer), relayed(&answer).port() % 2), (0, 0));
+    }
+    assert_eq!(lab.code(&clients[10], allocate().raw(ATTR_EVEN_PORT, &[0])), 508, "all the even ones are taken");
+    assert_eq!(lab.allocate(&clients[10]).port() % 2, 1);
 }
 
 #[test]

@@ -51,8 +51,8 @@ fn what_is_wrong_is_refused_and_binds_nothing() {
         (request().with(ChannelNumber(0x4000)), 400),
         (bind(0x4000, PEER).peer(OTHER), 400),
         (bind(0x3FFF, PEER), 400),
-        (bind(0x5000, PEER), 400),
-        (bind(0x7FFF, PEER), 400),
+        (bind(0x8000, PEER), 400),
+        (bind(0xFFFF, PEER), 400),
         (request().raw(ATTR_CHANNEL_NUMBER, &[0x40]).peer(PEER), 400),
         (bind(0x4000, "[2001:db8:9::1]:1"), 443),
         (bind(0x4000, "198.51.100.66:1"), 403),
@@ -63,7 +63,8 @@ fn what_is_wrong_is_refused_and_binds_nothing() {
     }
     assert!(lab.exchange(&client, &channel_data(0x4000, b"x")).is_nothing());
     assert_eq!(lab.peer(PEER, relayed, b"x"), None);
-    assert_eq!((lab.code(&client, bind(0x4000, PEER)), lab.code(&client, bind(0x4FFF, OTHER))), (0, 0));
+    assert_eq!((lab.code(&client, bind(0x4000, PEER)), lab.code(&client, bind(0x7FFF, OTHER))), (0, 0));
+    assert_eq!(lab.sends(&client, &channel_data(0x7FFF, b"x")).unwrap().0, at(OTHER));
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn the_length_field_decides_what_is_data() {
     assert_eq!(lab.sends(&client, &padded).unwrap().1, b"abc", "padding is not forwarded");
     assert_eq!(lab.sends(&client, &channel_data(0x4000, b"")).unwrap().1, b"");
     let malformed = lab.servers[0].counters().malformed;
-    for bad in [&b"\x40\x00\x00"[..], b"\x40\x00\x00\x04abc", b"\x50\x00\x00\x00", b"\x40"] {
+    for bad in [&b"\x40\x00\x00"[..], b"\x40\x00\x00\x04abc", b"\x80\x00\x00\x00", b"\x40"] {
         assert!(lab.exchange(&client, bad).is_nothing());
     }
     assert_eq!(lab.servers[0].counters().malformed, malformed + 4);

@@ -266,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_do_nothing_that_was_not_permitted(mut packet: Vec<u8>, first in 0..80u8) {
+    fn any_bytes_do_nothing_that_was_not_permitted(mut packet: Vec<u8>, first in 0..130u8) {
         let mut lab = Lab::new();
         let client = lab.client("anna", "192.0.2.1:5000");
         lab.allocate(&client);
