@@ -23,6 +23,8 @@ mod reject;
 mod relayed;
 mod rule;
 mod server;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use addresses::{Family, RelayAddresses};

@@ -32,11 +32,10 @@ impl Server {
             return Err(Reject::PeerAddressFamilyMismatch);
         }
         let id = allocation.id;
+        // Its entry in the expiry stays: that is due sooner than any lifetime ends, and then finds the new one.
         allocation.expires = now + lifetime;
         if ends {
             self.end(id);
-        } else {
-            self.reschedule(id, now);
         }
         Ok(Answer::Success(Response::success(request.frame()).lifetime(lifetime)))
     }

@@ -1,0 +1,14 @@
+//! The whole server against the RFCs, through the other codec: one file a method, and one a promise of ours.
+
+mod allocate;
+mod authentication;
+mod channels;
+mod data;
+mod hairpin;
+mod messages;
+mod model;
+mod permissions;
+mod quotas;
+mod refresh;
+mod strangers;
+mod support;

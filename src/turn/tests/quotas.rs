@@ -1,0 +1,130 @@
+//! Quotas: 486 and 508, and everything given back.
+
+use super::support::*;
+use crate::turn::*;
+
+const USER: Limits = Limits { allocations: 2, ..MANY };
+
+#[test]
+fn a_user_has_so_many_allocations_then_486() {
+    let mut lab = Lab::with(Setup { user: USER, shards: 2, ..Setup::default() });
+    let anna: Vec<_> = (1..=3).map(|n| lab.client("anna", &format!("192.0.2.{n}:1"))).collect();
+    lab.allocate(&anna[0]);
+    lab.allocate(&anna[1].clone().on_shard(1));
+    let answer = lab.ask(&anna[2], allocate());
+    assert_eq!((code(&answer), lab.sockets.len()), (486, 2), "the shards count together");
+    assert!(answer.contains(ATTR_MESSAGE_INTEGRITY));
+    let ben = lab.client("ben", "192.0.2.4:1");
+    lab.allocate(&ben);
+    assert_eq!(lab.code(&anna[0], refresh(0)), 0);
+    assert_eq!(lab.code(&anna[2], allocate()), 0);
+}
+
+#[test]
+fn a_prefix_has_so_many_then_486_and_the_box_so_many_then_508() {
+    let (prefix, total) = (Limits { allocations: 2, ..MANY }, Limits { allocations: 3, ..MANY });
+    let mut lab = Lab::with(Setup { prefix, total, ..Setup::default() });
+    let mut of = |user: &str, address: &str| {
+        let client = lab.client(user, address);
+        lab.code(&client, allocate())
+    };
+    assert_eq!((of("anna", "[2001:db8:1::1]:1"), of("ben", "[2001:db8:1::2]:1")), (0, 0));
+    assert_eq!(of("carl", "[2001:db8:1:0:ffff::]:1"), 486, "one /64 is one source");
+    assert_eq!((of("carl", "[2001:db8:1:1::1]:1"), of("dora", "192.0.2.1:1")), (0, 508));
+}
+
+#[test]
+fn permissions_run_out_with_508_for_all_of_a_request_and_come_back_as_they_expire() {
+    let user = Limits { permissions: 3, ..MANY };
+    let mut lab = Lab::with(Setup { user, ..Setup::default() });
+    let client = lab.client("anna", "192.0.2.1:1");
+    let relayed = lab.allocate(&client);
+    assert_eq!(lab.code(&client, permit(&["198.51.100.1:1", "198.51.100.2:1", "198.51.100.1:9"])), 0);
+    assert_eq!(lab.code(&client, permit(&["198.51.100.3:1", "198.51.100.4:1"])), 508);
+    assert_eq!(lab.peer("198.51.100.3:1", relayed, b"x"), None, "none of them");
+    assert_eq!(lab.code(&client, permit(&["198.51.100.1:1", "198.51.100.2:1"])), 0, "a refresh takes none");
+    lab.advance(secs(1));
+    assert_eq!(lab.code(&client, permit(&["198.51.100.3:1"])), 0);
+    assert_eq!(lab.code(&client, bind(0x4000, "198.51.100.4:1")), 508, "a channel needs a permission");
+    assert!(lab.exchange(&client, &channel_data(0x4000, b"x")).is_nothing());
+    lab.advance(secs(299));
+    assert_eq!(lab.code(&client, permit(&["198.51.100.4:1", "198.51.100.5:1"])), 0, "exactly when two have expired");
+    assert_eq!(lab.code(&client, permit(&["198.51.100.6:1"])), 508);
+}
+
+#[test]
+fn a_client_that_refreshes_often_cannot_keep_what_has_expired() {
+    let total = Limits { permissions: 1, ..MANY };
+    let mut lab = Lab::with(Setup { total, ..Setup::default() });
+    let (anna, ben) = (lab.client("anna", "192.0.2.1:1"), lab.client("ben", "192.0.2.2:1"));
+    lab.allocate(&anna);
+    lab.allocate(&ben);
+    assert_eq!(lab.code(&anna, permit(&[PEER])), 0);
+    assert_eq!(lab.code(&ben, permit(&[PEER])), 508);
+    for _ in 0..12 {
+        lab.advance(secs(30));
+        lab.expire();
+        assert_eq!(lab.code(&anna, refresh(600)), 0);
+    }
+    assert_eq!(lab.code(&ben, permit(&[PEER])), 0, "at most a minute after it has expired");
+}
+
+#[test]
+fn channels_run_out_with_508_and_come_back_as_they_expire() {
+    let user = Limits { channels: 1, ..MANY };
+    let mut lab = Lab::with(Setup { user, ..Setup::default() });
+    let client = lab.client("anna", "192.0.2.1:1");
+    assert_eq!(lifetime(&lab.ask(&client, allocate().lifetime(3600))), 3600);
+    assert_eq!(lab.code(&client, bind(0x4000, "198.51.100.1:1")), 0);
+    assert_eq!(lab.code(&client, bind(0x4001, "198.51.100.2:1")), 508);
+    assert!(lab.exchange(&client, &send("198.51.100.2:1", b"x")).is_nothing(), "nor its permission");
+    assert_eq!(lab.code(&client, bind(0x4000, "198.51.100.1:1")), 0, "a refresh takes none");
+    lab.advance(secs(600) - NS);
+    assert_eq!(lab.code(&client, bind(0x4001, "198.51.100.2:1")), 508);
+    lab.advance(NS);
+    assert_eq!(lab.code(&client, bind(0x4001, "198.51.100.2:1")), 0);
+}
+
+#[test]
+fn all_of_it_is_returned_however_an_allocation_ends() {
+    let limits = Limits { allocations: 2, permissions: 2, channels: 1, bandwidth: 0 };
+    let mut lab = Lab::with(Setup { user: limits, prefix: limits, total: limits, ..Setup::default() });
+    for end in 0..5 {
+        let client = lab.member(ANNA, "192.0.2.1:1");
+        lab.rooms.saw(ANNA, at(PEER).ip());
+        let address = lab.allocate(&client);
+        assert_eq!(lab.code(&client, bind(0x4000, PEER)), 0, "{end}");
+        assert_eq!(lab.code(&client, permit(&["192.0.2.1:1"])), 0, "{end}");
+        assert_eq!(lab.code(&client, permit(&["192.168.1.5:1"])), 508, "{end}");
+        assert_eq!(lab.shared.quota.allocations(), 1);
+        match end {
+            0 => assert_eq!(lab.code(&client, refresh(0)), 0),
+            1 => lab.servers[0].disconnected(client.five_tuple),
+            2 => lab.revoke(ANNA),
+            3 => lab.advance(secs(600)),
+            _ => lab.advance(secs(86_400)),
+        }
+        lab.expire();
+        assert_eq!((lab.shared.quota.allocations(), lab.servers[0].len(), lab.sockets.len()), (0, 0, 0), "{end}");
+        assert!(lab.shared.relayed.get(address).is_none());
+        assert_eq!(lab.servers[0].next_expiry(), None);
+    }
+}
+
+#[test]
+fn bandwidth_drops_what_is_over_each_way() {
+    let user = Limits { bandwidth: 800, ..MANY };
+    let mut lab = Lab::with(Setup { user, ..Setup::default() });
+    let client = lab.client("anna", "192.0.2.1:1");
+    let relayed = lab.allocate(&client);
+    assert_eq!(lab.code(&client, permit(&[PEER])), 0);
+    let (packet, mut up, mut down) = (send(PEER, &[0; 1000]), 0, 0);
+    // 100 packets of 1,000 bytes a second are allowed, 400 are offered, for two seconds.
+    for _ in 0..800 {
+        lab.advance(std::time::Duration::from_micros(2500));
+        up += u32::from(lab.sends(&client, &packet).is_some());
+        down += u32::from(lab.peer(PEER, relayed, &[0; 1000]).is_some());
+    }
+    assert!((200..=230).contains(&up) && (200..=230).contains(&down), "{up} {down}");
+    assert_eq!(lab.servers[0].counters().over_bandwidth, u64::from(1600 - up - down));
+}
