@@ -127,6 +127,10 @@ fn each_wrong_value_says_what_would_be_right() {
              192.168.1.5 or fd00::5",
         ),
         (
+            "relay.external = { '10.0.0.1' = '203.0.113.7', '10.0.0.2' = '203.0.113.7' }",
+            "relay.external: `203.0.113.7` stands for two addresses: one for each",
+        ),
+        (
             "relay.external = { '10.0.0.1' = 'fd00::1' }",
             "relay.external: `10.0.0.1` and `fd00::1` are of two families: both IPv4 or both IPv6",
         ),

@@ -1,6 +1,7 @@
 //! From [`Config`] to [`Settings`]: each key checked once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::error::ConfigError;
@@ -60,16 +61,27 @@ impl Keys<'_> {
     }
 
     fn relay(&self, table: &RelayTable) -> Result<Relay, ConfigError> {
-        let pair = |(from, to): (&String, &String)| self.at("relay.external", parse::external(from, to));
         Ok(Relay {
             realm: self.at("relay.realm", parse::realm(&table.realm))?,
             addresses: self.list("relay.addresses", &table.addresses, parse::unicast)?,
-            external: table.external.iter().map(pair).collect::<Result<_, _>>()?,
+            external: self.external(&table.external)?,
             ports: self.at("relay.ports", parse::ports(&table.ports))?,
             allow: self.list("relay.allow", &table.allow, parse::peer_rule)?,
             deny: self.list("relay.deny", &table.deny, parse::peer_rule)?,
             allow_loopback: table.allow_loopback,
         })
+    }
+
+    /// Two allocations with the same port could not be told apart from outside if their addresses were one there.
+    fn external(&self, table: &BTreeMap<String, String>) -> Result<HashMap<IpAddr, IpAddr>, ConfigError> {
+        let key = "relay.external";
+        let pair = |(from, to): (&String, &String)| self.at(key, parse::external(from, to));
+        let pairs = table.iter().map(pair).collect::<Result<HashMap<_, _>, _>>()?;
+        let mut seen = HashSet::new();
+        match pairs.values().find(|outer| !seen.insert(**outer)) {
+            Some(twice) => Err(self.origin.error(key, format!("`{twice}` stands for two addresses"), "one for each")),
+            None => Ok(pairs),
+        }
     }
 
     fn credentials(&self, table: &CredentialsTable) -> Result<Credentials, ConfigError> {

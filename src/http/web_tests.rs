@@ -217,7 +217,7 @@ async fn turn_gives_every_form_that_pages_read() {
     let uris = [
         "turn:192.168.1.5:3478?transport=udp",
         "turn:192.168.1.5:3478?transport=tcp",
-        "turns:192.168.1.5:3478?transport=tcp",
+        "turns:box.local:3478?transport=tcp",
     ];
     assert_eq!(
         reply.json(),

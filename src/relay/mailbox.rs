@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
@@ -110,10 +110,7 @@ impl Mailbox {
 }
 
 fn next<T>(receiver: &Mutex<Receiver<T>>) -> Option<T> {
-    match receiver.lock().unwrap_or_else(PoisonError::into_inner).try_recv() {
-        Ok(item) => Some(item),
-        Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-    }
+    receiver.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
 }
 
 #[cfg(test)]

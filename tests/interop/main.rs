@@ -111,6 +111,5 @@ fn a_wrong_secret_transfers_nothing() {
     let guess = ["-W", "0123456789abcdef0123456789abcdef", "-u", "eve", "-y", "-c", "-p", &port, "127.0.0.1"];
     let output = Command::new("turnutils_uclient").args(guess).stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(!text.contains("tot_recv_msgs=") || text.contains("tot_recv_msgs=0"), "{text}");
-    assert!(text.contains("401"), "{text}");
+    assert!(!output.status.success() && text.contains("Cannot complete Allocation"), "{text}");
 }

@@ -71,12 +71,15 @@ fn bind_both(address: SocketAddr, shards: usize) -> Result<Port, Error> {
 }
 
 fn explain(address: SocketAddr, transport: &'static str, source: io::Error) -> Error {
-    match source.kind() {
-        // Where IPv6 is switched off its addresses are nobody's.
-        io::ErrorKind::AddrNotAvailable if !address.ip().is_unspecified() => Error::NotOurs { address },
-        io::ErrorKind::AddrInUse => Error::Busy { address, transport },
-        io::ErrorKind::PermissionDenied => Error::Privileged { address, transport },
-        _ => Error::Other { address, transport, source },
+    let kind = source.kind();
+    if kind == io::ErrorKind::AddrNotAvailable && !address.ip().is_unspecified() {
+        Error::NotOurs { address }
+    } else if kind == io::ErrorKind::AddrInUse {
+        Error::Busy { address, transport }
+    } else if kind == io::ErrorKind::PermissionDenied {
+        Error::Privileged { address, transport }
+    } else {
+        Error::Other { address, transport, source }
     }
 }
 
