@@ -20,7 +20,7 @@ check-config: ## Say what the configuration amounts to
 
 .PHONY: test
 test: ## Unit tests, the commands, and the server against peers on loopback
-	cargo test --lib --bins --test commands --test loopback
+	cargo test --lib --bins --test commands --test readme --test loopback
 
 .PHONY: interop
 interop: ## Against coturn's clients (see deps-interop)

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
+};
 use rust_embed::{Embed, EmbeddedFile};
 use std::fmt::Write as _;
 use warp::reply::Response;
@@ -31,6 +33,8 @@ pub(super) fn reply(name: &str, request: &HeaderMap) -> Option<Response> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(mime(name)));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Pages of other sites may import the module: there is nothing in these files that they may not read.
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     if let Ok(tag) = HeaderValue::try_from(tag) {
         headers.insert(ETAG, tag);
     }

@@ -1,0 +1,112 @@
+//! The README says what is so: its commands run, its paths answer, its keys are those of config.toml.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use support::server::{LOOPBACK, Server};
+use support::tls;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+const README: &str = include_str!("../../README.md");
+const CONFIG: &str = include_str!("../../config.toml");
+const MAKEFILE: &str = include_str!("../../Makefile");
+
+/// The lines of every fenced block of shell commands.
+fn commands() -> Vec<&'static str> {
+    let blocks = README.split("```sh\n").skip(1);
+    blocks.flat_map(|block| block.split("```").next().unwrap().lines()).collect()
+}
+
+/// A path as the server answers it: the status line and what follows.
+async fn get(server: &Server, path: &str) -> String {
+    let mut stream = tls::connect(server, server.address(), &["http/1.1"]).await;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn print_keys(prefix: &str, table: &toml::Table, out: &mut String) {
+    for (key, value) in table {
+        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(inner) if !inner.is_empty() => print_keys(&name, inner, out),
+            value => writeln!(out, "| `{name}` | `{value}` |").unwrap(),
+        }
+    }
+}
+
+#[test]
+fn every_key_is_there_at_its_default() {
+    let mut expected = String::new();
+    print_keys("", &CONFIG.parse().unwrap(), &mut expected);
+    let mut expected: Vec<&str> = expected.lines().collect();
+    let (_, section) = README.split_once("| key | default |\n|---|---|\n").unwrap();
+    let mut written: Vec<&str> = section.lines().take_while(|line| line.starts_with('|')).collect();
+    expected.sort_unstable();
+    written.sort_unstable();
+    assert_eq!(written, expected);
+}
+
+#[test]
+fn the_first_two_commands_are_run_and_test() {
+    assert_eq!(commands()[..2], ["make run", "make test"]);
+}
+
+#[tokio::test]
+async fn every_command_works() {
+    let server = Server::start(LOOPBACK);
+    for command in commands() {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        match words[..] {
+            ["make", target] => assert!(MAKEFILE.contains(&format!("\n{target}:")), "{command}"),
+            ["cargo", "run", "--release", "--", ref arguments @ ..] => run(server.path(), arguments),
+            ["curl", "--cacert", "certs/ca.pem", url] => {
+                let path = url.trim_matches('"').strip_prefix("https://127.0.0.1:3478").unwrap();
+                let answer = get(&server, &path.replace("$KEY", &server.key())).await;
+                assert!(answer.starts_with("HTTP/1.1 200"), "{command}: {answer}");
+                for field in ["username", "password", "ttl", "uris", "turn", "iceServers"] {
+                    assert!(answer.contains(&format!("\"{field}\":")), "{field}: {answer}");
+                }
+            }
+            _ => assert_eq!(command, "KEY=$(tail -n 1 certs/api.keys)"),
+        }
+    }
+}
+
+fn run(dir: &Path, arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_lanturn")).current_dir(dir).args(arguments).output().unwrap();
+    assert!(output.status.success() && !output.stdout.is_empty(), "{arguments:?}: {output:?}");
+}
+
+#[tokio::test]
+async fn every_path_answers() {
+    let server = Server::start(LOOPBACK);
+    let (_, section) = README.split_once("| path | what |\n|---|---|\n").unwrap();
+    let rows = section.lines().take_while(|line| line.starts_with('|'));
+    let paths: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    assert!(paths.len() > 6, "{paths:?}");
+    for path in paths {
+        let asked = path.split(['…', '?']).next().unwrap();
+        let asked = if path.contains('?') { format!("{asked}?key={}", server.key()) } else { asked.to_owned() };
+        let expected = if path == "/ws" { "HTTP/1.1 426" } else { "HTTP/1.1 200" };
+        let answer = get(&server, &asked).await;
+        assert!(answer.starts_with(expected), "{asked}: {answer}");
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let targets = README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+    for target in targets.filter(|target| !target.starts_with("https://")) {
+        assert!(root.join(target).exists(), "{target}");
+    }
+}
