@@ -5,7 +5,7 @@ mod live;
 mod routes;
 
 use std::io::{self, IsTerminal as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,12 +27,15 @@ use crate::signaling::{Hub, HubOptions};
 use crate::tls::ServerConfigs;
 use crate::{metrics, turn};
 
+/// How often the machine's addresses are looked at: one that is not known to be its own would be relayed to.
+const LOOK_AROUND: Duration = Duration::from_secs(10);
 /// How long members get to hear that the server stops.
 const PARTING: Duration = Duration::from_secs(2);
 
 /// Starts everything, and runs until it is told to stop. `file` is read again on SIGHUP.
 pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> anyhow::Result<()> {
     tracing::info!("settings from {origin}");
+    raise_descriptor_limit(&settings);
     let render = metrics::install()?;
     let fresh = Fresh::read(&settings)?;
     let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)?;
@@ -50,7 +53,9 @@ pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> a
 /// The running parts, and the ends by which they are changed.
 struct Server {
     settings: Settings,
-    addresses: Vec<SocketAddr>,
+    listening: Vec<SocketAddr>,
+    /// The machine's addresses, as they were when they were last put in force.
+    own: Vec<IpAddr>,
     memberships: Arc<Memberships>,
     relay: Relay,
     hub: Arc<Hub>,
@@ -63,7 +68,8 @@ struct Server {
 impl Server {
     fn start(settings: Settings, fresh: &Fresh, ports: Vec<Port>, render: metrics::Render) -> anyhow::Result<Self> {
         let memberships = Arc::new(Memberships::default());
-        let addresses = ports.iter().map(Port::address).collect();
+        let listening = ports.iter().map(Port::address).collect();
+        let own = fresh.addresses.clone();
         let (udp, tcp): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.udp, port.tcp)).unzip();
         let options = fresh.turn_options(&settings, &memberships);
         let relay = Relay::start(udp, &options, &shared(&settings)?).context("the relay cannot start")?;
@@ -87,14 +93,14 @@ impl Server {
                 }
             });
         }
-        Ok(Self { settings, addresses, memberships, relay, hub, live, room_mint, tls, stop })
+        Ok(Self { settings, listening, own, memberships, relay, hub, live, room_mint, tls, stop })
     }
 
     /// Says what to open, and that all is ready.
     fn announce(&self, fresh: &Fresh) -> io::Result<()> {
         let banner = banner::Banner {
-            listening: &self.addresses,
-            pages: interfaces::reachable(&self.addresses, &fresh.addresses),
+            listening: &self.listening,
+            pages: interfaces::reachable(&self.listening, &fresh.addresses),
             has_ca: fresh.identity.ca_pem.is_some(),
             fingerprint: &fresh.identity.fingerprint,
             keys_file: &self.settings.credentials.keys_file,
@@ -109,16 +115,37 @@ impl Server {
     }
 
     async fn run(&mut self, mut signals: Signals, file: Option<&Path>) {
+        let mut look_around = tokio::time::interval(LOOK_AROUND);
         loop {
-            tokio::select! {
+            let reloaded = tokio::select! {
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
-                _ = signals.hangup.recv() => match self.reload(file) {
-                    Ok(()) => tracing::info!("reloaded"),
-                    Err(error) => tracing::error!("nothing was reloaded: {error:#}"),
-                },
+                _ = signals.hangup.recv() => self.reload(file),
+                _ = look_around.tick() => {
+                    if !self.has_moved() {
+                        continue;
+                    }
+                    self.reload_addresses()
+                }
+            };
+            match reloaded {
+                Ok(()) => tracing::info!("reloaded"),
+                Err(error) => tracing::error!("nothing was reloaded: {error:#}"),
             }
         }
+    }
+
+    /// Whether the machine's addresses have changed.
+    fn has_moved(&self) -> bool {
+        interfaces::addresses().is_ok_and(|own| own != self.own)
+    }
+
+    /// Puts the machine's new addresses in force: in the policy, in what is relayed from, and in the certificate.
+    fn reload_addresses(&mut self) -> anyhow::Result<()> {
+        let fresh = Fresh::read(&self.settings)?;
+        tracing::info!("this machine's addresses are now {:?}", fresh.addresses);
+        self.apply(&fresh);
+        Ok(())
     }
 
     /// Reads everything again, and puts it in force only if all of it is right.
@@ -128,12 +155,17 @@ impl Server {
         for section in needing_restart(&self.settings, &settings) {
             tracing::warn!("{section} has changed: restart lanturn for that to take effect");
         }
-        self.relay.handle().reconfigure(&fresh.turn_options(&settings, &self.memberships));
-        self.live.replace(fresh.issuer(&settings));
-        self.room_mint.replace(&fresh, &settings);
-        self.tls.resolver.swap(&fresh.identity);
         self.settings = settings;
+        self.apply(&fresh);
         Ok(())
+    }
+
+    fn apply(&mut self, fresh: &Fresh) {
+        self.relay.handle().reconfigure(&fresh.turn_options(&self.settings, &self.memberships));
+        self.live.replace(fresh.issuer(&self.settings));
+        self.room_mint.replace(fresh, &self.settings);
+        self.tls.resolver.swap(&fresh.identity);
+        self.own.clone_from(&fresh.addresses);
     }
 
     async fn stop(self) {
@@ -144,6 +176,17 @@ impl Server {
             tracing::debug!("some connections did not close in time");
         }
         self.relay.stop();
+    }
+}
+
+/// Every allocation and every connection takes a descriptor.
+fn raise_descriptor_limit(settings: &Settings) {
+    let limits = &settings.limits;
+    let needed = u64::from(limits.total.allocations) + u64::from(limits.connections) + 256;
+    match rlimit::increase_nofile_limit(needed) {
+        Ok(granted) if granted >= needed => {}
+        Ok(granted) => tracing::warn!("{granted} open files are allowed, and the limits add up to {needed}"),
+        Err(error) => tracing::warn!(%error, "the limit on open files cannot be raised"),
     }
 }
 
