@@ -118,9 +118,14 @@ impl Stream {
         }
         match &mut self.tls {
             Some(tls) => {
-                tls.writer().write_all(message)?;
-                while tls.wants_write() {
-                    tls.write_tls(&mut self.output)?;
+                // A session holds less than the longest message, so what it has encrypted is taken out in between.
+                let mut left = message;
+                while !left.is_empty() {
+                    let taken = tls.writer().write(left)?;
+                    while tls.wants_write() {
+                        tls.write_tls(&mut self.output)?;
+                    }
+                    left = left.get(taken..).filter(|_| taken > 0).ok_or(io::ErrorKind::WriteZero)?;
                 }
             }
             None if self.output.is_empty() => {
