@@ -16,6 +16,17 @@ pub(super) fn addresses() -> io::Result<Vec<IpAddr>> {
     Ok(found)
 }
 
+/// The loopback addresses that this machine has: where IPv6 is switched off, `::1` is not one of them.
+pub(super) fn loopback() -> Vec<IpAddr> {
+    let v6 = Some(IpAddr::from(Ipv6Addr::LOCALHOST)).filter(|&ip| UdpSocket::bind((ip, 0)).is_ok());
+    [Ipv4Addr::LOCALHOST.into()].into_iter().chain(v6).collect()
+}
+
+/// Whether any network card has an IPv6 address, the loopback one too. If that cannot be told, yes.
+pub(super) fn has_ipv6() -> bool {
+    if_addrs::get_if_addrs().map_or(true, |cards| cards.iter().any(|card| card.ip().is_ipv6()))
+}
+
 /// The name of this machine, or `lanturn` if it has none that can be read.
 pub(super) fn hostname() -> String {
     let name = hostname::get().ok().and_then(|name| name.into_string().ok());

@@ -59,7 +59,8 @@ impl RelayAddresses {
         }
         let candidates = || self.interfaces.iter().filter(fits);
         let same_kind = candidates().find(|ip| ip.is_loopback() == wants_loopback);
-        same_kind.or_else(|| candidates().next()).copied()
+        // Loopback is of no use to clients from elsewhere, even where there is nothing else.
+        same_kind.or_else(|| candidates().find(|ip| server.is_loopback() || !ip.is_loopback())).copied()
     }
 }
 
@@ -90,6 +91,13 @@ mod tests {
         let only_v6 = RelayAddresses { interfaces: vec![ip("::1"), ip("fd00::5")], ..addresses() };
         assert_eq!(only_v6.choose(ip("fd00::5"), None), Some(ip("fd00::5")));
         assert_eq!(only_v6.choose(ip("fd00::5"), Some(Family::V4)), None);
+    }
+
+    #[test]
+    fn loopback_is_no_relay_for_clients_from_elsewhere() {
+        let only_v4 = RelayAddresses { interfaces: ["127.0.0.1", "::1", "192.168.1.5"].map(ip).into(), ..addresses() };
+        assert_eq!(only_v4.choose(ip("192.168.1.5"), Some(Family::V6)), None);
+        assert_eq!(only_v4.choose(ip("127.0.0.1"), Some(Family::V6)), Some(ip("::1")));
     }
 
     #[test]

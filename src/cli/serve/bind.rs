@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use thiserror::Error;
 
+use super::super::interfaces;
 use crate::{listener, relay};
 
 /// How often to look for a port that is free for both, when any will do.
@@ -60,6 +61,11 @@ fn bind_one(address: SocketAddr, shards: usize) -> Result<Port, Error> {
             tracing::warn!("this machine has no IPv6: listening on {v4} instead of {address}");
             bind_one(v4, shards)
         }
+        // IPv6 can be known to the kernel and yet be switched off: the wildcard then takes IPv4 alone.
+        Ok(port) if is_wildcard_v6(address) && !interfaces::has_ipv6() => {
+            tracing::warn!("this machine has no IPv6 address: {} serves IPv4 alone", port.address());
+            Ok(port)
+        }
         other => other,
     }
 }
@@ -85,9 +91,11 @@ fn explain(address: SocketAddr, transport: &'static str, source: io::Error) -> E
 
 fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
     let unsupported = error.raw_os_error() == Some(libc::EAFNOSUPPORT);
-    address.is_ipv6()
-        && address.ip().is_unspecified()
-        && (unsupported || error.kind() == io::ErrorKind::AddrNotAvailable)
+    is_wildcard_v6(address) && (unsupported || error.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
+fn is_wildcard_v6(address: SocketAddr) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified()
 }
 
 #[cfg(test)]

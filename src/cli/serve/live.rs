@@ -49,10 +49,9 @@ impl Fresh {
             allow_loopback: relay.allow_loopback,
             own: self.own(settings),
         };
-        let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let addresses = turn::RelayAddresses {
             configured: relay.addresses.clone(),
-            interfaces: self.addresses.iter().copied().chain(loopback).collect(),
+            interfaces: self.addresses.iter().copied().chain(interfaces::loopback()).collect(),
             external: relay.external.clone(),
             loopback: relay.allow_loopback,
         };
