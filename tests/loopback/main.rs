@@ -5,4 +5,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crowd;
+mod http;
+mod ipv6;
+mod large;
+mod lifecycle;
+mod port;
+mod reload;
+mod room_relay;
+mod rooms;
+mod stacks;
+mod start;
 mod turn;

@@ -23,7 +23,7 @@ allow_loopback = true
 /// A running `lanturn serve`, which ends with this value.
 pub struct Server {
     child: Child,
-    dir: TempDir,
+    dir: Arc<TempDir>,
     log: Arc<Mutex<String>>,
     /// Where it listens, one for each of `listen.addresses`.
     pub addresses: Vec<SocketAddr>,
@@ -38,7 +38,8 @@ impl Server {
     }
 
     /// Starts it in a directory that has a configuration.
-    pub fn start_in(dir: TempDir) -> Self {
+    pub fn start_in(dir: impl Into<Arc<TempDir>>) -> Self {
+        let dir = dir.into();
         let mut child = command(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         for pipe in [
@@ -88,6 +89,16 @@ impl Server {
         std::fs::read_to_string(self.dir.path().join(file)).unwrap()
     }
 
+    /// Its directory, which outlives it for as long as this is kept.
+    pub fn dir(&self) -> Arc<TempDir> {
+        Arc::clone(&self.dir)
+    }
+
+    /// Writes a file in its directory.
+    pub fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.dir.path().join(file), text).unwrap();
+    }
+
     /// Its directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -124,7 +135,7 @@ impl Server {
         assert!(status.success());
     }
 
-    /// Waits for it to end by itself, and gives back its directory.
+    /// Waits for it to end by itself.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let give_up = Instant::now() + PATIENCE;
         loop {

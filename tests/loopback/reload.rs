@@ -1,0 +1,121 @@
+//! SIGHUP, while a call goes on.
+
+use std::net::SocketAddr;
+
+use rustls::pki_types::CertificateDer;
+
+use super::support::echo_at;
+use super::support::server::{LOOPBACK, Server};
+use super::support::stun::RawClient;
+use super::support::turn_client::Over;
+use super::support::web::fetch;
+use super::support::{eventually, tls};
+
+const NEW_SECRET: &str = "a-secret-that-is-new-today";
+
+async fn leaf(server: &Server) -> CertificateDer<'static> {
+    let stream = tls::connect(server, server.address(), &[]).await;
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+async fn calling(server: &Server, over: Over, peer: SocketAddr) -> RawClient {
+    let mut client = RawClient::new(server, server.address(), over, "anna").await;
+    client.allocate(&[]).await.unwrap();
+    client.permit(peer).await.unwrap();
+    client.round_trip(peer, b"before").await;
+    client
+}
+
+#[tokio::test]
+async fn secret_keys_and_certificate_change_under_a_running_call() {
+    let mut server = Server::start(LOOPBACK);
+    let peer = echo_at("127.0.0.1:0").await;
+    let mut calls = Vec::new();
+    for over in [Over::Udp, Over::Tls(&[])] {
+        calls.push(calling(&server, over, peer).await);
+    }
+    let old = server.credential("anna");
+    let old_leaf = leaf(&server).await;
+    let old_key = server.key();
+
+    server.write("certs/credentials.secret", &format!("{NEW_SECRET}\n"));
+    server.write("certs/api.keys", "another-key-of-today\n");
+    let names = "names = ['calls.example']";
+    server.write("config.toml", &format!("{LOOPBACK}[tls]\n{names}\n"));
+    server.signal("HUP");
+    server.wait_for("reloaded");
+
+    for call in &mut calls {
+        call.round_trip(peer, b"after").await;
+    }
+    let mut late = RawClient::with(&server, server.address(), Over::Udp, &old.0, &old.1).await;
+    assert_eq!(late.allocate(&[]).await, Err(401), "the old secret is no longer good");
+    let mut fresh = RawClient::new(&server, server.address(), Over::Udp, "anna").await;
+    fresh.allocate(&[]).await.unwrap();
+    fresh.permit(peer).await.unwrap();
+    assert_ne!(leaf(&server).await, old_leaf);
+    let ask = async |key: &str| fetch(&server, server.address(), &format!("/turn?key={key}")).await.status.as_u16();
+    assert_eq!((ask(&old_key).await, ask("another-key-of-today").await), (403, 200));
+}
+
+#[tokio::test]
+async fn a_secret_is_rotated_without_refusing_anybody() {
+    let mut server = Server::start(LOOPBACK);
+    let old = server.credential("anna");
+    let secret = server.secret();
+    server.write("certs/credentials.secret", &format!("{NEW_SECRET}\n{secret}\n"));
+    server.signal("HUP");
+    server.wait_for("reloaded");
+    let new = server.credential("anna");
+    assert_ne!(new.1, old.1);
+    for (username, password) in [old, new] {
+        let mut client = RawClient::with(&server, server.address(), Over::Tcp, &username, &password).await;
+        client.allocate(&[]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_changes_nothing_and_is_said() {
+    let mut server = Server::start(LOOPBACK);
+    let peer = echo_at("127.0.0.1:0").await;
+    let mut call = calling(&server, Over::Udp, peer).await;
+    let (credential, key, old_leaf) = (server.credential("anna"), server.key(), leaf(&server).await);
+    for (file, text, complaint) in [
+        ("config.toml", "[relay]\nallow_lopback = true\n", "config.toml: relay.allow_lopback: unknown key"),
+        ("certs/api.keys", "short\n", "certs/api.keys: line 1: shorter than 16 characters"),
+    ] {
+        let right = server.read(file);
+        server.write("certs/credentials.secret", &format!("{NEW_SECRET}\n"));
+        server.write(file, text);
+        server.signal("HUP");
+        server.wait_for(&format!("nothing was reloaded: {complaint}"));
+        server.write(file, &right);
+    }
+    call.round_trip(peer, b"after").await;
+    let mut late = RawClient::with(&server, server.address(), Over::Udp, &credential.0, &credential.1).await;
+    late.allocate(&[]).await.unwrap();
+    assert_eq!(leaf(&server).await, old_leaf);
+    let reply = fetch(&server, server.address(), &format!("/turn?key={key}")).await;
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn the_policy_of_a_reload_holds_for_the_next_permission() {
+    let own = if_addrs::get_if_addrs().unwrap();
+    let mut server = Server::start("listen.addresses = ['127.0.0.1:0']\n");
+    let peer: SocketAddr = "198.18.7.7:7000".parse().unwrap();
+    assert!(own.iter().all(|card| card.ip() != peer.ip()));
+    let mut client = RawClient::new(&server, server.address(), Over::Udp, "anna").await;
+    client.allocate(&[]).await.unwrap();
+    let before = client.permit(peer).await;
+    server.write("config.toml", "listen.addresses = ['127.0.0.1:0']\nrelay.allow = ['198.18.0.0/15']\n");
+    server.signal("HUP");
+    server.wait_for("reloaded");
+    assert_eq!((before, client.permit(peer).await), (Err(403), Ok(())));
+    let port = server.address().port();
+    server.write("config.toml", "listen.addresses = ['127.0.0.1:1']\nrelay.deny = ['198.18.7.7/32']\n");
+    server.signal("HUP");
+    server.wait_for("listen has changed: restart lanturn for that to take effect");
+    eventually("the server still listens where it did", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert_eq!(client.permit(peer).await, Err(403));
+}
