@@ -36,9 +36,9 @@ async fn get(server: &Server, path: &str) -> String {
 fn print_keys(prefix: &str, table: &toml::Table, out: &mut String) {
     for (key, value) in table {
         let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match value {
-            toml::Value::Table(inner) if !inner.is_empty() => print_keys(&name, inner, out),
-            value => writeln!(out, "| `{name}` | `{value}` |").unwrap(),
+        match value.as_table().filter(|inner| !inner.is_empty()) {
+            Some(inner) => print_keys(&name, inner, out),
+            None => writeln!(out, "| `{name}` | `{value}` |").unwrap(),
         }
     }
 }
