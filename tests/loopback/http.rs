@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::support::server::{LOOPBACK, Server};
+use super::support::skipped;
 use super::support::turn_client::{Over, client_as};
 use super::support::web::{Ask, Io, Reply, fetch, get, h1, h2, http, https, with};
 
@@ -177,7 +178,7 @@ async fn unencrypted_visitors_from_elsewhere_are_led_to_https() {
     assert_eq!(h1(http(local).await, get(local, "/")).await.status, 200, "this machine itself needs no encryption");
     let cards = if_addrs::get_if_addrs().unwrap();
     let Some(card) = cards.iter().find(|card| !card.is_loopback() && !card.is_link_local()) else {
-        println!("SKIPPED in part: this machine has no address but loopback");
+        skipped("the redirect: this machine has no address but loopback");
         return;
     };
     let address = SocketAddr::new(card.ip(), port);

@@ -7,7 +7,7 @@ use super::support::server::{LOOPBACK, Server};
 use super::support::stun::RawClient;
 use super::support::turn_client::Over;
 use super::support::web::metrics;
-use super::support::{PATIENCE, echo_at, eventually};
+use super::support::{PATIENCE, echo_at, eventually, in_a_network_of_its_own};
 
 /// The largest payload of an IPv4 datagram.
 const LARGEST: usize = 65_507;
@@ -20,6 +20,21 @@ const MARGIN: u64 = 2048;
 
 #[tokio::test]
 async fn datagrams_of_every_size_go_both_ways() {
+    every_size().await;
+}
+
+#[test]
+fn large_datagrams_cross_a_network_of_small_packets() {
+    in_a_network_of_its_own("ip link set lo mtu 1500", "large::inside_a_network_of_small_packets");
+}
+
+#[tokio::test]
+#[ignore = "run by the test above, where a packet has at most 1500 bytes"]
+async fn inside_a_network_of_small_packets() {
+    every_size().await;
+}
+
+async fn every_size() {
     let server = Server::start(LOOPBACK);
     let peer = echo_at("127.0.0.1:0").await;
     for over in [Over::Udp, Over::Tcp, Over::Tls(&[])] {

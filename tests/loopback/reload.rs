@@ -113,7 +113,10 @@ async fn the_policy_of_a_reload_holds_for_the_next_permission() {
     server.wait_for("reloaded");
     assert_eq!((before, client.permit(peer).await), (Err(403), Ok(())));
     let port = server.address().port();
-    server.write("config.toml", "listen.addresses = ['127.0.0.1:1']\nrelay.deny = ['198.18.7.7/32']\n");
+    server.write(
+        "config.toml",
+        "listen.addresses = ['127.0.0.1:1']\nrelay.allow = ['198.18.0.0/15']\nrelay.deny = ['198.18.7.7/32']\n",
+    );
     server.signal("HUP");
     server.wait_for("listen has changed: restart lanturn for that to take effect");
     eventually("the server still listens where it did", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());

@@ -1,7 +1,6 @@
 //! IPv4 and IPv6 on one wildcard, and a machine that has only one of them.
 
 use std::net::{IpAddr, SocketAddr};
-use std::process::Command;
 use std::time::Duration;
 
 use ::turn::proto::reqfamily::REQUESTED_FAMILY_IPV6;
@@ -13,6 +12,7 @@ use super::support::server::Server;
 use super::support::stun::RawClient;
 use super::support::turn_client::Over;
 use super::support::web::{get, h1, http};
+use super::support::{in_a_network_of_its_own, skipped};
 
 const WILDCARD: &str = "listen.addresses = ['[::]:0']\nlisten.shards = 2\nrelay.allow_loopback = true\n";
 /// Bindings of a client a second are not limited; ten sources see that each shard answers rightly.
@@ -60,7 +60,7 @@ async fn the_addresses_of_the_network_cards_answer_too() {
     let mut others = if_addrs::get_if_addrs().unwrap();
     others.retain(|card| !card.is_loopback() && !card.is_link_local());
     if others.is_empty() {
-        println!("SKIPPED: this machine has no address but loopback");
+        skipped("the network cards: this machine has no address but loopback");
     }
     for card in others {
         binding_comes_back_from(SocketAddr::new(card.ip(), port)).await;
@@ -69,27 +69,10 @@ async fn the_addresses_of_the_network_cards_answer_too() {
     }
 }
 
-/// Runs the test below in a network of its own, where IPv6 is switched off.
 #[test]
 fn a_machine_without_ipv6_serves_ipv4_and_says_so() {
-    let own = ["--user", "--map-root-user", "--net"];
-    let probe = Command::new("unshare").args(own).arg("true").output();
-    if !probe.as_ref().is_ok_and(|output| output.status.success()) {
-        println!("SKIPPED: no network namespace to switch IPv6 off in: {probe:?}");
-        return;
-    }
-    let script = "set -e; ip link set lo up; echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; exec \"$0\" \"$@\"";
-    let inside = "stacks::inside_a_network_without_ipv6";
-    let this = std::env::current_exe().unwrap();
-    let output = Command::new("unshare")
-        .args(own)
-        .args(["sh", "-c", script])
-        .arg(this)
-        .args(["--exact", inside, "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    let switch_off = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
+    in_a_network_of_its_own(switch_off, "stacks::inside_a_network_without_ipv6");
 }
 
 #[tokio::test]

@@ -10,10 +10,17 @@ pub mod tls;
 pub mod turn_client;
 pub mod web;
 
+use std::io::Write as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Says what could not be tested here, past the capture of output.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
 
 /// Waits until a condition holds.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
@@ -35,4 +42,20 @@ pub async fn echo_at(address: &str) -> std::net::SocketAddr {
         }
     });
     address
+}
+
+/// Runs an ignored test of this binary as root of a network of its own, which a shell command prepares.
+pub fn in_a_network_of_its_own(prepare: &str, test: &str) {
+    let own = ["--user", "--map-root-user", "--net"];
+    let probe = Command::new("unshare").args(own).arg("true").output();
+    if !probe.as_ref().is_ok_and(|output| output.status.success()) {
+        skipped(&format!("{test}: this machine gives no network namespace ({probe:?})"));
+        return;
+    }
+    let script = format!("set -e; ip link set lo up; {prepare}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(own).args(["sh", "-c", &script]).arg(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", test, "--ignored", "--nocapture"]).output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
