@@ -105,14 +105,16 @@ impl Web {
         Self { inner, routes }
     }
 
-    /// Drives one connection to its end. A WebSocket that it was upgraded to goes on in a task of its own, which the
+    /// Drives one connection to its end, and calls `on_request` for each request whose head has come. A WebSocket that it was upgraded to goes on in a task of its own, which the
     /// hub ends.
-    pub async fn serve<I>(&self, io: I, peer: Peer)
+    pub async fn serve<I, F>(&self, io: I, peer: Peer, on_request: F)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Fn(),
     {
         let activity = Arc::<Activity>::default();
         let service = service_fn(|request| {
+            on_request();
             let (inner, routes, running) = (self.inner.clone(), self.routes.clone(), activity.begin());
             answer::answer(inner, routes, peer, request, running)
         });

@@ -92,7 +92,7 @@ impl Server {
     fn open(&self, peer: Peer) -> DuplexStream {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let web = self.web.clone();
-        tokio::spawn(async move { web.serve(far, peer).await });
+        tokio::spawn(async move { web.serve(far, peer, || ()).await });
         near
     }
 

@@ -33,8 +33,8 @@ struct State {
     next: u64,
     connections: usize,
     prefixes: HashMap<SourcePrefix, Prefix>,
-    /// The half-open ones, oldest first. Dropping the sender ends the connection.
-    half_open: BTreeMap<u64, (SourcePrefix, oneshot::Sender<()>)>,
+    /// The half-open ones, oldest first. Dropping the sender ends the connection, sending lets it be.
+    half_open: BTreeMap<u64, (SourcePrefix, oneshot::Sender<Opened>)>,
 }
 
 #[derive(Debug, Default)]
@@ -44,12 +44,29 @@ struct Prefix {
 }
 
 impl State {
-    /// Takes a connection off the half-open ones.
-    fn close_half(&mut self, number: u64) {
-        if let Some((source, _)) = self.half_open.remove(&number)
-            && let Some(prefix) = self.prefixes.get_mut(&source)
-        {
+    /// Takes a connection off the half-open ones. Dropping what this gives ends the connection.
+    fn close_half(&mut self, number: u64) -> Option<oneshot::Sender<Opened>> {
+        let (source, alive) = self.half_open.remove(&number)?;
+        if let Some(prefix) = self.prefixes.get_mut(&source) {
             prefix.half_open.remove(&number);
+        }
+        Some(alive)
+    }
+}
+
+/// Said of a connection that is no longer half open.
+#[derive(Debug)]
+struct Opened;
+
+/// Ends when a half-open connection must go to make room, and never once it is open.
+#[derive(Debug)]
+pub struct Eviction(oneshot::Receiver<Opened>);
+
+impl Eviction {
+    /// Waits for it.
+    pub async fn wait(self) {
+        if self.0.await.is_ok() {
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -63,11 +80,12 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The connection has shown its protocol: it is no longer half open.
-    #[must_use]
-    pub fn opened(self) -> Self {
-        self.admission.lock().close_half(self.number);
-        self
+    /// The connection has shown what it wants: it is no longer half open, and need not make room any more.
+    pub fn opened(&self) {
+        if let Some(alive) = self.admission.lock().close_half(self.number) {
+            // Whoever waited for the eviction may be gone.
+            let _ = alive.send(Opened);
+        }
     }
 }
 
@@ -93,7 +111,7 @@ impl Admission {
     }
 
     /// Lets a connection in, as half open, or not. With it comes what ends when the connection must go to make room.
-    pub fn admit(self: &Arc<Self>, client: IpAddr) -> Option<(Ticket, oneshot::Receiver<()>)> {
+    pub fn admit(self: &Arc<Self>, client: IpAddr) -> Option<(Ticket, Eviction)> {
         let source = SourcePrefix::from(client);
         let mut state = self.lock();
         let of_prefix = state.prefixes.get(&source);
@@ -109,7 +127,7 @@ impl Admission {
         let oldest =
             (state.half_open.len() >= self.limits.half_open).then(|| state.half_open.keys().next().copied()).flatten();
         if let Some(number) = oldest_of_prefix.or(oldest) {
-            state.close_half(number);
+            drop(state.close_half(number));
         }
 
         let number = state.next;
@@ -121,7 +139,7 @@ impl Admission {
         prefix.connections += 1;
         prefix.half_open.insert(number);
         metrics::gauge!("lanturn_connections").set(state.connections as f64);
-        Some((Ticket { admission: Arc::clone(self), source, number }, evicted))
+        Some((Ticket { admission: Arc::clone(self), source, number }, Eviction(evicted)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -140,8 +158,8 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    fn is_evicted(evicted: &mut oneshot::Receiver<()>) -> bool {
-        matches!(evicted.try_recv(), Err(oneshot::error::TryRecvError::Closed))
+    fn is_evicted(eviction: &mut Eviction) -> bool {
+        matches!(eviction.0.try_recv(), Err(oneshot::error::TryRecvError::Closed))
     }
 
     #[test]
@@ -163,12 +181,13 @@ mod tests {
     #[test]
     fn an_open_connection_is_never_evicted() {
         let admission = Admission::new(LIMITS);
-        let (ticket, _evicted) = admission.admit(ip(1)).unwrap();
-        let ticket = ticket.opened();
+        let (ticket, mut eviction) = admission.admit(ip(1)).unwrap();
+        ticket.opened();
         for _ in 0..1000 {
             let _half_open = admission.admit(ip(1)).unwrap();
         }
         assert_eq!(admission.lock().connections, 1);
+        assert!(!is_evicted(&mut eviction));
         drop(ticket);
         assert_eq!(admission.lock().connections, 0);
     }
@@ -176,7 +195,7 @@ mod tests {
     #[test]
     fn open_connections_are_bounded_and_leave_nothing_behind() {
         let admission = Admission::new(LIMITS);
-        let open = |last| admission.admit(ip(last)).map(|(ticket, _)| ticket.opened());
+        let open = |last| admission.admit(ip(last)).map(|(ticket, _)| ticket).inspect(Ticket::opened);
         let of_one: Vec<_> = std::iter::from_fn(|| open(1)).collect();
         assert_eq!(of_one.len(), LIMITS.connections_per_prefix);
         let of_others: Vec<_> = (2..=255).filter_map(open).collect();

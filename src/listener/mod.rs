@@ -8,7 +8,8 @@
 //!                                           └─ none: first byte ┴────┴─> Routes
 //! ```
 //!
-//! Until a connection has shown its protocol it is half open: it has a deadline, and there may be only so many.
+//! Until a connection has shown its protocol, and a web client its first request, it is half open: it has a deadline,
+//! and there may be only so many.
 //! When there are too many the oldest goes, since an honest client shows itself within a round trip or two.
 
 mod admission;
@@ -17,6 +18,7 @@ mod web_stream;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-pub use admission::{Admission, Limits, Ticket};
+pub use admission::{Admission, Eviction, Limits, Ticket};
 pub use web_stream::WebStream;
 
 /// How long to wait when the system refuses to accept, for example for want of descriptors.
@@ -37,8 +39,8 @@ const BACKLOG: i32 = 1024;
 pub trait Routes: Send + Sync + 'static {
     /// A TURN client.
     fn turn(&self, connection: TurnConnection);
-    /// A browser, or anything else that speaks HTTP.
-    fn web(&self, connection: WebConnection);
+    /// A browser, or anything else that speaks HTTP. The future drives the connection to its end.
+    fn web(&self, connection: WebConnection) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
 /// Where a connection comes from and where it came in, both canonical.
@@ -72,6 +74,8 @@ pub struct WebConnection {
     pub tls: bool,
     /// Its ends.
     pub ends: Ends,
+    /// To be told when the first request has come: until then the connection is half open.
+    pub ticket: Arc<Ticket>,
 }
 
 /// The TLS side of the port.
@@ -130,14 +134,14 @@ pub async fn serve(
 fn admit(stream: TcpStream, client: SocketAddr, tls: &Tls, admission: &Arc<Admission>, routes: &Arc<dyn Routes>) {
     let Ok(server) = stream.local_addr() else { return };
     let ends = Ends { client: canonical(client), server: canonical(server) };
-    let Some((ticket, evicted)) = admission.admit(ends.client.ip()) else { return };
+    let Some((ticket, eviction)) = admission.admit(ends.client.ip()) else { return };
     // Small messages must not wait for more to come.
     let _ = stream.set_nodelay(true);
     let (tls, routes) = (tls.clone(), Arc::clone(routes));
     tokio::spawn(async move {
         let sniffed = tokio::select! {
             sniffed = sniff::route(stream, ends, ticket, &tls, &*routes) => sniffed,
-            _ = evicted => Err(sniff::Closed::Evicted),
+            () = eviction.wait() => Err(sniff::Closed::Evicted),
         };
         if let Err(closed) = sniffed {
             tracing::debug!(client = %ends.client, %closed, "connection closed");

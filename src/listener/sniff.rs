@@ -1,6 +1,7 @@
 //! What does this connection speak?
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::server::Acceptor;
@@ -72,7 +73,7 @@ impl Speaks {
     }
 }
 
-/// Finds out and hands the connection over.
+/// Finds out and hands the connection over. Ends when a web connection does, and at once when it is a TURN one.
 pub(super) async fn route(
     stream: TcpStream,
     ends: Ends,
@@ -89,11 +90,14 @@ pub(super) async fn route(
         Speaks::Tls => route_tls(stream, ends, ticket, tls, routes).await,
         Speaks::Turn => {
             let socket = stream.into_std().map_err(|_| Closed::Ended)?;
-            routes.turn(TurnConnection { socket, tls: None, ends, ticket: ticket.opened() });
+            ticket.opened();
+            routes.turn(TurnConnection { socket, tls: None, ends, ticket });
             Ok(())
         }
         Speaks::Http => {
-            routes.web(WebConnection { io: WebStream::plain(stream, ticket.opened()), tls: false, ends });
+            let ticket = Arc::new(ticket);
+            let io = WebStream::plain(stream, Arc::clone(&ticket));
+            routes.web(WebConnection { io, tls: false, ends, ticket }).await;
             Ok(())
         }
     }
@@ -120,10 +124,13 @@ async fn route_tls(
         Speaks::Turn => {
             let (socket, session) = stream.into_inner();
             let socket = socket.into_std().map_err(|_| Closed::Ended)?;
-            routes.turn(TurnConnection { socket, tls: Some(session), ends, ticket: ticket.opened() });
+            ticket.opened();
+            routes.turn(TurnConnection { socket, tls: Some(session), ends, ticket });
         }
         Speaks::Http => {
-            routes.web(WebConnection { io: WebStream::tls(stream, ticket.opened()), tls: true, ends });
+            let ticket = Arc::new(ticket);
+            let io = WebStream::tls(stream, Arc::clone(&ticket));
+            routes.web(WebConnection { io, tls: true, ends, ticket }).await;
         }
         Speaks::Tls => return Err(Closed::FirstByte(0x16)),
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -15,7 +16,7 @@ use super::Ticket;
 #[derive(Debug)]
 pub struct WebStream {
     inner: Inner,
-    _ticket: Ticket,
+    _ticket: Arc<Ticket>,
 }
 
 #[derive(Debug)]
@@ -25,11 +26,11 @@ enum Inner {
 }
 
 impl WebStream {
-    pub(super) fn plain(stream: TcpStream, ticket: Ticket) -> Self {
+    pub(super) fn plain(stream: TcpStream, ticket: Arc<Ticket>) -> Self {
         Self { inner: Inner::Plain(stream), _ticket: ticket }
     }
 
-    pub(super) fn tls(stream: TlsStream<TcpStream>, ticket: Ticket) -> Self {
+    pub(super) fn tls(stream: TlsStream<TcpStream>, ticket: Arc<Ticket>) -> Self {
         Self { inner: Inner::Tls(Box::new(stream)), _ticket: ticket }
     }
 }

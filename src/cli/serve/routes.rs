@@ -1,5 +1,7 @@
 //! Where the connections of the one port go.
 
+use std::pin::Pin;
+
 use crate::http::{Peer, Web};
 use crate::listener::{Routes, TurnConnection, WebConnection};
 use crate::relay::{Adopted, Handle};
@@ -16,10 +18,10 @@ impl Routes for Parts {
         self.relay.adopt(Adopted { socket, tls, client: ends.client, server: ends.server, guard: Box::new(ticket) });
     }
 
-    fn web(&self, connection: WebConnection) {
-        let WebConnection { io, tls, ends } = connection;
+    fn web(&self, connection: WebConnection) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let WebConnection { io, tls, ends, ticket } = connection;
         let web = self.web.clone();
         let peer = Peer { local: ends.server, remote: ends.client, tls };
-        tokio::spawn(async move { web.serve(io, peer).await });
+        Box::pin(async move { web.serve(io, peer, || ticket.opened()).await })
     }
 }
