@@ -10,10 +10,10 @@ use mio::{Events, Poll, Token};
 use super::buffer::{SLOT, in_slot};
 use super::mailbox::{Command, HopPacket, Mailbox, WAKE};
 use super::sockets::Sockets;
-use super::stream::{Adopted, NextMessage, ReadEnd, next_message};
+use super::stream::{Adopted, ReadEnd};
 use super::udp::{Batch, Listener, RelaySocket};
 use super::{buffer, server_address};
-use crate::stun::HEADROOM;
+use crate::stun::{HEADROOM, NextMessage, next_message};
 use crate::turn::{self, FiveTuple, Forward, Now, Opening, Route, Step, Transport};
 
 /// Reads from one socket before the others get their turn.

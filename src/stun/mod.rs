@@ -15,6 +15,7 @@ mod framing;
 mod plain;
 mod request;
 mod response;
+mod stream;
 
 pub use ::stun::agent::TransactionId;
 pub use ::stun::attributes::AttrType;
@@ -27,6 +28,7 @@ pub use framing::{Framing, HEADROOM};
 pub use plain::{Refusal, binding_success, refusal};
 pub use request::Request;
 pub use response::Response;
+pub use stream::{NextMessage, next_message};
 
 /// The methods that the server knows.
 pub mod method {
