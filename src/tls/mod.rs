@@ -42,7 +42,7 @@ pub struct Options {
     pub dir: PathBuf,
     /// Names and addresses that the owner wants besides the others.
     pub names: Vec<String>,
-    /// Every address of this machine.
+    /// Every address of this machine, those outside of a 1:1 NAT too.
     pub addresses: Vec<IpAddr>,
     /// The name of this machine, with or without a domain.
     pub hostname: String,

@@ -32,7 +32,7 @@ impl Fresh {
         let identity = tls::load(&tls::Options {
             dir: settings.tls.dir.clone(),
             names: settings.tls.names.clone(),
-            addresses: addresses.clone(),
+            addresses: addresses.iter().chain(settings.relay.external.values()).copied().collect(),
             hostname: interfaces::hostname(),
         })?;
         Ok(Self { loaded, identity, addresses })
