@@ -40,7 +40,21 @@ impl Server {
     /// Starts it in a directory that has a configuration.
     pub fn start_in(dir: impl Into<Arc<TempDir>>) -> Self {
         let dir = dir.into();
-        let mut child = command(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn(command(dir.path()), dir)
+    }
+
+    /// Starts it in a network namespace.
+    pub fn start_within(namespace: &str, config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.toml"), config).unwrap();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_lanturn")]);
+        command.current_dir(dir.path()).stdin(Stdio::null());
+        Self::spawn(command, dir.into())
+    }
+
+    fn spawn(mut command: Command, dir: Arc<TempDir>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         for pipe in [
             Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,

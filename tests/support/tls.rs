@@ -14,8 +14,13 @@ use super::server::Server;
 
 /// Offers these protocols.
 pub fn client_config(server: &Server, alpn: &[&str]) -> Arc<ClientConfig> {
+    trusting(&server.read("certs/ca.pem"), alpn)
+}
+
+/// Offers these protocols, and trusts the authority of a PEM text.
+pub fn trusting(authority: &str, alpn: &[&str]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    let authority = CertificateDer::from_pem_slice(server.read("certs/ca.pem").as_bytes()).unwrap();
+    let authority = CertificateDer::from_pem_slice(authority.as_bytes()).unwrap();
     roots.add(authority).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

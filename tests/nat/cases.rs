@@ -1,0 +1,267 @@
+//! What holds across NATs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::client::{Client, Way};
+use super::net::{BOX, BOX_LAN, BOX_TOO, BOX_V6, Mapping, World};
+use super::support::PATIENCE;
+use super::support::server::Server;
+
+/// By name.
+pub const ALL: &[(&str, fn())] = &[
+    ("the_nats_are_what_they_are_called", the_nats_are_what_they_are_called),
+    ("two_behind_symmetric_nats_meet_over_udp", || symmetric(Way::Udp, Way::Udp)),
+    ("two_behind_symmetric_nats_meet_over_tcp", || symmetric(Way::Udp, Way::Tcp)),
+    ("two_behind_symmetric_nats_meet_over_tls", || symmetric(Way::Tls, Way::Tls)),
+    ("behind_a_cone_and_a_symmetric_nat", a_cone_and_a_symmetric_nat),
+    ("where_udp_is_blocked_tcp_and_tls_get_through", udp_is_blocked),
+    ("a_peer_on_the_internet_sees_the_relayed_address", a_peer_on_the_internet),
+    ("each_address_of_the_box_answers_for_itself", each_address_answers_for_itself),
+    ("each_client_relays_where_it_came_in", each_client_relays_where_it_came_in),
+    ("ice_names_the_address_that_the_client_came_in_on", ice_names_the_address),
+    ("behind_a_one_to_one_nat_the_outer_address_is_told", one_to_one_nat),
+    ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),
+];
+
+/// The internet of these tests is a documentation range, which `public` does not name.
+const CONFIG: &str = r#"
+[listen]
+addresses = ["[::]:3478", "[::]:3479"]
+shards = 2
+[relay]
+allow = ["203.0.113.0/24", "lan"]
+"#;
+
+fn at(ip: &str) -> SocketAddr {
+    SocketAddr::new(ip.parse().unwrap(), 3478)
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// Packets both ways, each seen to come from the other's address.
+fn exchange(one: &mut Client, one_at: SocketAddr, other: &mut Client, other_at: SocketAddr) {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        one.send(other_at, "from one");
+        other.send(one_at, "from the other");
+        // Before the permissions stand, the first packets are refused.
+        if let (Some(first), Some(second)) = (one.receive(), other.receive()) {
+            assert_eq!(first, ("from the other".into(), other_at));
+            assert_eq!(second, ("from one".into(), one_at));
+            return;
+        }
+        assert!(Instant::now() < give_up, "{one_at} and {other_at} do not hear each other");
+    }
+}
+
+fn the_nats_are_what_they_are_called() {
+    let mut world = World::new();
+    let inside = world.public_box();
+    let _server = Server::start_within(&inside, CONFIG);
+    let ports = [at(BOX), SocketAddr::new(ip(BOX), 3479), at(BOX_TOO)];
+    for (number, mapping) in [(1, Mapping::Kept), (2, Mapping::Random)] {
+        let outer = format!("203.0.113.1{number}");
+        let (_, client) = world.behind_nat(number, &outer, mapping);
+        let mapped: Vec<SocketAddr> =
+            Client::in_namespace(&client).bindings(&ports).unwrap().into_iter().map(|(_, mapped)| mapped).collect();
+        assert!(mapped.iter().all(|address| address.ip() == ip(&outer)), "{mapping:?}: {mapped:?}");
+        let same = mapped.iter().all(|address| *address == mapped[0]);
+        assert_eq!(same, mapping == Mapping::Kept, "{mapping:?}: {mapped:?}");
+    }
+}
+
+fn symmetric(one: Way, other: Way) {
+    meet((Mapping::Random, one), (Mapping::Random, other));
+}
+
+fn a_cone_and_a_symmetric_nat() {
+    meet((Mapping::Kept, Way::Udp), (Mapping::Random, Way::Udp));
+}
+
+fn meet(one: (Mapping, Way), other: (Mapping, Way)) {
+    let mut world = World::new();
+    let inside = world.public_box();
+    let server = Server::start_within(&inside, CONFIG);
+    let mut join = |number, (mapping, way)| {
+        let outer = format!("203.0.113.1{number}");
+        let (_, client) = world.behind_nat(number, &outer, mapping);
+        let mut client = Client::in_namespace(&client);
+        let allocated = client.allocate(&server, at(BOX), way);
+        assert_eq!(allocated.mapped.ip(), ip(&outer));
+        assert_eq!(allocated.relayed.ip(), ip(BOX));
+        (client, allocated.relayed)
+    };
+    let (mut anna, anna_at) = join(1, one);
+    let (mut ben, ben_at) = join(2, other);
+    exchange(&mut anna, anna_at, &mut ben, ben_at);
+}
+
+fn udp_is_blocked() {
+    let mut world = World::new();
+    let inside = world.public_box();
+    let server = Server::start_within(&inside, CONFIG);
+    let (nat, blocked) = world.behind_nat(1, "203.0.113.11", Mapping::Random);
+    world.nft(
+        &nat,
+        "table ip wall {
+            chain pass {
+                type filter hook forward priority filter; policy accept;
+                meta l4proto udp drop
+            }
+        }",
+    );
+    let outsider = world.outsider("outsider", &["203.0.113.20/24"]);
+    let mut outsider = Client::in_namespace(&outsider);
+    let out_there = outsider.allocate(&server, at(BOX), Way::Udp).relayed;
+    let mut client = Client::in_namespace(&blocked);
+    let refused = client.bindings(&[at(BOX)]);
+    assert!(refused.is_err(), "UDP is not blocked: {refused:?}");
+    for way in [Way::Tcp, Way::Tls] {
+        let allocated = client.allocate(&server, at(BOX), way);
+        assert_eq!(allocated.mapped.ip(), ip("203.0.113.11"));
+        exchange(&mut client, allocated.relayed, &mut outsider, out_there);
+    }
+}
+
+fn a_peer_on_the_internet() {
+    let mut world = World::new();
+    let inside = world.public_box();
+    let server = Server::start_within(&inside, CONFIG);
+    let peer = world.outsider("peer", &["203.0.113.20/24"]);
+    let mut peer = Client::in_namespace(&peer);
+    let peer_at: SocketAddr = "203.0.113.20:7000".parse().unwrap();
+    peer.bind(peer_at);
+    let (_, client) = world.behind_nat(1, "203.0.113.11", Mapping::Random);
+    let mut client = Client::in_namespace(&client);
+    let relayed = client.allocate(&server, at(BOX), Way::Udp).relayed;
+    exchange(&mut client, relayed, &mut peer, peer_at);
+}
+
+fn each_address_answers_for_itself() {
+    let mut world = World::new();
+    let inside = world.public_box();
+    let _server = Server::start_within(&inside, CONFIG);
+    let outsider = world.outsider("outsider", &["203.0.113.20/24", "2001:db8:1::20/64"]);
+    let mut outsider = Client::in_namespace(&outsider);
+    for (address, own) in [(BOX, "203.0.113.20"), (BOX_TOO, "203.0.113.20"), (BOX_V6, "2001:db8:1::20")] {
+        let (from, mapped) = outsider.bindings(&[at(address)]).unwrap()[0];
+        assert_eq!((from, mapped.ip()), (at(address), ip(own)));
+    }
+    let neighbour = world.host("neighbour");
+    world.plug(&neighbour, "eth0", "lan", &["192.168.7.20/24"]);
+    let (from, mapped) = Client::in_namespace(&neighbour).bindings(&[at(BOX_LAN)]).unwrap()[0];
+    assert_eq!((from, mapped.ip()), (at(BOX_LAN), ip("192.168.7.20")));
+}
+
+fn each_client_relays_where_it_came_in() {
+    let mut world = World::new();
+    let inside = world.public_box();
+    let server = Server::start_within(&inside, CONFIG);
+    let neighbour = world.host("neighbour");
+    world.plug(&neighbour, "eth0", "lan", &["192.168.7.20/24"]);
+    let (_, far) = world.behind_nat(1, "203.0.113.11", Mapping::Random);
+    let (mut neighbour, mut far) = (Client::in_namespace(&neighbour), Client::in_namespace(&far));
+    for way in [Way::Udp, Way::Tcp] {
+        let near_at = neighbour.allocate(&server, at(BOX_LAN), way).relayed;
+        assert_eq!(near_at.ip(), ip(BOX_LAN));
+        for address in [BOX, BOX_TOO] {
+            let far_at = far.allocate(&server, at(address), way).relayed;
+            assert_eq!(far_at.ip(), ip(address));
+            exchange(&mut neighbour, near_at, &mut far, far_at);
+        }
+    }
+}
+
+fn ice_names_the_address() {
+    let mut world = World::new();
+    let inside = world.public_box();
+    let server = Server::start_within(&inside, CONFIG);
+    let neighbour = world.host("neighbour");
+    world.plug(&neighbour, "eth0", "lan", &["192.168.7.20/24"]);
+    let outsider = world.outsider("outsider", &["203.0.113.20/24", "2001:db8:1::20/64"]);
+    for (client, address) in [(&neighbour, BOX_LAN), (&outsider, BOX), (&outsider, BOX_TOO), (&outsider, BOX_V6)] {
+        let urls = Client::in_namespace(client).ice_urls(&server, at(address));
+        assert_eq!(urls[0], format!("stun:{}", at(address)));
+        assert!(urls.len() == 4 && urls.iter().all(|url| url.contains(&at(address).to_string())), "{urls:?}");
+    }
+}
+
+fn one_to_one_nat() {
+    const OUTER: &str = "203.0.113.7";
+    let mut world = World::new();
+    let inside = world.host("box");
+    world.plug(&inside, "lan", "lan", &[&format!("{BOX_LAN}/24")]);
+    world.gateway(&inside, "192.168.7.1");
+    let gate = world.host("gate");
+    world.plug(&gate, "wan", "internet", &[&format!("{OUTER}/24")]);
+    world.plug(&gate, "inside", "lan", &["192.168.7.1/24"]);
+    world.forwards(&gate);
+    world.nft(
+        &gate,
+        &format!(
+            "table ip nat {{
+                chain enter {{
+                    type nat hook prerouting priority dstnat; policy accept;
+                    iifname \"wan\" dnat to {BOX_LAN}
+                }}
+                chain leave {{
+                    type nat hook postrouting priority srcnat; policy accept;
+                    oifname \"wan\" ip saddr {BOX_LAN} snat to {OUTER}
+                }}
+            }}"
+        ),
+    );
+    let server = Server::start_within(&inside, &format!("{CONFIG}external = {{ \"{BOX_LAN}\" = \"{OUTER}\" }}\n"));
+
+    let (_, client) = world.behind_nat(1, "203.0.113.11", Mapping::Random);
+    let mut client = Client::in_namespace(&client);
+    let urls = client.ice_urls(&server, at(OUTER));
+    assert!(urls.iter().all(|url| url.contains(&at(OUTER).to_string())), "{urls:?}");
+    let (from, _) = client.bindings(&[at(OUTER)]).unwrap()[0];
+    assert_eq!(from, at(OUTER));
+    let relayed = client.allocate(&server, at(OUTER), Way::Udp).relayed;
+    assert_eq!(relayed.ip(), ip(OUTER));
+
+    let peer = world.outsider("peer", &["203.0.113.20/24"]);
+    let mut peer = Client::in_namespace(&peer);
+    // From another port than the one that the client sends to, so that no packet of ours has opened the way.
+    let (silent, peer_at) = ("203.0.113.20:6999".parse().unwrap(), "203.0.113.20:7000".parse().unwrap());
+    peer.bind(peer_at);
+    let give_up = Instant::now() + PATIENCE;
+    let came = loop {
+        client.send(silent, "this is only for the permission");
+        peer.send(relayed, "unasked");
+        if let Some(packet) = client.receive() {
+            break packet;
+        }
+        assert!(Instant::now() < give_up, "nothing comes through the outer address");
+    };
+    assert_eq!(came, ("unasked".into(), peer_at));
+    exchange(&mut client, relayed, &mut peer, peer_at);
+
+    let other = world.outsider("other", &["203.0.113.21/24"]);
+    let mut other = Client::in_namespace(&other);
+    let other_at = other.allocate(&server, at(OUTER), Way::Tls).relayed;
+    assert_eq!(other_at.ip(), ip(OUTER));
+    exchange(&mut client, relayed, &mut other, other_at);
+}
+
+fn ipv6_and_ipv4() {
+    let mut world = World::new();
+    let inside = world.public_box();
+    let server = Server::start_within(&inside, CONFIG);
+    let modern = world.outsider("modern", &["2001:db8:1::20/64"]);
+    let (_, old) = world.behind_nat(1, "203.0.113.11", Mapping::Random);
+    let (mut modern, mut old) = (Client::in_namespace(&modern), Client::in_namespace(&old));
+    let old_at = old.allocate(&server, at(BOX), Way::Udp).relayed;
+    for way in [Way::Udp, Way::Tcp, Way::Tls] {
+        let allocated = modern.allocate(&server, at(BOX_V6), way);
+        assert_eq!(allocated.mapped.ip(), ip("2001:db8:1::20"));
+        // A client that names no family gets an IPv4 address (RFC 8656 section 7.2).
+        assert!(allocated.relayed.is_ipv4(), "{}", allocated.relayed);
+        exchange(&mut modern, allocated.relayed, &mut old, old_at);
+    }
+}

@@ -1,0 +1,140 @@
+//! Someone in a namespace, and what they can be asked to do.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use serde::{Deserialize, Serialize};
+
+use super::support::PATIENCE;
+use super::support::server::Server;
+
+/// The argument that makes this program a client.
+pub const ROLE: &str = "play-a-client";
+
+/// How to talk to the box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Way {
+    Udp,
+    Tcp,
+    Tls,
+}
+
+/// What a client is asked to do: one line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Ask {
+    /// A Binding request to each, from one UDP socket: [`Answer::Bindings`].
+    Bindings(Vec<SocketAddr>),
+    /// [`Answer::Allocated`].
+    Allocate { way: Way, server: SocketAddr, username: String, password: String, authority: String },
+    /// A plain UDP socket: [`Answer::Done`].
+    Bind(SocketAddr),
+    /// From the relayed address or the plain socket, whichever was made last: [`Answer::Done`].
+    Send { to: SocketAddr, text: String },
+    /// The next packet, if one comes soon: [`Answer::Received`].
+    Receive,
+    /// A page over HTTPS: [`Answer::Page`].
+    Get { server: SocketAddr, path: String, authority: String },
+}
+
+/// What comes of it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Where each answer came from, and what it says.
+    Bindings(Vec<(SocketAddr, SocketAddr)>),
+    Allocated(Allocated),
+    Received(Option<(String, SocketAddr)>),
+    Page(String),
+    Done,
+    Failed(String),
+}
+
+/// A client's addresses, as the box says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allocated {
+    pub mapped: SocketAddr,
+    pub relayed: SocketAddr,
+}
+
+/// This program, started again in a namespace. Ends with this value.
+pub struct Client {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<String>,
+}
+
+impl Client {
+    pub fn in_namespace(name: &str) -> Self {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", name]).arg(std::env::current_exe().unwrap()).arg(ROLE);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { stdin: child.stdin.take().unwrap(), child, lines }
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn ask(&mut self, ask: &Ask) -> Answer {
+        writeln!(self.stdin, "{}", serde_json::to_string(ask).unwrap()).unwrap();
+        let line = self.lines.recv_timeout(PATIENCE * 2);
+        serde_json::from_str(&line.unwrap_or_else(|error| panic!("no answer to {ask:?}: {error}"))).unwrap()
+    }
+
+    /// An allocation with a credential of the box.
+    pub fn try_allocate(&mut self, server: &Server, at: SocketAddr, way: Way) -> Result<Allocated, String> {
+        let (username, password) = server.credential("anna");
+        let authority = server.read("certs/ca.pem");
+        match self.ask(&Ask::Allocate { way, server: at, username, password, authority }) {
+            Answer::Allocated(allocated) => Ok(allocated),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    pub fn allocate(&mut self, server: &Server, at: SocketAddr, way: Way) -> Allocated {
+        let allocated = self.try_allocate(server, at, way);
+        allocated.unwrap_or_else(|error| panic!("no allocation at {at} over {way:?}: {error}\n{}", server.log()))
+    }
+
+    /// Where each answer came from, and the mapped address in it.
+    pub fn bindings(&mut self, servers: &[SocketAddr]) -> Result<Vec<(SocketAddr, SocketAddr)>, String> {
+        match self.ask(&Ask::Bindings(servers.to_vec())) {
+            Answer::Bindings(list) => Ok(list),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    pub fn bind(&mut self, address: SocketAddr) {
+        assert_eq!(self.ask(&Ask::Bind(address)), Answer::Done);
+    }
+
+    pub fn send(&mut self, to: SocketAddr, text: &str) {
+        assert_eq!(self.ask(&Ask::Send { to, text: text.into() }), Answer::Done);
+    }
+
+    pub fn receive(&mut self) -> Option<(String, SocketAddr)> {
+        match self.ask(&Ask::Receive) {
+            Answer::Received(packet) => packet,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The `iceServers` that the box tells this client when it comes in on an address.
+    pub fn ice_urls(&mut self, server: &Server, at: SocketAddr) -> Vec<String> {
+        let path = format!("/ice?key={}", server.key());
+        let answer = self.ask(&Ask::Get { server: at, path, authority: server.read("certs/ca.pem") });
+        let Answer::Page(page) = answer else { panic!("{answer:?}") };
+        let reply: serde_json::Value = serde_json::from_str(&page).unwrap_or_else(|_| panic!("{page}"));
+        let entries = reply["iceServers"].as_array().unwrap();
+        let urls = entries.iter().flat_map(|entry| entry["urls"].as_array().unwrap());
+        urls.map(|url| url.as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
