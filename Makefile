@@ -36,11 +36,11 @@ nat: ## Across NATs, in network namespaces (needs root; see deps-nat)
 	cargo test --test nat
 
 .PHONY: fuzz
-fuzz: ## Hostile input, for as long as tests/fuzz/run says
+fuzz: ## Hostile input, FUZZ_SECONDS for each target (10)
 	tests/fuzz/run
 
 .PHONY: bench
-bench: ## Packets a second, memory, time to start
+bench: ## What a packet costs beside coturn, memory, time to start (see deps-interop)
 	tests/bench/run
 
 ##@ Check
@@ -82,8 +82,8 @@ deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 
 .PHONY: deps-interop
-deps-interop: ## What `interop` needs: coturn's clients
-	@command -v turnutils_uclient >/dev/null || { $(APT) coturn; }
+deps-interop: ## What `interop` and `bench` need: coturn
+	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null || { $(APT) coturn; }
 
 .PHONY: deps-browser
 deps-browser: ## What `browser` needs: Chromium, Firefox, Node.js

@@ -1,0 +1,134 @@
+//! As much of a TURN client as it takes to be relayed (RFC 8656).
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use ring::hmac;
+
+pub const REALM: &str = "bench";
+pub const USER: &str = "load";
+pub const PASSWORD: &str = "a password for the bench";
+
+const COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
+const ID: [u8; 12] = *b"lanturnbench";
+const ALLOCATE: u16 = 0x0003;
+const CHANNEL_BIND: u16 = 0x0009;
+const USERNAME: u16 = 0x0006;
+const MESSAGE_INTEGRITY: u16 = 0x0008;
+const CHANNEL_NUMBER: u16 = 0x000C;
+const XOR_PEER_ADDRESS: u16 = 0x0012;
+const REALM_ATTRIBUTE: u16 = 0x0014;
+const NONCE: u16 = 0x0015;
+const XOR_RELAYED_ADDRESS: u16 = 0x0016;
+const REQUESTED_TRANSPORT: u16 = 0x0019;
+
+/// A client with an allocation.
+pub struct Client {
+    socket: UdpSocket,
+    nonce: Vec<u8>,
+    pub relayed: SocketAddr,
+}
+
+impl Client {
+    pub fn allocate(server: SocketAddr) -> Self {
+        let socket = socket();
+        socket.connect(server).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let challenge = ask(&socket, &allocate());
+        let nonce = get(&challenge, NONCE).expect("a 401 has a nonce").to_vec();
+        let mut request = allocate();
+        sign(&mut request, &nonce);
+        let answer = ask(&socket, &request);
+        assert_eq!(answer[..2], (ALLOCATE | 0x0100).to_be_bytes(), "no allocation: {answer:x?}");
+        let relayed = get(&answer, XOR_RELAYED_ADDRESS).expect("an allocation has an address");
+        let port = u16::from_be_bytes([relayed[2] ^ COOKIE[0], relayed[3] ^ COOKIE[1]]);
+        let octets: [u8; 4] = std::array::from_fn(|index| relayed[4 + index] ^ COOKIE[index]);
+        Self { socket, nonce, relayed: SocketAddr::new(octets.into(), port) }
+    }
+
+    pub fn bind_channel(&self, channel: u16, peer: SocketAddr) {
+        let IpAddr::V4(ip) = peer.ip() else { panic!("loopback is IPv4 here") };
+        let port = peer.port().to_be_bytes();
+        let octets = ip.octets();
+        let mut value = vec![0, 1, port[0] ^ COOKIE[0], port[1] ^ COOKIE[1]];
+        value.extend((0..4).map(|index| octets[index] ^ COOKIE[index]));
+        let [high, low] = channel.to_be_bytes();
+        let mut request = message(CHANNEL_BIND);
+        add(&mut request, CHANNEL_NUMBER, &[high, low, 0, 0]);
+        add(&mut request, XOR_PEER_ADDRESS, &value);
+        sign(&mut request, &self.nonce);
+        let answer = ask(&self.socket, &request);
+        assert_eq!(answer[..2], (CHANNEL_BIND | 0x0100).to_be_bytes(), "no channel: {answer:x?}");
+    }
+
+    pub fn socket(&self) -> UdpSocket {
+        self.socket.try_clone().unwrap()
+    }
+}
+
+pub fn socket() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").unwrap()
+}
+
+pub fn binding() -> Vec<u8> {
+    message(0x0001)
+}
+
+/// Allocate without a credential.
+pub fn allocate() -> Vec<u8> {
+    let mut request = message(ALLOCATE);
+    add(&mut request, REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
+    request
+}
+
+pub fn channel_data(channel: u16, payload: &[u8]) -> Vec<u8> {
+    [&channel.to_be_bytes()[..], &(payload.len() as u16).to_be_bytes(), payload].concat()
+}
+
+fn ask(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; 1500];
+    socket.send(request).unwrap();
+    let length = socket.recv(&mut buffer).expect("the server answers");
+    buffer[..length].to_vec()
+}
+
+fn message(kind: u16) -> Vec<u8> {
+    [&kind.to_be_bytes()[..], &[0, 0], &COOKIE, &ID].concat()
+}
+
+fn add(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    message.extend_from_slice(&kind.to_be_bytes());
+    message.extend_from_slice(&(value.len() as u16).to_be_bytes());
+    message.extend_from_slice(value);
+    message.resize(message.len().next_multiple_of(4), 0);
+    set_length(message, 0);
+}
+
+fn set_length(message: &mut [u8], more: usize) {
+    let length = (message.len() - 20 + more) as u16;
+    message[2..4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// MESSAGE-INTEGRITY is over a message whose length counts it already (RFC 8489 section 14.5).
+fn sign(message: &mut Vec<u8>, nonce: &[u8]) {
+    for (kind, value) in [(USERNAME, USER.as_bytes()), (REALM_ATTRIBUTE, REALM.as_bytes()), (NONCE, nonce)] {
+        add(message, kind, value);
+    }
+    set_length(message, 24);
+    let key = md5::compute(format!("{USER}:{REALM}:{PASSWORD}"));
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key.0);
+    let tag = hmac::sign(&key, message);
+    add(message, MESSAGE_INTEGRITY, tag.as_ref());
+}
+
+fn get(message: &[u8], wanted: u16) -> Option<&[u8]> {
+    let mut rest = &message[20..];
+    while let [k0, k1, l0, l1, behind @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*l0, *l1]));
+        if u16::from_be_bytes([*k0, *k1]) == wanted {
+            return behind.get(..length);
+        }
+        rest = behind.get(length.next_multiple_of(4)..)?;
+    }
+    None
+}
