@@ -5,6 +5,7 @@
 //! a `main` of its own.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test may")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "any answer but the one asked for is a failure")]
 
 #[path = "../support/mod.rs"]
 mod support;
