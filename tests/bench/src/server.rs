@@ -112,7 +112,7 @@ fn start_lanturn(program: &Path, dir: &Path) -> (Server, Start) {
     let address = config.split('\'').nth(1).unwrap().parse().unwrap();
     let begin = Instant::now();
     let mut command = Command::new(program);
-    command.env("RUST_LOG", "error");
+    command.env("LANTURN_LOG", "error");
     let mut child = command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let server = Server { child, address, _dir: None };
