@@ -170,6 +170,11 @@ impl Shard {
     }
 
     fn adopt(&mut self, adopted: Adopted, now: Instant) {
+        // The system uses a five-tuple again only when the connection that had it is gone: only the news of that is
+        // still on its way, and would end the new one.
+        if let Some(gone) = self.sockets.stream_of(&adopted.five_tuple()) {
+            self.disconnect(gone);
+        }
         match self.sockets.adopt(adopted, now) {
             // What the handshake has read already will not wake the poll.
             Ok(key) => drop(self.pending.insert(Source::Stream(key).token())),
@@ -350,7 +355,55 @@ fn clock() -> Now {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
     use super::*;
+    use crate::credentials::{Secrets, Verifier};
+    use crate::turn::{Limits, Nonces, Options, PeerPolicy, Quota, RelayAddresses, ShardId, Shared};
+
+    fn shard() -> Shard {
+        let poll = Poll::new().unwrap();
+        let mailboxes = [Mailbox::new(poll.registry()).unwrap()].into();
+        let verifier = Verifier::new("r", Secrets::parse("0123456789abcdef").unwrap(), &[], Arc::default());
+        let (policy, addresses) = (PeerPolicy::default(), RelayAddresses::default());
+        let options = Arc::new(Options { verifier, policy, addresses, ports: 50_000..=50_999 });
+        let limits = Limits { allocations: 1, permissions: 1, channels: 1, bandwidth: 0 };
+        let quota = Quota::new(limits, limits, limits, Instant::now());
+        let shared = Shared { quota, relayed: Arc::default(), nonces: Nonces::new(&[0; 32]), unauthorized_rate: 1 };
+        let server = turn::Server::new(ShardId(0), options, shared, [0; 32], Instant::now());
+        Shard::new(0, server, poll, Vec::new(), mailboxes).unwrap()
+    }
+
+    /// A connection as the listener hands it over, said to come from `client`, and the far end of it.
+    fn connection(client: SocketAddr) -> (Adopted, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        (Adopted { socket, tls: None, client, server: client, guard: Box::new(()) }, far)
+    }
+
+    #[test]
+    fn a_connection_outlives_the_end_of_one_that_had_its_five_tuple() {
+        let (mut shard, client) = (shard(), "192.0.2.1:5000".parse().unwrap());
+        let mut buffers = Buffers { batch: Batch::new(), slot: vec![0; SLOT], stream: vec![0; STREAM_BUFFER] };
+        let (first, far) = connection(client);
+        shard.adopt(first, clock().instant);
+        drop(far);
+        let (second, mut far) = connection(client);
+        shard.adopt(second, clock().instant);
+        let mut binding = [0; 20];
+        binding[..8].copy_from_slice(&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42]);
+        far.write_all(&binding).unwrap();
+        for token in std::mem::take(&mut shard.pending) {
+            shard.serve(Source::of(token), &mut buffers, clock());
+        }
+        let mut answer = [0; 32];
+        far.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[..2], [1, 1]);
+    }
 
     #[test]
     fn a_token_names_its_source() {

@@ -57,6 +57,11 @@ impl Sockets {
         self.streams.get_mut(key)
     }
 
+    /// The connection that has this five-tuple.
+    pub(super) fn stream_of(&self, from: &FiveTuple) -> Option<usize> {
+        self.by_five_tuple.get(from).copied()
+    }
+
     pub(super) fn stream_count(&self) -> usize {
         self.streams.len()
     }
@@ -108,18 +113,15 @@ impl Sockets {
             self.send_on_stream(to, message);
             return;
         }
-        let local = |listener: &&Listener| {
-            let local = listener.local();
-            local.port() == to.server.port() && (local.ip().is_unspecified() || local.ip() == to.server.ip())
-        };
-        let sent = self.listeners.iter().find(local).map(|found| found.send(to.client, to.server.ip(), message));
+        let listener = self.listeners.iter().find(|listener| covers(listener.local(), to.server));
+        let sent = listener.map(|listener| listener.send(to.client, to.server.ip(), message));
         if !matches!(sent, Some(Ok(()))) {
             self.unsent += 1;
         }
     }
 
     fn send_on_stream(&mut self, to: &FiveTuple, message: &[u8]) {
-        let Some(&key) = self.by_five_tuple.get(to) else { return };
+        let Some(key) = self.stream_of(to) else { return };
         let Some(stream) = self.streams.get_mut(key) else { return };
         match stream.send(message) {
             Ok(true) => {}
@@ -150,5 +152,23 @@ impl Sockets {
             }
         }
         idle
+    }
+}
+
+/// Whether what is sent to `server` arrives at a socket that is bound to `local`: the IPv6 wildcard takes IPv4 as well.
+fn covers(local: SocketAddr, server: SocketAddr) -> bool {
+    let wildcard = local.ip().is_unspecified() && (local.is_ipv6() || server.is_ipv4());
+    local.port() == server.port() && (wildcard || local.ip() == server.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_wildcard_covers_its_own_family_and_ipv6_both() {
+        let covers = |local: &str, server: &str| super::covers(local.parse().unwrap(), server.parse().unwrap());
+        assert!(covers("[::]:3478", "192.168.1.5:3478") && covers("[::]:3478", "[2001:db8::5]:3478"));
+        assert!(covers("0.0.0.0:3478", "192.168.1.5:3478") && covers("[2001:db8::5]:3478", "[2001:db8::5]:3478"));
+        assert!(!covers("0.0.0.0:3478", "[2001:db8::5]:3478"), "an IPv4 socket reaches no IPv6 client");
+        assert!(!covers("[::]:3478", "192.168.1.5:443") && !covers("192.168.1.6:3478", "192.168.1.5:3478"));
     }
 }

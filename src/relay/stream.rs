@@ -38,6 +38,11 @@ impl Adopted {
     pub(super) fn shard_hint(&self) -> usize {
         usize::from(self.client.port())
     }
+
+    pub(super) fn five_tuple(&self) -> FiveTuple {
+        let transport = if self.tls.is_some() { Transport::Tls } else { Transport::Tcp };
+        FiveTuple::new(self.client, self.server, transport)
+    }
 }
 
 /// What a read came to.
@@ -68,12 +73,16 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(adopted: Adopted, now: Instant) -> Self {
-        let Adopted { socket, tls, client, server, guard } = adopted;
-        let transport = if tls.is_some() { Transport::Tls } else { Transport::Tcp };
+        let five_tuple = adopted.five_tuple();
+        let Adopted { socket, mut tls, client: _, server: _, guard } = adopted;
+        if let Some(tls) = &mut tls {
+            // Ours bounds what waits. The default is less than the largest message, which would end the connection.
+            tls.set_buffer_limit(None);
+        }
         Self {
             socket: TcpStream::from_std(socket),
             tls: tls.map(Box::new),
-            five_tuple: FiveTuple::new(client, server, transport),
+            five_tuple,
             partial: Vec::new(),
             output: Vec::new(),
             idle_since: Some(now),
@@ -177,21 +186,99 @@ fn plain(result: io::Result<usize>) -> (usize, ReadEnd) {
     }
 }
 
-/// Takes what is decrypted already, or decrypts the next of it.
+/// Takes what is decrypted already, or else reads from the socket once: records without content, of which a client
+/// can send any number, must not keep the shard here.
 fn read_tls(socket: &mut TcpStream, tls: &mut ServerConnection, buffer: &mut [u8]) -> (usize, ReadEnd) {
-    loop {
-        match tls.reader().read(buffer) {
-            Ok(0) => return (0, ReadEnd::Closed),
-            Ok(read) => return (read, ReadEnd::More),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return (0, ReadEnd::Closed),
+    match tls.reader().read(buffer) {
+        Ok(0) => return (0, ReadEnd::Closed),
+        Ok(read) => return (read, ReadEnd::More),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(_) => return (0, ReadEnd::Closed),
+    }
+    match plain(tls.read_tls(socket)) {
+        (_, ReadEnd::More) if tls.process_new_packets().is_ok() => (0, ReadEnd::More),
+        (_, ReadEnd::Drained) => (0, ReadEnd::Drained),
+        (_, ReadEnd::More | ReadEnd::Closed) => (0, ReadEnd::Closed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::crypto::ring::default_provider;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+
+    use super::*;
+
+    /// Both ends of a TLS session, the handshake done.
+    fn tls_session() -> (ClientConnection, ServerConnection) {
+        let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let provider = Arc::new(default_provider());
+        let server =
+            ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+        let server = server.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+        let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        let mut client = ClientConnection::new(client.into(), "localhost".try_into().unwrap()).unwrap();
+        let mut server = ServerConnection::new(server.into()).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut wire = Vec::new();
+            while client.write_tls(&mut wire).unwrap() > 0 {}
+            server.read_tls(&mut &wire[..]).unwrap();
+            server.process_new_packets().unwrap();
+            wire.clear();
+            while server.write_tls(&mut wire).unwrap() > 0 {}
+            client.read_tls(&mut &wire[..]).unwrap();
+            client.process_new_packets().unwrap();
         }
-        match plain(tls.read_tls(socket)) {
-            (_, ReadEnd::More) => {}
-            other => return other,
+        (client, server)
+    }
+
+    #[test]
+    fn the_largest_message_fits_through_tls() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, address) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (mut client, tls) = tls_session();
+        let adopted = Adopted { socket, tls: Some(tls), client: address, server: address, guard: Box::new(()) };
+        let mut stream = Stream::new(adopted, Instant::now());
+        let message = vec![7; 65_552];
+        assert!(stream.send(&message).unwrap());
+        let mut heard = Vec::new();
+        while heard.len() < message.len() {
+            stream.flush().unwrap();
+            client.read_tls(&mut far).unwrap();
+            client.process_new_packets().unwrap();
+            let mut part = [0; 4096];
+            while let Ok(read @ 1..) = client.reader().read(&mut part) {
+                heard.extend_from_slice(&part[..read]);
+            }
         }
-        if tls.process_new_packets().is_err() {
-            return (0, ReadEnd::Closed);
+        assert!(heard == message);
+    }
+
+    #[test]
+    fn records_without_content_give_others_their_turn() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, address) = listener.accept().unwrap();
+        let (mut client, tls) = tls_session();
+        for _ in 0..8 {
+            client.refresh_traffic_keys().unwrap();
+            while client.wants_write() {
+                client.write_tls(&mut far).unwrap();
+            }
         }
+        socket.peek(&mut [0]).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let adopted = Adopted { socket, tls: Some(tls), client: address, server: address, guard: Box::new(()) };
+        let mut stream = Stream::new(adopted, Instant::now());
+        assert_eq!(stream.read(&mut [0; 64]), (0, ReadEnd::More));
     }
 }
