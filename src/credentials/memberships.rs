@@ -51,15 +51,31 @@ fn parse_tag(digits: &str) -> Option<u64> {
 /// Its size is bounded by the signaler's own bounds on rooms and members, times [`MAX_ADDRESSES`].
 #[derive(Debug, Default)]
 pub struct Memberships {
-    rooms: RwLock<HashMap<RoomTag, HashMap<MemberTag, HashSet<IpAddr>>>>,
+    rooms: RwLock<Rooms>,
+}
+
+type Rooms = HashMap<RoomTag, HashMap<MemberTag, Member>>;
+
+#[derive(Debug, Default)]
+struct Member {
+    /// Where this box saw it, at the other end of a connection.
+    seen: HashSet<IpAddr>,
+    /// Where it says that it can be reached.
+    offered: HashSet<IpAddr>,
+}
+
+impl Member {
+    fn has_room_for(&self, address: &IpAddr) -> bool {
+        let known = self.seen.contains(address) || self.offered.contains(address);
+        known || self.seen.len() + self.offered.len() < MAX_ADDRESSES
+    }
 }
 
 impl Memberships {
     /// Adds a member, who was seen at `address`.
     pub fn join(&self, member: RoomMember, address: IpAddr) {
-        let mut rooms = self.write();
-        let addresses = rooms.entry(member.room).or_default().entry(member.member).or_default();
-        addresses.insert(address.to_canonical());
+        self.write().entry(member.room).or_default().entry(member.member).or_default();
+        self.saw(member, address);
     }
 
     /// Ends a membership. The last one out ends the room.
@@ -73,19 +89,28 @@ impl Memberships {
         }
     }
 
-    /// Notes an address that a member signalled or was seen at. Says false when the member is gone or
-    /// already has [`MAX_ADDRESSES`], and then nothing was noted.
+    /// Notes an address that a member was seen at. Says false when the member is gone or already has
+    /// [`MAX_ADDRESSES`], and then nothing was noted.
     pub fn saw(&self, member: RoomMember, address: IpAddr) -> bool {
+        self.note(member, address, |member| &mut member.seen)
+    }
+
+    /// Notes an address that a member signalled to another. Says false as [`Memberships::saw`] does.
+    pub fn offered(&self, member: RoomMember, address: IpAddr) -> bool {
+        self.note(member, address, |member| &mut member.offered)
+    }
+
+    fn note(&self, member: RoomMember, address: IpAddr, list: fn(&mut Member) -> &mut HashSet<IpAddr>) -> bool {
         let mut rooms = self.write();
-        let Some(addresses) = rooms.get_mut(&member.room).and_then(|members| members.get_mut(&member.member)) else {
+        let Some(found) = rooms.get_mut(&member.room).and_then(|members| members.get_mut(&member.member)) else {
             return false;
         };
         let address = address.to_canonical();
-        if addresses.len() >= MAX_ADDRESSES && !addresses.contains(&address) {
-            return false;
+        let fits = found.has_room_for(&address);
+        if fits {
+            list(found).insert(address);
         }
-        addresses.insert(address);
-        true
+        fits
     }
 
     /// Whether the membership still stands.
@@ -93,18 +118,23 @@ impl Memberships {
         self.read().get(&member.room).is_some_and(|members| members.contains_key(&member.member))
     }
 
-    /// Whether some member of the room signalled the address or was seen at it.
-    pub fn reaches(&self, room: RoomTag, address: IpAddr) -> bool {
+    /// Whether some member of the room was seen at the address, or signalled it and was seen at one that
+    /// `is_credible` accepts.
+    pub fn reaches(&self, room: RoomTag, address: IpAddr, is_credible: impl Fn(IpAddr) -> bool) -> bool {
         let address = address.to_canonical();
-        self.read().get(&room).is_some_and(|members| members.values().any(|seen| seen.contains(&address)))
+        let is_at = |member: &Member| {
+            let credible = || member.seen.iter().any(|&seen| is_credible(seen));
+            member.seen.contains(&address) || member.offered.contains(&address) && credible()
+        };
+        self.read().get(&room).is_some_and(|members| members.values().any(is_at))
     }
 
     /// A panic elsewhere cannot leave the map half-changed, so a poisoned lock is as good as any.
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<RoomTag, HashMap<MemberTag, HashSet<IpAddr>>>> {
+    fn read(&self) -> RwLockReadGuard<'_, Rooms> {
         self.rooms.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<RoomTag, HashMap<MemberTag, HashSet<IpAddr>>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Rooms> {
         self.rooms.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,14 +157,15 @@ mod tests {
         all.join(ANNA, ip("::ffff:192.168.1.7"));
         all.join(BEN, ip("192.168.1.8"));
         all.join(EVE, ip("192.168.1.9"));
-        assert!(all.saw(BEN, ip("203.0.113.4")));
-        assert!(all.reaches(ANNA.room, ip("192.168.1.7")));
-        assert!(all.reaches(ANNA.room, ip("203.0.113.4")));
-        assert!(!all.reaches(EVE.room, ip("203.0.113.4")));
+        assert!(all.offered(BEN, ip("203.0.113.4")));
+        let reaches = |room, address| all.reaches(room, ip(address), |_| true);
+        assert!(reaches(ANNA.room, "192.168.1.7"));
+        assert!(reaches(ANNA.room, "203.0.113.4"));
+        assert!(!reaches(EVE.room, "203.0.113.4"));
         all.leave(BEN);
         assert!(!all.is_member(BEN));
-        assert!(!all.saw(BEN, ip("203.0.113.4")));
-        assert!(!all.reaches(ANNA.room, ip("203.0.113.4")));
+        assert!(!all.offered(BEN, ip("203.0.113.4")));
+        assert!(!reaches(ANNA.room, "203.0.113.4"));
         all.leave(ANNA);
         assert_eq!(all.read().len(), 1);
     }
@@ -143,9 +174,22 @@ mod tests {
     fn a_member_cannot_grow_the_list_past_its_bound() {
         let all = Memberships::default();
         all.join(ANNA, ip("192.168.1.7"));
-        let noted = (0..=255u8).filter(|&n| all.saw(ANNA, IpAddr::from([10, 0, 0, n]))).count();
+        let noted = (0..=255u8).filter(|&n| all.offered(ANNA, IpAddr::from([10, 0, 0, n]))).count();
         assert_eq!(noted, MAX_ADDRESSES - 1);
-        assert!(all.saw(ANNA, ip("10.0.0.0")), "a known address is still known");
+        assert!(all.offered(ANNA, ip("10.0.0.0")), "a known address is still known");
+        assert!(!all.saw(ANNA, ip("192.0.2.1")));
+    }
+
+    #[test]
+    fn what_a_member_says_of_itself_is_only_as_credible_as_where_it_was_seen() {
+        let all = Memberships::default();
+        all.join(ANNA, ip("203.0.113.4"));
+        all.offered(ANNA, ip("192.168.1.1"));
+        let at_home = |seen: IpAddr| seen == ip("192.168.1.7");
+        assert!(!all.reaches(ANNA.room, ip("192.168.1.1"), at_home));
+        assert!(all.reaches(ANNA.room, ip("203.0.113.4"), at_home), "she was seen there");
+        all.saw(ANNA, ip("192.168.1.7"));
+        assert!(all.reaches(ANNA.room, ip("192.168.1.1"), at_home));
     }
 
     #[test]

@@ -150,9 +150,15 @@ impl Hub {
         Ok(member)
     }
 
-    fn pass(&self, from: PeerId, to: PeerId, data: Value) -> Result<(), ErrorId> {
+    fn pass(&self, from: RoomMember, to: PeerId, data: Value) -> Result<(), ErrorId> {
+        let addresses = candidates::addresses(&data);
         let state = &mut *self.lock();
-        let effect = state.rooms.signal(from, to, data)?;
+        let effect = state.rooms.signal(PeerId(from.member), to, data)?;
+        for address in addresses {
+            if !self.memberships.offered(from, address) {
+                metrics::counter!("lanturn_signaled_addresses_dropped_total").increment(1);
+            }
+        }
         self.carry_out(state, vec![effect]);
         Ok(())
     }
@@ -232,12 +238,7 @@ impl Session {
     /// [`ErrorId::JoinFirst`] or [`ErrorId::NoSuchPeer`].
     pub fn signal(&mut self, to: PeerId, data: Value) -> Result<(), ErrorId> {
         let member = self.member.ok_or(ErrorId::JoinFirst)?;
-        for address in candidates::addresses(&data) {
-            if !self.hub.memberships.saw(member, address) {
-                metrics::counter!("lanturn_signaled_addresses_dropped_total").increment(1);
-            }
-        }
-        self.hub.pass(PeerId(member.member), to, data)?;
+        self.hub.pass(member, to, data)?;
         metrics::counter!("lanturn_signals_total").increment(1);
         Ok(())
     }

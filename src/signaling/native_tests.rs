@@ -256,12 +256,15 @@ async fn addresses_may_be_reached_before_the_signal_arrives_and_not_after_leavin
     let setup = setup(options());
     let (mut anna, _) = setup.joined("kitchen").await;
     let (mut ben, ben_id) = setup.joined("kitchen").await;
+    assert_eq!(hear(&mut anna).await["type"], "peer-joined");
     let line = "candidate:1 1 udp 1 203.0.113.4 6000 typ host";
+    let nobody = json!({ "candidate": { "candidate": line.replace("113.4", "113.5") } });
+    say(&mut anna, json!({ "type": "signal", "to": "0000000000000000", "data": nobody })).await;
+    expect_error(&mut anna, "no-such-peer", None).await;
     let candidate = json!({ "candidate": { "candidate": line } });
     say(&mut anna, json!({ "type": "signal", "to": ben_id, "data": candidate })).await;
     assert_eq!(hear(&mut ben).await["seq"], 1);
     say(&mut ben, json!({ "type": "leave" })).await;
-    hear(&mut anna).await;
     hear(&mut anna).await;
     while setup.revoked.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
@@ -269,13 +272,15 @@ async fn addresses_may_be_reached_before_the_signal_arrives_and_not_after_leavin
     let ended = setup.revoked.lock().unwrap()[0];
     assert_eq!(PeerId(ended.member).to_string(), ben_id);
     assert!(!setup.memberships.is_member(ended));
-    assert!(setup.memberships.reaches(ended.room, "203.0.113.4".parse().unwrap()));
-    assert!(setup.memberships.reaches(ended.room, "192.168.1.9".parse().unwrap()), "where Anna was seen");
+    let reaches = |address: &str| setup.memberships.reaches(ended.room, address.parse().unwrap(), |_| true);
+    assert!(reaches("203.0.113.4"));
+    assert!(!reaches("203.0.113.5"), "signalled to nobody");
+    assert!(reaches("192.168.1.9"), "where Anna was seen");
     drop(anna);
     while setup.revoked.lock().unwrap().len() < 2 {
         tokio::task::yield_now().await;
     }
-    assert!(!setup.memberships.reaches(ended.room, "203.0.113.4".parse().unwrap()));
+    assert!(!reaches("203.0.113.4"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ pub enum Denied {
     Rule,
     /// No rule of `relay.allow`.
     NotAllowed,
-    /// No member of the room signalled it or was seen at it.
+    /// No member of the room was seen at it, or could mean it when signalling it.
     NotInRoom,
     /// A page without a key may relay only to other relayed addresses.
     PageScope,
@@ -71,8 +71,11 @@ impl PeerPolicy {
                 if all || self.is_test_loopback(peer) { Ok(Reachable::Network) } else { Err(Denied::NotAllowed) }
             }
             Scope::Page => Err(Denied::PageScope),
-            Scope::Room(member) if rooms.reaches(member.room, peer) => Ok(Reachable::Network),
-            Scope::Room(_) => Err(Denied::NotInRoom),
+            Scope::Room(member) => {
+                // Someone outside can say 192.168.1.1 as well as anyone, but means no machine that is near this one.
+                let credible = |seen| PeerRule::Public.matches(peer) || is_local(seen);
+                if rooms.reaches(member.room, peer, credible) { Ok(Reachable::Network) } else { Err(Denied::NotInRoom) }
+            }
         }
     }
 
@@ -96,6 +99,15 @@ impl PeerPolicy {
     fn is_test_loopback(&self, ip: IpAddr) -> bool {
         self.allow_loopback && ip.is_loopback()
     }
+}
+
+/// Whether an address is of a network that this box is on, and not of the internet.
+fn is_local(ip: IpAddr) -> bool {
+    let link_local = match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    PeerRule::Private.matches(ip) || ip.is_loopback() || link_local
 }
 
 fn is_never_reachable(ip: IpAddr) -> bool {
@@ -160,8 +172,8 @@ mod tests {
     fn ask(scope: Scope, peer: &str) -> Result<Reachable, Denied> {
         let rooms = Memberships::default();
         rooms.join(ANNA, ip("10.0.0.7"));
-        rooms.saw(ANNA, ip("192.168.1.1"));
-        rooms.saw(ANNA, ip("169.254.169.254"));
+        rooms.offered(ANNA, ip("192.168.1.1"));
+        rooms.offered(ANNA, ip("169.254.169.254"));
         policy().authorize_peer(scope, ip(peer), &rooms)
     }
 
@@ -195,6 +207,21 @@ mod tests {
         assert_eq!(ask(Scope::Room(ANNA), "10.0.0.7"), Ok(Reachable::Network));
         assert_eq!(ask(Scope::Room(ANNA), "10.0.0.8"), Err(Denied::NotInRoom));
         assert_eq!(ask(Scope::Room(ANNA), "192.168.1.1"), Err(Denied::Rule), "denied even where a member signalled it");
+    }
+
+    #[test]
+    fn a_member_from_outside_opens_no_way_to_the_local_network() {
+        for outside in ["8.8.4.4", "2001:4860::1", "2002:808:404::1"] {
+            let rooms = Memberships::default();
+            rooms.join(ANNA, ip(outside));
+            let reach = |peer: &str| policy().authorize_peer(Scope::Room(ANNA), ip(peer), &rooms);
+            for near in ["192.168.1.9", "10.0.0.1", "100.64.0.1", "fd00::1", "64:ff9b::192.168.1.9"] {
+                rooms.offered(ANNA, ip(near));
+                assert_eq!(reach(near), Err(Denied::NotInRoom), "{outside} {near}");
+            }
+            rooms.offered(ANNA, ip("1.1.1.1"));
+            assert_eq!(reach("1.1.1.1"), Ok(Reachable::Network));
+        }
     }
 
     #[test]
