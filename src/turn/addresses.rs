@@ -54,13 +54,21 @@ impl RelayAddresses {
             return same.or_else(|| self.configured.iter().find(fits)).copied();
         }
         let wants_loopback = server.is_loopback() && self.loopback;
-        if Family::of(server) == family && server.is_loopback() == wants_loopback {
+        if Family::of(server) == family && server.is_loopback() == wants_loopback && !is_link_local(server) {
             return Some(server);
         }
         let candidates = || self.interfaces.iter().filter(fits);
         let same_kind = candidates().find(|ip| ip.is_loopback() == wants_loopback);
         // Loopback is of no use to clients from elsewhere, even where there is nothing else.
         same_kind.or_else(|| candidates().find(|ip| server.is_loopback() || !ip.is_loopback())).copied()
+    }
+}
+
+/// Such an address says nothing without an interface: no peer elsewhere could send to it, and none is allowed to.
+pub(super) fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }
 
@@ -108,6 +116,13 @@ mod tests {
         assert_eq!(test.choose(ip("127.0.0.1"), Some(Family::V6)), Some(ip("::1")));
         let offline = RelayAddresses { interfaces: vec![ip("127.0.0.1")], ..addresses() };
         assert_eq!(offline.choose(ip("127.0.0.1"), None), Some(ip("127.0.0.1")));
+    }
+
+    #[test]
+    fn a_client_on_a_link_local_address_relays_from_where_others_can_reach_it() {
+        let dual = RelayAddresses { interfaces: vec![ip("192.168.1.5"), ip("2001:db8::5")], ..addresses() };
+        assert_eq!(dual.choose(ip("fe80::5"), Some(Family::V6)), Some(ip("2001:db8::5")));
+        assert_eq!(dual.choose(ip("169.254.7.5"), None), Some(ip("192.168.1.5")));
     }
 
     #[test]

@@ -108,17 +108,14 @@ impl Allocation {
         self.peer_of(*channel, now).map(|_| *channel)
     }
 
-    /// Installs or refreshes permissions, all or none.
+    /// Installs or refreshes permissions, each peer named once, all or none.
     ///
     /// # Errors
     /// [`Reject::InsufficientCapacity`] when the quota does not reach for all the new ones.
     pub(super) fn permit(&mut self, peers: &[IpAddr], now: Instant) -> Result<(), Reject> {
         self.sweep_permissions(now);
         let mut taken = 0;
-        for (index, peer) in peers.iter().enumerate() {
-            if self.permissions.contains_key(peer) || peers[..index].contains(peer) {
-                continue;
-            }
+        for _ in peers.iter().filter(|peer| !self.permissions.contains_key(peer)) {
             if !self.charge.take_permission() {
                 self.charge.give_permissions(taken);
                 return Err(Reject::InsufficientCapacity);

@@ -21,7 +21,7 @@ impl Server {
         self.own(&from, &owner.username, now)?;
         let channel = request.channel_number()?.ok_or(Reject::BadRequest)?;
         let [peer] = request.peer_addresses()?[..] else { return Err(Reject::BadRequest) };
-        if self.authorize(&from, owner, peer, now)? == Reachable::Hairpin {
+        if self.authorize(&from, owner, peer.ip(), now)? == Reachable::Hairpin {
             // A channel, unlike a permission, names a port: one of this box's must be a relayed address now.
             let holder = self.shared.relayed.get(peer);
             if holder.is_none_or(|holder| holder.party != Party::from(owner.scope)) {

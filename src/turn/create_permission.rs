@@ -25,10 +25,13 @@ impl Server {
         if peers.is_empty() {
             return Err(Reject::BadRequest);
         }
+        // A request has room for thousands of addresses, and permissions are for an address without its port.
+        let mut peers: Vec<IpAddr> = peers.iter().map(SocketAddr::ip).collect();
+        peers.sort_unstable();
+        peers.dedup();
         for peer in &peers {
             self.authorize(&from, owner, *peer, now)?;
         }
-        let peers: Vec<IpAddr> = peers.iter().map(SocketAddr::ip).collect();
         self.own(&from, &owner.username, now)?.permit(&peers, now)?;
         Ok(Answer::Success(Response::success(request.frame())))
     }
@@ -41,16 +44,16 @@ impl Server {
         &mut self,
         from: &FiveTuple,
         owner: &Owner,
-        peer: SocketAddr,
+        peer: IpAddr,
         now: Instant,
     ) -> Result<Reachable, Reject> {
         let relayed = self.own(from, &owner.username, now)?.relayed.ip();
-        if Family::of(peer.ip()) != Family::of(relayed) {
+        if Family::of(peer) != Family::of(relayed) {
             return Err(Reject::PeerAddressFamilyMismatch);
         }
         let options = &self.options;
         let rooms = options.verifier.memberships();
-        options.policy.authorize_peer(owner.scope, peer.ip(), rooms).map_err(|denied| {
+        options.policy.authorize_peer(owner.scope, peer, rooms).map_err(|denied| {
             tracing::debug!(%peer, user = %owner.username, ?denied, "peer refused");
             self.counters.peers_denied += 1;
             Reject::Forbidden

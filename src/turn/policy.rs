@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::addresses::is_link_local;
 use super::rule::PeerRule;
 use crate::credentials::{Memberships, Scope};
 
@@ -103,11 +104,7 @@ impl PeerPolicy {
 
 /// Whether an address is of a network that this box is on, and not of the internet.
 fn is_local(ip: IpAddr) -> bool {
-    let link_local = match ip {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    PeerRule::Private.matches(ip) || ip.is_loopback() || link_local
+    PeerRule::Private.matches(ip) || ip.is_loopback() || is_link_local(ip)
 }
 
 fn is_never_reachable(ip: IpAddr) -> bool {
