@@ -1,8 +1,9 @@
-//! Rate limits by source prefix, in constant memory.
+//! Limits by source prefix: on rates, in constant memory, and on numbers.
 //!
-//! Pure: time is an argument. The table has a fixed number of slots and a keyed hash picks one for each prefix, so
-//! no stranger can make it grow, and none can choose whose slot to share.
+//! Pure: time is an argument. The table of rates has a fixed number of slots and a keyed hash picks one for each prefix,
+//! so no stranger can make it grow, and none can choose whose slot to share.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -69,6 +70,41 @@ impl RateLimit {
     }
 }
 
+/// How many of something each source prefix has. Only those that have one are kept, so whatever bounds the whole bounds
+/// this too.
+#[derive(Debug, Default)]
+pub struct Shares(HashMap<SourcePrefix, u32>);
+
+impl Shares {
+    /// Whether the source may take one more, up to `limit`. If so, it has it.
+    pub fn take(&mut self, source: SourcePrefix, limit: u32) -> bool {
+        let taken = self.0.get(&source).copied().unwrap_or_default();
+        let is_free = taken < limit;
+        if is_free {
+            self.0.insert(source, taken + 1);
+        }
+        is_free
+    }
+
+    /// Gives back one that was taken.
+    pub fn give(&mut self, source: SourcePrefix) {
+        match self.0.get_mut(&source) {
+            Some(taken) if *taken > 1 => *taken -= 1,
+            Some(_) | None => drop(self.0.remove(&source)),
+        }
+    }
+
+    /// How many sources have any.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none has any.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +138,18 @@ mod tests {
             let _ = limit.take(IpAddr::from(n.to_be_bytes()).into(), Duration::ZERO);
         }
         assert_eq!(limit.slots.len(), SLOTS);
+    }
+
+    #[test]
+    fn each_source_has_its_share_and_leaves_nothing_behind() {
+        let source = |ip: &str| SourcePrefix::from(ip.parse::<IpAddr>().unwrap());
+        let mut shares = Shares::default();
+        let (one, other) = (source("2001:db8::1"), source("2001:db8:0:1::1"));
+        assert!(shares.take(one, 2) && shares.take(source("2001:db8::2"), 2) && !shares.take(one, 2));
+        assert!(shares.take(other, 2));
+        shares.give(one);
+        assert!(shares.take(one, 2) && !shares.take(one, 2));
+        [one, one, other].into_iter().for_each(|source| shares.give(source));
+        assert!(shares.is_empty());
     }
 }

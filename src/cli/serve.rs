@@ -228,7 +228,9 @@ fn hub(settings: &Settings, memberships: &Arc<Memberships>, relay: &Relay, room_
     let options = HubOptions {
         capacity: settings.rooms.capacity,
         max_rooms: settings.rooms.max_rooms,
+        max_rooms_per_prefix: settings.rooms.max_rooms_per_prefix,
         connections: settings.limits.connections,
+        connections_per_prefix: settings.limits.connections_per_prefix,
         message_bytes: settings.rooms.message_bytes as usize,
         message_rate: settings.rooms.message_rate,
         hello_deadline: settings.rooms.hello_deadline,

@@ -79,6 +79,7 @@ pub(crate) struct QuotaTable {
 pub(crate) struct RoomsTable {
     pub(crate) capacity: u32,
     pub(crate) max_rooms: u32,
+    pub(crate) max_rooms_per_prefix: u32,
     pub(crate) message_bytes: u32,
     pub(crate) message_rate: u32,
     pub(crate) hello_deadline: String,

@@ -92,7 +92,7 @@ pub struct Limits {
     pub half_open: u32,
     /// The same from one source prefix.
     pub half_open_per_prefix: u32,
-    /// TCP connections in all.
+    /// TCP connections in all, and WebSockets in all.
     pub connections: u32,
     /// The same from one source prefix.
     pub connections_per_prefix: u32,
@@ -118,6 +118,8 @@ pub struct Rooms {
     pub capacity: u32,
     /// Rooms at once, at least 1.
     pub max_rooms: u32,
+    /// How many of them one source prefix may have made, at least 1.
+    pub max_rooms_per_prefix: u32,
     /// The longest message in bytes, 4 KiB to 1 MiB.
     pub message_bytes: u32,
     /// Messages a second from one connection, at least 1.

@@ -135,6 +135,7 @@ impl Keys<'_> {
         Ok(Rooms {
             capacity: number("capacity", table.capacity, 2..=1000)?,
             max_rooms: number("max_rooms", table.max_rooms, 1..=u32::MAX)?,
+            max_rooms_per_prefix: number("max_rooms_per_prefix", table.max_rooms_per_prefix, 1..=u32::MAX)?,
             message_bytes: number("message_bytes", table.message_bytes, 4096..=1024 * 1024)?,
             message_rate: number("message_rate", table.message_rate, 1..=u32::MAX)?,
             hello_deadline: self.at("rooms.hello_deadline", deadline)?,

@@ -46,7 +46,9 @@ fn server() -> Server {
     let options = HubOptions {
         capacity: 8,
         max_rooms: 8,
+        max_rooms_per_prefix: 8,
         connections: 2,
+        connections_per_prefix: 2,
         message_bytes: 65_536,
         message_rate: 50,
         hello_deadline: Duration::from_secs(5),

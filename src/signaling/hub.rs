@@ -22,6 +22,7 @@ use super::outbox::{Inbox, Outbox, outbox};
 use super::pace::{Pace, Paced};
 use super::rooms::{Effect, RoomLimits, Rooms};
 use crate::credentials::{IceServer, Memberships, Reach, RoomMember};
+use crate::limit::{Shares, SourcePrefix};
 
 /// Makes the `iceServers` of a new member who reaches the box at [`Reach`], and says for how many seconds they last.
 pub type Mint = Arc<dyn Fn(RoomMember, &Reach) -> (Vec<IceServer>, u64) + Send + Sync>;
@@ -35,8 +36,12 @@ pub struct HubOptions {
     pub capacity: u32,
     /// Rooms at once, at least 1.
     pub max_rooms: u32,
+    /// How many of them one source may have made, at least 1.
+    pub max_rooms_per_prefix: u32,
     /// Connections at once, in a room or not yet, at least 1.
     pub connections: u32,
+    /// How many of them may come from one source, at least 1.
+    pub connections_per_prefix: u32,
     /// The longest message from a client, in bytes.
     pub message_bytes: usize,
     /// Messages a second that one connection may send in the long run.
@@ -76,6 +81,7 @@ pub struct Hub {
     state: Mutex<State>,
     memberships: Arc<Memberships>,
     revoke: Revoke,
+    sources: Mutex<Shares>,
     pub(super) connections: watch::Sender<u32>,
     closing: watch::Sender<bool>,
 }
@@ -90,10 +96,11 @@ struct State {
 impl Hub {
     /// Empty rooms. `memberships` is told of everyone who comes, goes, or signals an address.
     pub fn new(options: HubOptions, memberships: Arc<Memberships>, revoke: Revoke) -> Self {
-        let limits = RoomLimits { capacity: options.capacity, max_rooms: options.max_rooms };
+        let HubOptions { capacity, max_rooms, max_rooms_per_prefix, .. } = options;
+        let limits = RoomLimits { capacity, max_rooms, max_rooms_per_prefix };
         let state = State { rooms: Rooms::new(limits), outboxes: HashMap::new(), rng: StdRng::from_os_rng() };
         let (connections, closing) = (watch::Sender::new(0), watch::Sender::new(false));
-        Self { options, state: Mutex::new(state), memberships, revoke, connections, closing }
+        Self { options, state: Mutex::new(state), memberships, revoke, sources: Mutex::default(), connections, closing }
     }
 
     /// What it was given.
@@ -101,15 +108,11 @@ impl Hub {
         &self.options
     }
 
-    /// Takes a connection from `remote`, which reaches the box at `reach`. `None` when there are as many as may be.
+    /// Takes a connection from `remote`, which reaches the box at `reach`. `None` when there are as many as may be, in
+    /// all or from that source.
     pub fn connect(self: &Arc<Self>, remote: IpAddr, reach: Reach) -> Option<Session> {
-        let is_free = self.connections.send_if_modified(|connections| {
-            let free = *connections < self.options.connections;
-            *connections += u32::from(free);
-            free
-        });
-        if !is_free {
-            metrics::counter!("lanturn_signaling_refused_total", "reason" => "busy").increment(1);
+        if let Err(reason) = self.take_place(remote.into()) {
+            metrics::counter!("lanturn_signaling_refused_total", "reason" => reason).increment(1);
             return None;
         }
         metrics::gauge!("lanturn_signaling_connections").increment(1);
@@ -117,6 +120,22 @@ impl Hub {
         let pace = Pace::new(self.options.message_rate);
         let since = Instant::now();
         Some(Session { hub: self.clone(), remote, reach, outbox, inbox, pace, since, member: None })
+    }
+
+    fn take_place(&self, source: SourcePrefix) -> Result<(), &'static str> {
+        if !self.sources().take(source, self.options.connections_per_prefix) {
+            return Err("busy-prefix");
+        }
+        let is_free = self.connections.send_if_modified(|connections| {
+            let free = *connections < self.options.connections;
+            *connections += u32::from(free);
+            free
+        });
+        if !is_free {
+            self.sources().give(source);
+            return Err("busy");
+        }
+        Ok(())
     }
 
     /// Asks every connection to close.
@@ -139,9 +158,13 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn sources(&self) -> MutexGuard<'_, Shares> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn enter(&self, session: &Session, room: &RoomName, name: Option<DisplayName>) -> Result<RoomMember, ErrorId> {
         let state = &mut *self.lock();
-        let (member, effects) = state.rooms.join(room, name, &mut state.rng, |member| {
+        let (member, effects) = state.rooms.join(room, name, session.remote.into(), &mut state.rng, |member| {
             self.memberships.join(member, session.remote);
             (self.options.mint)(member, &session.reach)
         })?;
@@ -287,6 +310,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.leave(LeaveReason::Disconnected);
+        self.hub.sources().give(self.remote.into());
         self.hub.connections.send_modify(|connections| *connections -= 1);
         metrics::gauge!("lanturn_signaling_connections").decrement(1);
     }

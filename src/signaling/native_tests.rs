@@ -20,7 +20,9 @@ fn options() -> HubOptions {
     HubOptions {
         capacity: 3,
         max_rooms: 2,
+        max_rooms_per_prefix: 2,
         connections: 4,
+        connections_per_prefix: 4,
         message_bytes: 65_536,
         message_rate: 50,
         hello_deadline: Duration::from_secs(5),
@@ -294,4 +296,18 @@ async fn a_stop_says_so_to_everyone() {
     drop((anna, waiting));
     setup.hub.closed().await;
     assert_eq!(setup.revoked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn one_source_cannot_take_every_place() {
+    let setup = setup(HubOptions { connections_per_prefix: 2, ..options() });
+    let reach = Reach::of("192.168.1.5:1".parse().unwrap(), "192.168.1.9:1".parse().unwrap(), &Default::default());
+    let connect = |from: &str| setup.hub.connect(from.parse().unwrap(), reach.clone());
+    let first = connect("2001:db8::1");
+    let second = connect("2001:db8::2");
+    assert!(first.is_some() && second.is_some() && connect("2001:db8::3").is_none());
+    let elsewhere = connect("192.168.1.9");
+    assert!(elsewhere.is_some());
+    drop(first);
+    assert!(connect("2001:db8::3").is_some());
 }

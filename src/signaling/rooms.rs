@@ -11,6 +11,7 @@ use super::error::ErrorId;
 use super::message::{LeaveReason, Myself, PeerEntry, PeerId, ServerMessage, VERSION};
 use super::names::{DisplayName, RoomName};
 use crate::credentials::{IceServer, MemberTag, RoomMember, RoomTag};
+use crate::limit::{Shares, SourcePrefix};
 
 /// How much the rooms may grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct RoomLimits {
     pub capacity: u32,
     /// Rooms at once, at least 1.
     pub max_rooms: u32,
+    /// How many of them one source may have made, at least 1.
+    pub max_rooms_per_prefix: u32,
 }
 
 /// What is to be done after a change.
@@ -41,11 +44,14 @@ pub struct Rooms {
     limits: RoomLimits,
     rooms: HashMap<RoomName, Room>,
     whereabouts: HashMap<PeerId, RoomName>,
+    /// The rooms that each source has made.
+    made: Shares,
 }
 
 #[derive(Debug)]
 struct Room {
     tag: RoomTag,
+    maker: SourcePrefix,
     /// In order of coming.
     members: Vec<Member>,
 }
@@ -61,7 +67,7 @@ struct Member {
 impl Rooms {
     /// No rooms yet.
     pub fn new(limits: RoomLimits) -> Self {
-        Self { limits, rooms: HashMap::new(), whereabouts: HashMap::new() }
+        Self { limits, rooms: HashMap::new(), whereabouts: HashMap::new(), made: Shares::default() }
     }
 
     /// How many rooms there are.
@@ -79,7 +85,7 @@ impl Rooms {
         self.whereabouts.len()
     }
 
-    /// Lets someone in, under an id that `rng` makes. `issue` says how the new member reaches the relay and for how
+    /// Lets someone from `source` in, under an id that `rng` makes. `issue` says how the new member reaches the relay and for how
     /// many seconds; it is asked once, and only if there is a place.
     ///
     /// # Errors
@@ -88,14 +94,15 @@ impl Rooms {
         &mut self,
         room: &RoomName,
         name: Option<DisplayName>,
+        source: SourcePrefix,
         rng: &mut R,
         issue: impl FnOnce(RoomMember) -> (Vec<IceServer>, u64),
     ) -> Result<(RoomMember, Vec<Effect>), ErrorId> {
-        self.check_place(room)?;
+        self.take_place(room, source)?;
         let id = self.fresh_id(rng);
         let capacity = self.limits.capacity;
-        let entered =
-            self.rooms.entry(room.clone()).or_insert_with(|| Room { tag: RoomTag(rng.random()), members: Vec::new() });
+        let new = || Room { tag: RoomTag(rng.random()), maker: source, members: Vec::new() };
+        let entered = self.rooms.entry(room.clone()).or_insert_with(new);
         let member = RoomMember { room: entered.tag, member: id.0 };
         let (ice_servers, ttl) = issue(member);
         let peers = entered.members.iter().map(|there| there.entry(true)).collect();
@@ -145,15 +152,18 @@ impl Rooms {
             effects.push(Effect::Send { to: member.id, message: ServerMessage::PeerLeft { id, reason } });
         }
         if room.members.is_empty() {
+            self.made.give(room.maker);
             self.rooms.remove(&name);
         }
         effects
     }
 
-    fn check_place(&self, room: &RoomName) -> Result<(), ErrorId> {
+    /// Whether there is a place in the room, or for it.
+    fn take_place(&mut self, room: &RoomName, source: SourcePrefix) -> Result<(), ErrorId> {
         match self.rooms.get(room) {
             Some(room) if room.members.len() >= self.limits.capacity as usize => Err(ErrorId::Full),
             None if self.rooms.len() >= self.limits.max_rooms as usize => Err(ErrorId::TooManyRooms),
+            None if !self.made.take(source, self.limits.max_rooms_per_prefix) => Err(ErrorId::TooManyRooms),
             Some(_) | None => Ok(()),
         }
     }

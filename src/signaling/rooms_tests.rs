@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 use rand::SeedableRng as _;
@@ -25,13 +26,19 @@ struct View {
 
 impl World {
     fn new(capacity: u32, max_rooms: u32) -> Self {
-        let rooms = Rooms::new(RoomLimits { capacity, max_rooms });
+        let rooms = Rooms::new(RoomLimits { capacity, max_rooms, max_rooms_per_prefix: 2 });
         Self { rooms, rng: StdRng::seed_from_u64(7), views: BTreeMap::new() }
     }
 
+    /// Every room by somebody from elsewhere.
     fn join(&mut self, room: &str) -> Result<PeerId, ErrorId> {
-        let room = RoomName::parse(room).unwrap();
-        let (member, effects) = self.rooms.join(&room, None, &mut self.rng, |_| (vec![], 60))?;
+        let from = u32::try_from(self.rooms.len()).unwrap();
+        self.join_from(room, Ipv4Addr::from(from))
+    }
+
+    fn join_from(&mut self, room: &str, source: Ipv4Addr) -> Result<PeerId, ErrorId> {
+        let (room, source) = (RoomName::parse(room).unwrap(), IpAddr::from(source).into());
+        let (member, effects) = self.rooms.join(&room, None, source, &mut self.rng, |_| (vec![], 60))?;
         self.views.insert(member.member.0, View::default());
         self.apply(effects);
         Ok(PeerId(member.member))
@@ -104,6 +111,22 @@ impl View {
 }
 
 #[test]
+fn one_source_cannot_make_all_the_rooms() {
+    let mut world = World::new(8, 8);
+    let (greedy, other) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+    let anna = world.join_from("kitchen", greedy).unwrap();
+    world.join_from("cellar", greedy).unwrap();
+    assert_eq!(world.join_from("attic", greedy), Err(ErrorId::TooManyRooms));
+    let ben = world.join_from("kitchen", other).unwrap();
+    world.leave(anna);
+    assert_eq!(world.join_from("attic", greedy), Err(ErrorId::TooManyRooms), "the room that it made is still there");
+    assert!(world.join_from("attic", other).is_ok());
+    assert!(world.join_from("attic", greedy).is_ok(), "a room that another made");
+    world.leave(ben);
+    assert!(world.join_from("garden", greedy).is_ok());
+}
+
+#[test]
 fn the_newcomer_is_polite_to_all_who_were_there() {
     let mut world = World::new(8, 8);
     let anna = world.join("kitchen").unwrap();
@@ -135,7 +158,10 @@ fn a_room_made_again_is_another_room() {
     let room = RoomName::parse("kitchen").unwrap();
     let mut tags = Vec::new();
     for _ in 0..2 {
-        let (member, _) = world.rooms.join(&room, None, &mut world.rng, |_| (vec![], 0)).unwrap();
+        let (member, _) = world
+            .rooms
+            .join(&room, None, IpAddr::from([192, 0, 2, 1]).into(), &mut world.rng, |_| (vec![], 0))
+            .unwrap();
         tags.push(member.room);
         world.rooms.leave(PeerId(member.member), LeaveReason::Disconnected);
     }
