@@ -114,13 +114,12 @@ impl Allocation {
     /// [`Reject::InsufficientCapacity`] when the quota does not reach for all the new ones.
     pub(super) fn permit(&mut self, peers: &[IpAddr], now: Instant) -> Result<(), Reject> {
         self.sweep_permissions(now);
-        let mut taken = 0;
-        for _ in peers.iter().filter(|peer| !self.permissions.contains_key(peer)) {
+        let new = peers.iter().filter(|peer| !self.permissions.contains_key(peer)).count() as u32;
+        for taken in 0..new {
             if !self.charge.take_permission() {
                 self.charge.give_permissions(taken);
                 return Err(Reject::InsufficientCapacity);
             }
-            taken += 1;
         }
         self.permissions.extend(peers.iter().map(|&peer| (peer, now + PERMISSION_LIFETIME)));
         Ok(())
