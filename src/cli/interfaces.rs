@@ -11,7 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 pub(super) fn addresses() -> io::Result<Vec<IpAddr>> {
     let mut found: Vec<IpAddr> = if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect();
     found.retain(is_usable);
-    found.sort_by_key(|ip| (Some(*ip) != preferred(), ip.is_ipv6(), *ip));
+    let preferred = preferred();
+    found.sort_by_key(|ip| (Some(*ip) != preferred, ip.is_ipv6(), *ip));
     found.dedup();
     Ok(found)
 }

@@ -150,11 +150,11 @@ impl Server {
 
     /// Reads everything again, and puts it in force only if all of it is right.
     fn reload(&mut self, file: Option<&Path>) -> anyhow::Result<()> {
-        let (settings, _) = config::load(file)?;
-        let fresh = Fresh::read(&settings)?;
-        for section in needing_restart(&self.settings, &settings) {
+        let (mut settings, _) = config::load(file)?;
+        for section in keep_until_restart(&self.settings, &mut settings) {
             tracing::warn!("{section} has changed: restart lanturn for that to take effect");
         }
+        let fresh = Fresh::read(&settings)?;
         self.settings = settings;
         self.apply(&fresh);
         Ok(())
@@ -271,15 +271,43 @@ fn admission_limits(settings: &Settings) -> listener::Limits {
     }
 }
 
-/// The sections that only a restart puts in force, where they differ.
-fn needing_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
+/// Leaves what only a restart puts in force as it is, and names it where it differs.
+fn keep_until_restart(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
+    fn keep<T: Clone + PartialEq>(old: &T, new: &mut T) -> bool {
+        let differs = old != new;
+        new.clone_from(old);
+        differs
+    }
     [
-        ("listen", old.listen != new.listen),
-        ("relay.realm", old.relay.realm != new.relay.realm),
-        ("limits", old.limits != new.limits),
-        ("rooms", old.rooms != new.rooms),
+        ("listen", keep(&old.listen, &mut new.listen)),
+        ("relay.realm", keep(&old.relay.realm, &mut new.relay.realm)),
+        ("limits", keep(&old.limits, &mut new.limits)),
+        ("rooms", keep(&old.rooms, &mut new.rooms)),
+        ("tls", keep(&old.tls, &mut new.tls)),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        std::fs::write(&file, text).unwrap();
+        config::load(Some(&file)).unwrap().0
+    }
+
+    #[test]
+    fn a_reload_leaves_what_needs_a_restart_as_it_is() {
+        let old = settings("[relay]\nrealm = \"old\"\nallow = [\"lan\"]\n");
+        let new = settings("[relay]\nrealm = \"new\"\nallow = [\"public\"]\n[tls]\nnames = [\"box.test\"]\n");
+        let mut next = new.clone();
+        assert_eq!(keep_until_restart(&old, &mut next), ["relay.realm", "tls"]);
+        assert_eq!((&next.relay.realm, &next.relay.allow), (&old.relay.realm, &new.relay.allow));
+        assert_eq!(keep_until_restart(&next, &mut new.clone()), ["relay.realm", "tls"], "said each time");
+    }
 }
