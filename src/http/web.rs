@@ -30,6 +30,9 @@ const IDLE: Duration = Duration::from_secs(60);
 const PARTING: Duration = Duration::from_secs(5);
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
+/// What one HTTP/2 stream, and all of a connection together, may have on the way to us, in bytes: what a handler does
+/// not take is held in memory.
+const WINDOWS: (u32, u32) = (128 * 1024, 256 * 1024);
 /// The longest head of a request, in bytes.
 const MAX_HEAD_BYTES: u32 = 16 * 1024;
 /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
@@ -157,6 +160,8 @@ fn builder() -> Builder<TokioExecutor> {
         .enable_connect_protocol()
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEAD_BYTES)
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
         .max_send_buf_size(64 * 1024)
         .keep_alive_interval(H2_PING.0)
         .keep_alive_timeout(H2_PING.1);

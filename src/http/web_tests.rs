@@ -419,3 +419,25 @@ async fn what_is_put_in_force_holds_for_the_next_request() {
     let reply = server.send(outside, request("/turn?username=a&key=another-key", "203.0.113.7:3478")).await.json();
     assert_eq!((&reply["username"], &reply["turn"]), (&json!("2600:a"), &json!("203.0.113.7:3478")));
 }
+
+/// RFC 9113 sections 6.5 and 6.9: what the server lets a client send ahead, per stream and on the connection.
+#[tokio::test]
+async fn an_h2_client_cannot_make_much_wait_for_us() {
+    let mut client = server().open(LAN);
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let (mut stream, mut connection) = (0, 65_535);
+    while connection == 65_535 || stream == 0 {
+        let mut head = [0; 9];
+        client.read_exact(&mut head).await.unwrap();
+        let mut body = vec![0; usize::from(head[2])];
+        client.read_exact(&mut body).await.unwrap();
+        let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+        match (head[3], head[4]) {
+            (4, 0) => body.chunks(6).filter(|s| s[..2] == [0, 4]).for_each(|s| stream = number(&s[2..])),
+            (8, _) => connection += number(&body),
+            (4, 1) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((stream, connection), WINDOWS);
+}
