@@ -12,6 +12,8 @@ use crate::turn::{FiveTuple, Transport};
 
 /// What may wait for a client that does not read, in bytes. What comes on top of it is dropped, as datagrams are.
 const MAX_OUTPUT: usize = 256 * 1024;
+/// The same for one that has no allocation, and so may be anyone. One message may wait whatever its length.
+const MAX_STRANGER_OUTPUT: usize = 16 * 1024;
 
 /// A connection that has turned out to speak TURN, on its way to a shard.
 #[derive(Debug)]
@@ -121,7 +123,8 @@ impl Stream {
 
     /// Sends a message now or later. False, and none of it is sent, when too much waits for the client already.
     pub(super) fn send(&mut self, message: &[u8]) -> io::Result<bool> {
-        if self.output.len() + message.len() > MAX_OUTPUT {
+        let most = if self.idle_since.is_some() { MAX_STRANGER_OUTPUT } else { MAX_OUTPUT };
+        if !self.output.is_empty() && self.output.len() + message.len() > most {
             return Ok(false);
         }
         match &mut self.tls {
@@ -261,6 +264,22 @@ mod tests {
             }
         }
         assert!(heard == message);
+    }
+
+    #[test]
+    fn what_waits_for_a_slow_reader_is_bounded_and_less_for_a_stranger() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, address) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let adopted = Adopted { socket, tls: None, client: address, server: address, guard: Box::new(()) };
+        let mut stream = Stream::new(adopted, Instant::now());
+        while stream.send(&[0; 1000]).unwrap() {}
+        assert!((15_000..=MAX_STRANGER_OUTPUT).contains(&stream.output.len()));
+        stream.idle_since = None;
+        while stream.send(&[0; 1000]).unwrap() {}
+        assert!((250_000..=MAX_OUTPUT).contains(&stream.output.len()));
+        drop(far);
     }
 
     #[test]
