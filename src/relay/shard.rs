@@ -238,7 +238,8 @@ impl Shard {
             };
             let Some(stream) = self.sockets.stream(key) else { return false };
             stream.keep(&buffer[in_slot(used..length)]);
-            if end == ReadEnd::Closed || stream.flush().is_err() {
+            // Also at the end: TLS may have an alert to send.
+            if stream.flush().is_err() || end == ReadEnd::Closed {
                 self.disconnect(key);
                 return false;
             }

@@ -192,16 +192,24 @@ fn plain(result: io::Result<usize>) -> (usize, ReadEnd) {
 /// Takes what is decrypted already, or else reads from the socket once: records without content, of which a client
 /// can send any number, must not keep the shard here.
 fn read_tls(socket: &mut TcpStream, tls: &mut ServerConnection, buffer: &mut [u8]) -> (usize, ReadEnd) {
-    match tls.reader().read(buffer) {
-        Ok(0) => return (0, ReadEnd::Closed),
-        Ok(read) => return (read, ReadEnd::More),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-        Err(_) => return (0, ReadEnd::Closed),
+    if let Some(taken) = decrypted(tls, buffer) {
+        return taken;
     }
-    match plain(tls.read_tls(socket)) {
-        (_, ReadEnd::More) if tls.process_new_packets().is_ok() => (0, ReadEnd::More),
-        (_, ReadEnd::Drained) => (0, ReadEnd::Drained),
-        (_, ReadEnd::More | ReadEnd::Closed) => (0, ReadEnd::Closed),
+    let (_, end) = plain(tls.read_tls(socket));
+    if end != ReadEnd::More {
+        return (0, end);
+    }
+    if tls.process_new_packets().is_err() {
+        return (0, ReadEnd::Closed);
+    }
+    decrypted(tls, buffer).unwrap_or((0, ReadEnd::More))
+}
+
+fn decrypted(tls: &mut ServerConnection, buffer: &mut [u8]) -> Option<(usize, ReadEnd)> {
+    match tls.reader().read(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Ok(0) | Err(_) => Some((0, ReadEnd::Closed)),
+        Ok(read) => Some((read, ReadEnd::More)),
     }
 }
 
