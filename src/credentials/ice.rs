@@ -24,6 +24,8 @@ pub struct IceServer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
     address: SocketAddr,
+    /// Whether the address is of no use to this client.
+    needs_name: bool,
     name: Option<String>,
 }
 
@@ -32,12 +34,16 @@ impl Reach {
     /// that stands behind a 1:1 NAT (`relay.external`), is told the outer address.
     pub fn of(local: SocketAddr, peer: SocketAddr, external: &HashMap<IpAddr, IpAddr>) -> Self {
         let ip = local.ip().to_canonical();
-        let outer = external.get(&ip).filter(|_| !is_local(peer.ip().to_canonical()));
-        Self { address: SocketAddr::new(outer.copied().unwrap_or(ip), local.port()), name: None }
+        let is_outside = !is_local(peer.ip().to_canonical());
+        let ip = external.get(&ip).filter(|_| is_outside).copied().unwrap_or(ip);
+        let needs_name = is_scoped(ip) || is_outside && is_local(ip);
+        Self { address: SocketAddr::new(ip, local.port()), needs_name, name: None }
     }
 
     /// The client came by this name, so it can resolve it. It stands in `turns:` URIs: Firefox checks certificates
-    /// against names alone, and takes no `turns:` with a literal address.
+    /// against names alone, and takes no `turns:` with a literal address. It stands everywhere in place of an address
+    /// that is of no use to this client: a private one outside its network, behind a router that forwards the port, or
+    /// one that is link-local, for no URI can say on which interface.
     #[must_use]
     pub fn by_name(self, name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..self }
@@ -45,7 +51,7 @@ impl Reach {
 
     /// `host:port`, bracketed if IPv6, as TURN URIs write it (RFC 7065).
     pub fn authority(&self) -> String {
-        self.address.to_string()
+        if self.needs_name { self.tls_authority() } else { self.address.to_string() }
     }
 
     /// `turn:` over UDP and TCP, `turns:` over TCP, in the order a client should try them.
@@ -61,8 +67,15 @@ impl Reach {
     fn tls_authority(&self) -> String {
         match &self.name {
             Some(name) => format!("{name}:{}", self.address.port()),
-            None => self.authority(),
+            None => self.address.to_string(),
         }
+    }
+}
+
+fn is_scoped(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }
 
@@ -116,6 +129,22 @@ mod tests {
                 "turn:192.168.1.5:3478?transport=tcp",
                 "turns:box.local:3478?transport=tcp"
             ]
+        );
+    }
+
+    #[test]
+    fn a_name_stands_for_an_address_that_the_client_cannot_use() {
+        let by_name = |local: &str, peer: &str| {
+            Reach::of(local.parse().unwrap(), peer.parse().unwrap(), &HashMap::new()).by_name("box.test").authority()
+        };
+        assert_eq!(by_name("[fe80::5]:3478", "[fe80::9]:5000"), "box.test:3478");
+        assert_eq!(by_name("192.168.1.5:3478", "198.51.100.1:5000"), "box.test:3478", "the router forwards the port");
+        assert_eq!(by_name("192.168.1.5:3478", "192.168.1.9:5000"), "192.168.1.5:3478");
+        assert_eq!(by_name("203.0.113.7:3478", "198.51.100.1:5000"), "203.0.113.7:3478");
+        assert_eq!(
+            reach("[fe80::5]:3478", "[fe80::9]:5000"),
+            "[fe80::5]:3478",
+            "without a name there is nothing better"
         );
     }
 
