@@ -248,11 +248,7 @@ fn web_options(
     render_metrics: metrics::Render,
     shutdown: watch::Receiver<bool>,
 ) -> http::Options {
-    let hostname = interfaces::hostname();
-    let local = format!("{}.local", hostname.split('.').next().unwrap_or_default());
-    let names = settings.tls.names.iter().chain(&settings.rooms.hosts).cloned();
     http::Options {
-        hosts: names.chain([hostname, local]).collect(),
         origins: settings.rooms.origins.clone(),
         credential_rate: settings.limits.credential_rate,
         ca_certificate: fresh.identity.ca_der.clone().map(Into::into),
@@ -283,7 +279,6 @@ fn keep_until_restart(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
         ("relay.realm", keep(&old.relay.realm, &mut new.relay.realm)),
         ("limits", keep(&old.limits, &mut new.limits)),
         ("rooms", keep(&old.rooms, &mut new.rooms)),
-        ("tls", keep(&old.tls, &mut new.tls)),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))
@@ -304,10 +299,10 @@ mod tests {
     #[test]
     fn a_reload_leaves_what_needs_a_restart_as_it_is() {
         let old = settings("[relay]\nrealm = \"old\"\nallow = [\"lan\"]\n");
-        let new = settings("[relay]\nrealm = \"new\"\nallow = [\"public\"]\n[tls]\nnames = [\"box.test\"]\n");
+        let new = settings("[relay]\nrealm = \"new\"\nallow = [\"public\"]\n");
         let mut next = new.clone();
-        assert_eq!(keep_until_restart(&old, &mut next), ["relay.realm", "tls"]);
+        assert_eq!(keep_until_restart(&old, &mut next), ["relay.realm"]);
         assert_eq!((&next.relay.realm, &next.relay.allow), (&old.relay.realm, &new.relay.allow));
-        assert_eq!(keep_until_restart(&next, &mut new.clone()), ["relay.realm", "tls"], "said each time");
+        assert_eq!(keep_until_restart(&next, &mut new.clone()), ["relay.realm"], "said each time");
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     running: Running,
 ) -> Result<Response, Infallible> {
-    let host = Host::of(&request, &inner.options.hosts);
+    let host = Host::of(&request, &inner.live.current().hosts);
     let is_head = request.method() == Method::HEAD;
     let answered = answer_for(&inner, routes, peer, host.as_ref(), request, running).await;
     let mut response = answered.unwrap_or_else(HttpError::into_response);

@@ -1,4 +1,4 @@
-//! What may be exchanged while the server runs: keys, secrets and how long credentials last.
+//! What may be exchanged while the server runs: keys, secrets, how long credentials last, and the names of the server.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::credentials::{Credential, MintError};
 
-/// Makes credentials, and knows who may have them.
+/// Makes credentials, knows who may have them and by which names the server is asked.
 pub struct Issuer {
     /// Mints for an id that the holder of an API key chose, for so many seconds.
     pub mint_for_key: MintForKey,
@@ -17,6 +17,8 @@ pub struct Issuer {
     pub accepts_key: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// The longest that a credential lasts, in seconds.
     pub ttl: u64,
+    /// The names that this server goes by, besides `localhost` and addresses: without ports.
+    pub hosts: Vec<String>,
     /// What to tell outside clients behind a 1:1 NAT: inner to outer address.
     pub external: HashMap<IpAddr, IpAddr>,
 }

@@ -41,8 +41,6 @@ const H2_PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_s
 /// What the web side is given.
 #[derive(Clone)]
 pub struct Options {
-    /// The names that this server goes by, besides `localhost` and addresses: without ports.
-    pub hosts: Vec<String>,
     /// Origins whose pages may enter rooms, besides our own: in full, such as `https://example.org`.
     pub origins: Vec<String>,
     /// Requests for credentials a minute from one source prefix.
@@ -57,7 +55,7 @@ pub struct Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("hosts", &self.hosts).field("origins", &self.origins).finish_non_exhaustive()
+        f.debug_struct("Options").field("origins", &self.origins).finish_non_exhaustive()
     }
 }
 

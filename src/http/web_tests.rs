@@ -65,11 +65,11 @@ fn server() -> Server {
         mint_for_page: Box::new(move |ttl| mint_for_page(&secret(), 7, 1_000, ttl)),
         accepts_key: Box::new(|key| key == KEY),
         ttl: 3600,
+        hosts: vec!["box.local".into()],
         external: HashMap::new(),
     };
     let stop = watch::Sender::new(false);
     let options = Options {
-        hosts: vec!["box.local".into()],
         origins: vec!["https://friend.example".into()],
         credential_rate: 5,
         ca_certificate: Some(Bytes::from_static(b"\x30\x82")),
@@ -412,9 +412,13 @@ async fn what_is_put_in_force_holds_for_the_next_request() {
         mint_for_page: Box::new(|ttl| mint_for_page(&Secret::new("fedcba9876543210"), 7, 2_000, ttl)),
         accepts_key: Box::new(|key| key == "another-key"),
         ttl: 600,
+        hosts: vec!["new.test".into()],
         external,
     });
-    assert_eq!(server.get(&format!("/turn?key={KEY}")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(server.get("/").await.error(), (421, "bad-host".into()), "it went by box.local");
+    assert_eq!(server.send(LAN, request("/", "new.test:3478")).await.status, StatusCode::OK);
+    let old_key = request(&format!("/turn?key={KEY}"), "new.test:3478");
+    assert_eq!(server.send(LAN, old_key).await.status, StatusCode::FORBIDDEN);
     let outside = Peer { remote: "198.51.100.1:5000".parse().unwrap(), ..LAN };
     let reply = server.send(outside, request("/turn?username=a&key=another-key", "203.0.113.7:3478")).await.json();
     assert_eq!((&reply["username"], &reply["turn"]), (&json!("2600:a"), &json!("203.0.113.7:3478")));

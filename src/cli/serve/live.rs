@@ -76,6 +76,7 @@ impl Fresh {
             mint_for_page: Box::new(move |ttl| mint_for_page(for_page.minting(), random(), unix_now(), ttl)),
             accepts_key: Box::new(move |key| keys.contains(key)),
             ttl: settings.credentials.ttl.as_secs(),
+            hosts: hosts(settings),
             external: settings.relay.external.clone(),
         }
     }
@@ -103,6 +104,13 @@ impl RoomMint {
             (ice_servers(reach, &credential), *ttl)
         })
     }
+}
+
+/// The names that browsers may use for this machine.
+fn hosts(settings: &Settings) -> Vec<String> {
+    let hostname = interfaces::hostname();
+    let local = format!("{}.local", hostname.split('.').next().unwrap_or_default());
+    settings.tls.names.iter().chain(&settings.rooms.hosts).cloned().chain([hostname, local]).collect()
 }
 
 fn unix_now() -> u64 {
