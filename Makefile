@@ -54,7 +54,7 @@ fmt: ## Formatting
 
 .PHONY: clippy
 clippy: ## Lints
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --test interop --test nat -- -D warnings
 
 .PHONY: doc
 doc: ## The documentation builds without a warning
