@@ -60,8 +60,12 @@ impl Relay {
             let mut shard = Shard::new(index, server, poll, listeners, Arc::clone(&mailboxes))?;
             let thread = std::thread::Builder::new().name(format!("shard-{index}"));
             threads.push(thread.spawn(move || {
-                let _fate = SharedFate;
-                shard.run();
+                let fate = SharedFate;
+                if let Err(error) = shard.run() {
+                    tracing::error!(%error, shard = index, "a shard cannot go on");
+                    return;
+                }
+                std::mem::forget(fate);
             })?);
         }
         Ok(Self { mailboxes, threads })
@@ -84,14 +88,13 @@ impl Relay {
     }
 }
 
-/// A box that has lost a shard would look alive and lose calls: better that its supervisor starts it again.
+/// A box that has lost a shard would look alive and lose calls: better that its supervisor starts it again. Forgotten
+/// where a shard has ended as it was told to.
 struct SharedFate;
 
 impl Drop for SharedFate {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::process::abort();
-        }
+        std::process::abort();
     }
 }
 

@@ -103,15 +103,17 @@ impl Shard {
     }
 
     /// Runs until it is told to stop.
-    pub(super) fn run(&mut self) {
+    ///
+    /// # Errors
+    /// When the system does not let it wait for its sockets any more.
+    pub(super) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         let mut buffers = Buffers { batch: Batch::new(), slot: vec![0; SLOT], stream: vec![0; STREAM_BUFFER] };
         while !self.stopped {
             if let Err(error) = self.poll.poll(&mut events, Some(self.timeout()))
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                tracing::error!(%error, shard = self.index, "poll failed");
-                return;
+                return Err(error);
             }
             self.pending.extend(events.iter().map(mio::event::Event::token));
             let now = clock();
@@ -126,6 +128,7 @@ impl Shard {
                 self.tick(now.instant);
             }
         }
+        Ok(())
     }
 
     fn timeout(&self) -> Duration {

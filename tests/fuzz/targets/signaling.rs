@@ -3,7 +3,9 @@
 #![no_main]
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
+use lanturn::limit::SourcePrefix;
 use lanturn::signaling::{
     ClientMessage, Effect, LeaveReason, PeerId, RoomLimits, RoomName, Rooms, ServerMessage, candidates,
 };
@@ -12,7 +14,12 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 const CONNECTIONS: usize = 6;
-const LIMITS: RoomLimits = RoomLimits { capacity: 3, max_rooms: 2 };
+const LIMITS: RoomLimits = RoomLimits { capacity: 3, max_rooms: 2, max_rooms_per_prefix: 2 };
+
+/// Where all connections come from.
+fn source() -> SourcePrefix {
+    IpAddr::from([192, 0, 2, 1]).into()
+}
 
 #[derive(Default)]
 struct World {
@@ -68,7 +75,7 @@ fuzz_target!(|input: &[u8]| {
         }
         match (ClientMessage::parse(&text), here) {
             (Ok(ClientMessage::Join { room, name }), None) => {
-                if let Ok((member, effects)) = rooms.join(&room, name, &mut rng, |_| (Vec::new(), 60)) {
+                if let Ok((member, effects)) = rooms.join(&room, name, source(), &mut rng, |_| (Vec::new(), 60)) {
                     world.members[connection] = Some((PeerId(member.member), room.clone()));
                     world.check(&effects, &room);
                 }
