@@ -131,16 +131,15 @@ fn text(body: String) -> Response {
 
 /// Whoever has a key may ask from a page of any site.
 fn answer<T: Serialize>(reply: Result<T, HttpError>, is_keyed: bool) -> Response {
-    let mut response = match reply {
-        Ok(reply) => {
-            let mut response = text(serde_json::to_string(&reply).unwrap_or_default());
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            response
-        }
-        Err(error) => error.into_response(),
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(error) => return error.into_response(),
     };
+    let mut response = text(serde_json::to_string(&reply).unwrap_or_default());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if is_keyed {
-        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
     response
 }

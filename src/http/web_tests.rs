@@ -246,6 +246,7 @@ async fn each_mistake_in_asking_for_credentials_has_its_answer() {
     server.get("/ice").await;
     let limited = server.get(&format!("/turn?key={KEY}")).await;
     assert_eq!(limited.error(), (429, "rate-limited".into()));
+    assert_eq!(limited.headers["access-control-expose-headers"], "retry-after");
     let wait: u64 = limited.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=12).contains(&wait), "{wait}");
     let other = Peer { remote: "192.168.1.10:1".parse().unwrap(), ..LAN };
@@ -266,6 +267,9 @@ async fn ice_is_for_our_own_pages_and_for_keys() {
     assert_eq!(own.json()["iceServers"][1]["username"], "4600:page:0000000000000007");
     assert!(!own.headers.contains_key("access-control-allow-origin"));
     assert_eq!(ask("/ice", "origin", "https://box.local:3478").await.status, StatusCode::OK);
+    let keyless = ask("/ice", "origin", "https://anyone.example").await;
+    assert_eq!(keyless.headers["access-control-allow-origin"], "*", "their page can read why not");
+    assert_eq!(keyless.error(), (401, "missing-key".into()));
     assert_eq!(ask("/ice", "origin", "https://friend.example").await.error(), (401, "missing-key".into()));
     let keyed = ask("/ice?key=an-api-key", "origin", "https://anyone.example").await;
     assert_eq!(keyed.headers["access-control-allow-origin"], "*");
