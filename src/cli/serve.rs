@@ -38,7 +38,8 @@ pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> a
     raise_descriptor_limit(&settings);
     let render = metrics::install()?;
     let fresh = Fresh::read(&settings)?;
-    let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)?;
+    let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)
+        .with_context(|| origin.place("listen.addresses"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let signals = Signals::new()?;

@@ -66,8 +66,8 @@ fn a_busy_port_is_named() {
         std::fs::write(dir.path().join("config.toml"), format!("listen.addresses = ['{address}']\n")).unwrap();
         let complaint = refusal(dir.path());
         let expected = format!(
-            "lanturn: listen.addresses: {address} is in use by another program ({transport}): another port, or stop \
-             that program\n"
+            "lanturn: config.toml: listen.addresses: {address} is in use by another program ({transport}): another \
+             port, or stop that program\n"
         );
         assert!(complaint.ends_with(&expected), "{complaint}");
     }
