@@ -29,7 +29,7 @@ interop: ## Against coturn's clients (see deps-interop)
 .PHONY: browser
 browser: $(BROWSER_DEPS) ## Against Chromium and Firefox (see deps-browser)
 	cargo build
-	cd tests/browser && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
+	cd tests/browser && npm run types --silent && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
 
 .PHONY: nat
 nat: ## Across NATs, in network namespaces (needs root; see deps-nat)
