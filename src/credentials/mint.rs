@@ -66,7 +66,7 @@ pub fn mint(secret: &Secret, id: &str, now: u64, ttl: u64) -> Result<Credential,
     Ok(sign(secret, id, now, ttl))
 }
 
-/// Mints for a member of a room. Ends with the membership, or with the `ttl` (seconds) if that is sooner.
+/// Mints for a member of a room. Lasts as long as the membership; the `ttl` (seconds) only shows in the username.
 pub fn mint_for_member(secret: &Secret, member: RoomMember, now: u64, ttl: u64) -> Credential {
     sign(secret, &format!("{ROOM_PREFIX}{member}"), now, ttl)
 }

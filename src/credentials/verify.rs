@@ -48,7 +48,7 @@ pub enum Scope {
 pub enum Denied {
     /// Neither a static user nor `expiry:id`.
     Unknown,
-    /// Its expiry has passed.
+    /// Its expiry has passed. A room-scoped credential has none.
     Expired,
     /// A room-scoped credential whose member has left.
     Left,
@@ -103,10 +103,11 @@ impl Verifier {
         }
         let (expiry, id) = username.split_once(':').ok_or(Denied::Unknown)?;
         let expiry: u64 = expiry.parse().map_err(|_| Denied::Unknown)?;
-        if expiry <= now {
+        let scope = self.scope(id)?;
+        // A member may wait for hours until somebody comes, and needs its relay then.
+        if expiry <= now && !matches!(scope, Scope::Room(_)) {
             return Err(Denied::Expired);
         }
-        let scope = self.scope(id)?;
         let derive = |secret| IntegrityKey::derive(username, &self.realm, &password(secret, username));
         Ok((scope, self.secrets.iter().map(derive).collect()))
     }
@@ -155,12 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn a_room_credential_dies_with_the_membership() {
+    fn a_room_credential_lasts_as_long_as_the_membership() {
         let verifier = verifier();
         let username = mint_for_member(&Secret::new("0123456789abcdef"), ANNA, 0, 60).username;
         assert_eq!(verifier.keys(&username, 1), Err(Denied::Left));
         verifier.memberships().join(ANNA, "192.0.2.1".parse().unwrap());
-        assert_eq!(verifier.keys(&username, 1).unwrap().0, Scope::Room(ANNA));
+        for now in [1, 60, u64::MAX] {
+            assert_eq!(verifier.keys(&username, now).unwrap().0, Scope::Room(ANNA));
+        }
         verifier.memberships().leave(ANNA);
         assert_eq!(verifier.keys(&username, 1), Err(Denied::Left));
     }
@@ -168,6 +171,7 @@ mod tests {
     #[test]
     fn a_page_has_its_own_scope() {
         let username = mint_for_page(&Secret::new("0123456789abcdef"), 7, 0, 60).username;
-        assert_eq!(verifier().keys(&username, 1).unwrap().0, Scope::Page);
+        assert_eq!(verifier().keys(&username, 59).unwrap().0, Scope::Page);
+        assert_eq!(verifier().keys(&username, 60), Err(Denied::Expired));
     }
 }

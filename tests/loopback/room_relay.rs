@@ -1,7 +1,7 @@
 //! What a member's credential is good for, and until when.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use super::support::room::Member;
 use super::support::server::{LOOPBACK, Server};
 use super::support::stun::RawClient;
 use super::support::turn_client::Over;
+use super::support::web::fetch;
 use super::support::{PATIENCE, echo_at, eventually};
 
 /// Loopback is no peer here, as on a real machine.
@@ -146,4 +147,19 @@ async fn the_credential_ends_with_the_membership() {
         anna.client.send(anna.at, b"still here").await;
         assert_eq!(anna.client.receive(PATIENCE).await, Some((anna.at, b"still here".to_vec())));
     }
+}
+
+#[tokio::test]
+async fn a_member_who_waited_long_still_has_its_relay() {
+    let server = Server::start(&format!("{LOOPBACK}[credentials]\nttl = '1s'\n"));
+    let address = server.address();
+    let (_anna, joined) = Member::join(&server, address, "kitchen", "Anna").await;
+    let program = fetch(&server, address, &format!("/turn?key={}", server.key())).await.json();
+    let (username, password) = (program["username"].as_str().unwrap(), program["password"].as_str().unwrap());
+    let until: u64 = username.split(':').next().unwrap().parse().unwrap();
+    eventually("its time is over", || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() > until);
+    let mut anna = RawClient::of_member(&server, address, Over::Udp, &joined).await;
+    anna.allocate(&[]).await.unwrap();
+    let mut program = RawClient::with(&server, address, Over::Udp, username, password).await;
+    assert_eq!(program.allocate(&[]).await, Err(401), "a program's ends by itself");
 }
