@@ -36,6 +36,8 @@ fn print(settings: &Settings, origin: &Origin, own: &[IpAddr], out: &mut impl Wr
         writeln!(out, "relay.allow_loopback is on: clients can reach what listens on localhost here")?;
     }
     writeln!(out, "rooms: {} at most, of {} each", rooms.max_rooms, rooms.capacity)?;
+    writeln!(out, "other sites whose pages may use the rooms: {}", list(&rooms.origins))?;
+    writeln!(out, "more names of this machine: {}", list(&[&rooms.hosts[..], &tls.names[..]].concat()))?;
     file(out, "secrets", &credentials.secret_file)?;
     file(out, "API keys", &credentials.keys_file)?;
     for user in &credentials.users {
@@ -67,7 +69,7 @@ fn file(out: &mut impl Write, what: &str, path: &Path) -> anyhow::Result<()> {
 
 fn list<T: Display>(items: &[T]) -> String {
     if items.is_empty() {
-        return "nothing".into();
+        return "none".into();
     }
     items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -76,6 +78,8 @@ fn list<T: Display>(items: &[T]) -> String {
 mod tests {
     use super::*;
     use crate::config;
+
+    const CONFIG: &str = "relay.deny = ['10.0.0.0/8']\nrooms.origins = ['https://example.org']\n";
 
     fn checked(text: &str, secret: Option<&str>) -> (String, anyhow::Result<()>) {
         let dir = tempfile::tempdir().unwrap();
@@ -94,13 +98,15 @@ mod tests {
 
     #[test]
     fn it_says_what_the_server_would_do() {
-        let (text, result) = checked("relay.deny = ['10.0.0.0/8']", Some("0123456789abcdef"));
+        let (text, result) = checked(CONFIG, Some("0123456789abcdef"));
         for line in [
             "listens on: [::]:3478 (UDP and TCP), ",
             "reached at: 192.168.1.5:3478\n",
             "relays from: 192.168.1.5, ports 49152-65535\n",
             "may relay to: public, lan\n",
             "never to: 10.0.0.0/8\n",
+            "pages may use the rooms: https://example.org\n",
+            "more names of this machine: none\n",
             "rooms: 10000 at most, of 8 each\n",
             "keys (not there yet)\n",
         ] {
