@@ -13,7 +13,9 @@ use hyper_util::service::TowerToHyperService;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use super::body::{MAX_BODY_BYTES, too_large};
 use super::errors::HttpError;
+use super::forms::Form;
 use super::headers;
 use super::live::Issuer;
 use super::origin::{Host, Site};
@@ -21,9 +23,6 @@ use super::upgrade;
 use super::web::{Inner, Peer, Running};
 use crate::credentials::Reach;
 use crate::signaling::ErrorId;
-
-/// The longest body of a request, in bytes.
-const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// Who asks. Goes with the request as an extension.
 #[derive(Clone, Debug)]
@@ -78,8 +77,11 @@ async fn answer_for(
     }
     let body = request.body().size_hint().lower();
     if body > MAX_BODY_BYTES as u64 {
-        let text = format!("the body is longer than {MAX_BODY_BYTES} bytes: a shorter one");
-        return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text));
+        let query = request.uri().query().unwrap_or_default();
+        return match Form::of(request.uri().path(), query) {
+            Some(form) => Ok(form.refuse(query, too_large())),
+            None => Err(too_large()),
+        };
     }
     let site = Site::of(request.headers(), host, peer.tls, &inner.options.origins);
     let asker = Asker { peer, site, name: host.name() };

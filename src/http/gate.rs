@@ -1,16 +1,15 @@
 //! Who may have credentials, and how often.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
-use hyper::header::RETRY_AFTER;
+use hyper::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
 
 use super::answer::Asker;
 use super::errors::HttpError;
 use super::live::Issuer;
 use super::web::Inner;
 use crate::limit::SourcePrefix;
-
-/// The shortest that a credential lasts on request, in seconds.
-const MIN_TTL: u64 = 60;
 
 /// Counts one attempt, right or wrong.
 ///
@@ -26,29 +25,37 @@ pub(super) fn check_rate(inner: &Inner, asker: &Asker) -> Result<(), HttpError> 
     Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", text).with(RETRY_AFTER, seconds))
 }
 
+/// `place` says where a key would have been seen.
+///
 /// # Errors
 /// 401 without a key, 403 with a wrong one.
-pub(super) fn check_key(issuer: &Issuer, key: Option<&str>) -> Result<(), HttpError> {
+pub(super) fn check_key(issuer: &Issuer, key: Option<&str>, place: &str) -> Result<(), HttpError> {
     match key {
         Some(key) if (issuer.accepts_key)(key) => Ok(()),
         Some(_) => {
             let text = "this API key is not one of this server's: look in the keys file";
             Err(HttpError::new(StatusCode::FORBIDDEN, "wrong-key", text))
         }
-        None => Err(HttpError::new(StatusCode::UNAUTHORIZED, "missing-key", "an API key is needed: add `key=…`")),
+        None => {
+            let text = format!("an API key is needed: add it {place}");
+            Err(HttpError::new(StatusCode::UNAUTHORIZED, "missing-key", text))
+        }
     }
 }
 
-/// The lifetime asked for, within what may be had.
-///
-/// # Errors
-/// 400 when it is not a whole number.
-pub(super) fn check_ttl(issuer: &Issuer, asked: Option<&str>) -> Result<u64, HttpError> {
-    let Some(asked) = asked else {
-        return Ok(issuer.ttl);
-    };
-    let asked: u64 = asked.parse().map_err(|_| {
-        HttpError::new(StatusCode::BAD_REQUEST, "bad-ttl", "`ttl` is a whole number of seconds, such as 3600")
-    })?;
-    Ok(asked.clamp(MIN_TTL.min(issuer.ttl), issuer.ttl))
+/// The token of `Authorization: Bearer` (RFC 6750 section 2.1).
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    authorization(headers, "bearer")
+}
+
+/// The password of `Authorization: Basic` (RFC 7617 section 2).
+pub(super) fn basic_password(headers: &HeaderMap) -> Option<String> {
+    let decoded = STANDARD.decode(authorization(headers, "basic")?).ok()?;
+    let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(password.to_owned())
+}
+
+fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let (named, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    named.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }

@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use super::answer::Asker;
 use super::errors::HttpError;
-use super::gate::{check_rate, check_ttl};
+use super::gate::check_rate;
+use super::issue::{Issued, issue_for_page, parse_ttl};
 use super::origin::Site;
 use super::turn_rest::{self, TurnQuery};
 use super::web::Inner;
-use crate::credentials::{Credential, IceServer, Reach, ice_servers};
+use crate::credentials::IceServer;
 
 /// The answer. `expires_at` is in seconds since the Unix epoch.
 #[derive(Debug, Serialize)]
@@ -25,21 +26,19 @@ pub(super) struct IceReply {
 /// # Errors
 /// As `/turn`; 401 for a page of another site without a key.
 pub(super) fn reply(inner: &Inner, asker: &Asker, query: &TurnQuery) -> Result<IceReply, HttpError> {
-    let (reach, credential) = mint(inner, asker, query)?;
-    let ice_servers = ice_servers(&reach, &credential);
-    Ok(IceReply { ice_servers, ttl: credential.ttl, expires_at: credential.expires_at })
+    let issued = ask(inner, asker, query)?;
+    let (ttl, expires_at) = (issued.credential.ttl, issued.credential.expires_at);
+    Ok(IceReply { ice_servers: issued.ice_servers(), ttl, expires_at })
 }
 
-fn mint(inner: &Inner, asker: &Asker, query: &TurnQuery) -> Result<(Reach, Credential), HttpError> {
-    if query.key.is_some() {
-        return turn_rest::mint(inner, asker, query);
+fn ask(inner: &Inner, asker: &Asker, query: &TurnQuery) -> Result<Issued, HttpError> {
+    if query.key().is_some() {
+        return turn_rest::ask(inner, asker, query);
     }
     check_rate(inner, asker)?;
     if asker.site != Site::Own {
         let text = "only this server's own pages get credentials without an API key: add `key=…`";
         return Err(HttpError::new(StatusCode::UNAUTHORIZED, "missing-key", text));
     }
-    let issuer = inner.live.current();
-    let ttl = check_ttl(&issuer, query.ttl.as_deref())?;
-    Ok((asker.reach(&issuer), (issuer.mint_for_page)(ttl)))
+    Ok(issue_for_page(&inner.live.current(), asker, parse_ttl(query.ttl.as_deref())?))
 }

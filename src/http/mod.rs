@@ -1,18 +1,26 @@
 //! The web side of the one port: the page, ICE configuration and credentials, and the way in to the rooms.
 //!
 //! [`Web::serve`] drives one HTTP connection (h1 or h2, TLS or not). Each request is checked for the host it names,
-//! sent to HTTPS if it came without, and then answered: `/ws` by `upgrade`, all else by warp filters (`routes`).
+//! sent to HTTPS if it came without, and then answered: `/ws` by `upgrade`, all else by warp filters (`routes`). The `forms` are those in which programs ask for
+//! credentials, a file each; all come to `issue`.
 
 mod answer;
 mod assets;
+mod body;
+mod cloudflare;
 mod errors;
+mod forms;
 mod gate;
+mod google;
 mod headers;
 mod ice;
+mod issue;
 mod live;
+mod metered;
 mod origin;
 mod routes;
 mod turn_rest;
+mod twilio;
 mod upgrade;
 mod web;
 

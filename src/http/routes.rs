@@ -4,11 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-};
-use serde::{Deserialize, Serialize};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde::Deserialize;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 use warp::reject::{InvalidQuery, MethodNotAllowed};
@@ -16,14 +13,12 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::answer::Asker;
+use super::assets;
+use super::body::Body;
 use super::errors::HttpError;
-use super::gate::{check_key, check_rate};
-use super::turn_rest::TurnQuery;
+use super::forms::{Call, Form};
+use super::issue::admit;
 use super::web::Inner;
-use super::{assets, ice, turn_rest};
-
-/// Lets a page of a public site ask a server on the local network (Private Network Access).
-const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
 #[derive(Debug, Deserialize)]
 struct KeyQuery {
@@ -44,14 +39,14 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
         .and(warp::query::<KeyQuery>())
         .map(|inner: Arc<Inner>, asker: Asker, query: KeyQuery| metrics(&inner, &asker, &query));
     let assets = warp::path::full().and(warp::header::headers_cloned()).and_then(asset).and(read());
-    index
+    credentials(inner)
+        .or(index)
+        .unify()
         .or(health)
         .unify()
         .or(certificate)
         .unify()
         .or(metrics)
-        .unify()
-        .or(credentials(inner))
         .unify()
         .or(assets)
         .unify()
@@ -60,26 +55,18 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
+/// Whatever is of a [`Form`], which looks at the method itself.
 fn credentials(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
-    let turn = warp::path!("turn")
-        .and(read())
-        .and(with(inner))
-        .and(warp::ext::get::<Asker>())
-        .and(warp::query::<TurnQuery>())
-        .map(|inner: Arc<Inner>, asker: Asker, query: TurnQuery| {
-            answer(turn_rest::reply(&inner, &asker, &query), true)
-        });
-    let ice = warp::path!("ice")
-        .and(read())
-        .and(with(inner))
-        .and(warp::ext::get::<Asker>())
-        .and(warp::query::<TurnQuery>())
-        .map(|inner: Arc<Inner>, asker: Asker, query: TurnQuery| {
-            answer(ice::reply(&inner, &asker, &query), query.key.is_some())
-        });
-    let paths = warp::path!("turn").or(warp::path!("ice")).unify();
-    let preflight = paths.and(warp::options()).map(preflight);
-    preflight.or(turn).unify().or(ice).unify().boxed()
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let body = warp::body::stream().map(Body::new);
+    let call = warp::ext::get::<Asker>().and(warp::method()).and(query).and(warp::header::headers_cloned()).and(body);
+    let call = call.map(|asker, method, query, headers, body| Call { asker, method, query, headers, body });
+    let form = warp::path::full().and(query).and_then(form);
+    form.and(with(inner)).and(call).then(|form: Form, inner: Arc<Inner>, call: Call| form.answer(inner, call)).boxed()
+}
+
+async fn form(path: FullPath, query: String) -> Result<Form, Rejection> {
+    Form::of(path.as_str(), &query).ok_or_else(warp::reject)
 }
 
 fn read() -> BoxedFilter<()> {
@@ -113,7 +100,7 @@ fn metrics(inner: &Inner, asker: &Asker, query: &KeyQuery) -> Response {
     let allowed = if asker.peer.remote.ip().to_canonical().is_loopback() {
         Ok(())
     } else {
-        check_rate(inner, asker).and_then(|()| check_key(&inner.live.current(), query.key.as_deref()))
+        admit(inner, asker, query.key.as_deref(), "in the query, as `key=…`").map(drop)
     };
     match allowed {
         Ok(()) => text((inner.options.render_metrics)()),
@@ -126,33 +113,6 @@ fn text(body: String) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// Whoever has a key may ask from a page of any site.
-fn answer<T: Serialize>(reply: Result<T, HttpError>, is_keyed: bool) -> Response {
-    let reply = match reply {
-        Ok(reply) => reply,
-        Err(error) => return error.into_response(),
-    };
-    let mut response = text(serde_json::to_string(&reply).unwrap_or_default());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if is_keyed {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    }
-    response
-}
-
-fn preflight() -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-    headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
     response
 }
 

@@ -17,6 +17,9 @@ use crate::credentials::{Secret, ice_servers, mint, mint_for_member, mint_for_pa
 use crate::http::Issuer;
 use crate::signaling::HubOptions;
 
+#[path = "form_tests.rs"]
+mod forms;
+
 const KEY: &str = "an-api-key";
 
 struct Server {
@@ -25,6 +28,7 @@ struct Server {
     stop: watch::Sender<bool>,
 }
 
+#[derive(Debug)]
 struct Reply {
     status: StatusCode,
     headers: HeaderMap,
@@ -98,7 +102,10 @@ impl Server {
         near
     }
 
-    async fn send(&self, peer: Peer, request: Request<Empty<Bytes>>) -> Reply {
+    async fn send<B>(&self, peer: Peer, request: Request<B>) -> Reply
+    where
+        B: hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
+    {
         let (mut sender, connection) = http1::handshake(TokioIo::new(self.open(peer))).await.unwrap();
         tokio::spawn(connection);
         read(sender.send_request(request).await.unwrap()).await

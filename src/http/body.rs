@@ -1,0 +1,56 @@
+//! The body of a request, read only when its sender was let in.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures_util::StreamExt as _;
+use futures_util::stream::{BoxStream, Stream};
+use http_body_util::LengthLimitError;
+use hyper::StatusCode;
+use tokio::time::timeout;
+
+use super::errors::HttpError;
+
+/// The longest body of a request, in bytes.
+pub(super) const MAX_BODY_BYTES: usize = 16 * 1024;
+/// How long a body may take.
+pub(super) const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A body on its way, which ends with an error after [`MAX_BODY_BYTES`].
+pub(super) struct Body(BoxStream<'static, Result<Bytes, warp::Error>>);
+
+impl Body {
+    pub(super) fn new(chunks: impl Stream<Item = Result<impl Buf + 'static, warp::Error>> + Send + 'static) -> Self {
+        Self(chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining()))).boxed())
+    }
+
+    /// # Errors
+    /// 413 when it is too long, 408 when it takes too long, 400 when it breaks off.
+    pub(super) async fn read(self) -> Result<Vec<u8>, HttpError> {
+        let text = format!("the body took longer than {} s: send it at once", BODY_DEADLINE.as_secs());
+        let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "slow-body", text);
+        timeout(BODY_DEADLINE, self.collect()).await.map_err(slow)?
+    }
+
+    async fn collect(mut self) -> Result<Vec<u8>, HttpError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.0.next().await {
+            body.extend_from_slice(&chunk.map_err(|error| broken(&error))?);
+        }
+        Ok(body)
+    }
+}
+
+pub(super) fn too_large() -> HttpError {
+    let text = format!("the body is longer than {MAX_BODY_BYTES} bytes: a shorter one");
+    HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
+}
+
+fn broken(error: &warp::Error) -> HttpError {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    if causes.any(|cause| cause.is::<LengthLimitError>()) {
+        return too_large();
+    }
+    HttpError::new(StatusCode::BAD_REQUEST, "bad-body", "the body broke off: send all of it")
+}
