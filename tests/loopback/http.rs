@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -11,7 +13,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::support::server::{LOOPBACK, Server};
 use super::support::skipped;
 use super::support::turn_client::{Over, client_as};
-use super::support::web::{Ask, Io, Reply, fetch, get, h1, h2, http, https, with};
+use super::support::web::{Ask, Io, Reply, fetch, get, h1, h2, http, https, post, with};
 
 async fn ask(server: &Server, request: Ask) -> Reply {
     h1(https(server, server.address(), &["http/1.1"]).await, request).await
@@ -40,6 +42,46 @@ async fn turn_credentials_relay_over_every_uri() {
     let text = |key: &str| turn[key].as_str().unwrap();
     let client = client_as(&server, address, Over::Udp, text("username"), text("credential")).await;
     client.allocate().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_form_s_credential_relays() {
+    let server = Server::start(LOOPBACK);
+    let (key, address) = (server.key(), server.address());
+    let at = |path: &str| get(address, path);
+    let basic = format!("Basic {}", STANDARD.encode(format!("AC1:{key}")));
+    let tokens = with(at("/2010-04-01/Accounts/AC1/Tokens.json"), "authorization", &basic);
+    let generate = at("/v1/turn/keys/1/credentials/generate-ice-servers");
+    let generate = with(generate, "authorization", &format!("Bearer {key}"));
+    // Each with where the username, the password and a URI are.
+    for (ask, username, password, uri) in [
+        (at(&format!("/?service=turn&username=a&key={key}")), "/username", "/password", "/uris/0"),
+        (post(at(&format!("/api/turn?api={key}")), "service=turn"), "/username", "/password", "/uris/0"),
+        (
+            at(&format!("/v1alpha/iceconfig?key={key}")),
+            "/iceServers/1/username",
+            "/iceServers/1/credential",
+            "/iceServers/1/urls/0",
+        ),
+        (post(tokens.clone(), "Ttl=600"), "/username", "/password", "/ice_servers/1/urls"),
+        (post(tokens, "Ttl=600"), "/ice_servers/1/username", "/ice_servers/1/credential", "/ice_servers/1/url"),
+        (
+            post(generate, r#"{"ttl":600}"#),
+            "/iceServers/1/username",
+            "/iceServers/1/credential",
+            "/iceServers/1/urls/0",
+        ),
+        (at(&format!("/api/v1/turn/credentials?apiKey={key}")), "/1/username", "/1/credential", "/1/urls/0"),
+    ] {
+        let path = ask.uri().path().to_owned();
+        let reply = self::ask(&server, ask).await.json();
+        let text = |place| reply.pointer(place).and_then(Value::as_str).unwrap_or_else(|| panic!("{path}: {reply}"));
+        assert_eq!(text(uri), format!("turn:{address}?transport=udp"), "{path}");
+        let client = client_as(&server, address, Over::Udp, text(username), text(password)).await;
+        client.allocate().await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let client = client_as(&server, address, Over::Udp, text(username), "guess").await;
+        assert!(client.allocate().await.is_err(), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -84,7 +126,7 @@ async fn credentials_are_for_keys_and_for_our_own_pages() {
 #[tokio::test]
 async fn pages_of_other_sites_may_ask_first() {
     let server = Server::start(LOOPBACK);
-    for path in ["/turn", "/ice"] {
+    for path in ["/turn", "/ice", "/api/v1/turn/credentials"] {
         let mut preflight = with(get(server.address(), path), "origin", "https://elsewhere.example");
         *preflight.method_mut() = Method::OPTIONS;
         let reply = ask(&server, with(preflight, "access-control-request-method", "GET")).await;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::header::HOST;
@@ -23,7 +23,7 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 pub type Io = Box<dyn Stream>;
-pub type Ask = Request<Empty<Bytes>>;
+pub type Ask = Request<Full<Bytes>>;
 
 /// What came back.
 #[derive(Debug)]
@@ -62,7 +62,13 @@ pub async fn http(address: SocketAddr) -> Io {
 
 /// A GET, whose path may be followed by more headers.
 pub fn get(host: impl Display, path: &str) -> Ask {
-    Request::builder().uri(path).header(HOST, host.to_string()).body(Empty::new()).unwrap()
+    Request::builder().uri(path).header(HOST, host.to_string()).body(Full::default()).unwrap()
+}
+
+/// The same as a POST.
+pub fn post(mut ask: Ask, body: &'static str) -> Ask {
+    *ask.method_mut() = Method::POST;
+    ask.map(|_| body.into())
 }
 
 pub fn with(mut ask: Ask, name: &'static str, value: &str) -> Ask {
@@ -82,7 +88,7 @@ pub async fn h2(io: Io, address: SocketAddr, ask: Ask) -> Reply {
     read(sender.send_request(absolute(address, ask)).await.unwrap()).await
 }
 
-pub async fn h2_sender(io: Io) -> http2::SendRequest<Empty<Bytes>> {
+pub async fn h2_sender(io: Io) -> http2::SendRequest<Full<Bytes>> {
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await.unwrap();
     tokio::spawn(connection);
     sender
