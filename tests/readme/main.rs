@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use support::server::{LOOPBACK, Server};
 use support::tls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,10 +25,16 @@ fn commands() -> Vec<&'static str> {
     blocks.flat_map(|block| block.split("```").next().unwrap().lines()).collect()
 }
 
-/// A path as the server answers it: the status line and what follows.
+/// What the server answers to a GET: the status line and what follows.
 async fn get(server: &Server, path: &str) -> String {
+    ask(server, "GET", path, "").await
+}
+
+/// What it answers to a request with more headers, each with its end of line.
+async fn ask(server: &Server, method: &str, path: &str, headers: &str) -> String {
     let mut stream = tls::connect(server, server.address(), &["http/1.1"]).await;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address());
+    let host = server.address();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
@@ -91,15 +99,29 @@ async fn every_path_answers() {
     let server = Server::start(LOOPBACK);
     let (_, section) = README.split_once("| path | what |\n|---|---|\n").unwrap();
     let rows = section.lines().take_while(|line| line.starts_with('|'));
-    let paths: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
-    assert!(paths.len() > 6, "{paths:?}");
-    for path in paths {
-        let asked = path.split(['…', '?']).next().unwrap();
-        let asked = if path.contains('?') { format!("{asked}?key={}", server.key()) } else { asked.to_owned() };
-        let expected = if path == "/ws" { "HTTP/1.1 426" } else { "HTTP/1.1 200" };
-        let answer = get(&server, &asked).await;
-        assert!(answer.starts_with(expected), "{asked}: {answer}");
+    let mut asked = 0;
+    for row in rows {
+        let (paths, what) = row.trim_matches('|').split_once('|').unwrap();
+        for path in paths.split('`').skip(1).step_by(2) {
+            let (method, path) = path.split_once(' ').unwrap_or(("GET", path));
+            // Only a row that says how the key is shown has it shown so.
+            let headers = match (what.contains("Basic"), what.contains("Bearer")) {
+                (true, false) => format!("Authorization: Basic {}\r\n", STANDARD.encode(format!(":{}", server.key()))),
+                (false, true) => format!("Authorization: Bearer {}\r\n", server.key()),
+                (false, false) => String::new(),
+                (true, true) => panic!("one of them: {row}"),
+            };
+            let expected = match (method, path) {
+                ("GET", "/ws") => 426,
+                ("GET", _) => 200,
+                _ => 201,
+            };
+            let answer = ask(&server, method, &path.replace('…', &server.key()), &headers).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{path}: {answer}");
+            asked += 1;
+        }
     }
+    assert!(asked > 12, "{asked}");
 }
 
 #[test]
