@@ -10,30 +10,30 @@ BROWSER_DEPS := tests/browser/node_modules/.package-lock.json
 
 .PHONY: run
 run: ## Start the server
-	cargo run --release -- serve
+	cargo run --locked --release -- serve
 
 .PHONY: check-config
 check-config: ## Say what the configuration amounts to
-	cargo run --release -- check
+	cargo run --locked --release -- check
 
 ##@ Test
 
 .PHONY: test
 test: ## Unit tests, the commands, and the server against peers on loopback
-	cargo test --lib --bins --test commands --test readme --test loopback
+	cargo test --locked --lib --bins --test commands --test readme --test loopback
 
 .PHONY: interop
 interop: ## Against coturn's clients (see deps-interop)
-	cargo test --test interop
+	cargo test --locked --test interop
 
 .PHONY: browser
 browser: $(BROWSER_DEPS) ## Against Chromium and Firefox (see deps-browser)
-	cargo build
+	cargo build --locked
 	cd tests/browser && npm run types --silent && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
 
 .PHONY: nat
 nat: ## Across NATs, in network namespaces (needs root; see deps-nat)
-	cargo test --test nat
+	cargo test --locked --test nat
 
 .PHONY: fuzz
 fuzz: ## Hostile input, FUZZ_SECONDS for each target (10)

@@ -85,8 +85,8 @@ impl Rooms {
         self.whereabouts.len()
     }
 
-    /// Lets someone from `source` in, under an id that `rng` makes. `issue` says how the new member reaches the relay and for how
-    /// many seconds; it is asked once, and only if there is a place.
+    /// Lets someone from `source` in, under an id that `rng` makes. `issue` says how the new member reaches the relay
+    /// and for how many seconds; it is asked once, and only if there is a place.
     ///
     /// # Errors
     /// [`ErrorId::Full`] or [`ErrorId::TooManyRooms`].
