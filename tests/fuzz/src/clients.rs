@@ -211,7 +211,9 @@ impl World {
 
     fn open(&mut self, who: usize, opening: Opening, reply: &mut Vec<u8>) {
         let client = &self.clients[who];
-        assert!(client.credential.expires_at > self.now.unix, "client {who} allocates with an old credential");
+        // A member's lasts as long as the membership.
+        let is_fresh = client.member.is_some() || client.credential.expires_at > self.now.unix;
+        assert!(is_fresh, "client {who} allocates with an old credential");
         assert!(client.member.is_none_or(|member| self.fixture.rooms.is_member(member)), "client {who} has left");
         let taken: Vec<_> = self.clients.iter().filter_map(|client| client.allocation.map(|(_, at)| at)).collect();
         let free = opening.candidates().find(|address| !taken.contains(address));
