@@ -1,7 +1,7 @@
 //! Rooms over WebSocket: who is there, who is polite to whom, and signals from one member to another.
 //!
 //! [`message`], [`rooms`] and [`candidates`] are pure: bytes and an RNG in, effects out. [`hub`] shares one state
-//! machine among all connections, and each dialect ([`native`] for now) drives one connection against it.
+//! machine among all connections, and a dialect, such as [`native`], drives one connection against it: a file each.
 //! The protocol itself is written down in `docs/protocol.md`.
 
 pub mod candidates;

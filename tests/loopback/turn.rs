@@ -3,30 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::time::timeout;
 use webrtc_util::Conn;
 
-use super::support::PATIENCE;
 use super::support::server::{LOOPBACK, Server};
 use super::support::turn_client::{Over, client, client_as};
+use super::support::{PATIENCE, echo_at};
 
 /// Every way to the server: `turns:` as browsers speak it, as RFC 7443 has it, and with a protocol unknown to us.
 const WAYS: [Over; 5] =
     [Over::Udp, Over::Tcp, Over::Tls(&[]), Over::Tls(&["stun.turn"]), Over::Tls(&["something-else"])];
-
-/// A peer that sends back what it gets, to wherever it came from.
-async fn echo() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut buffer = vec![0; 65_535];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-            let _ = socket.send_to(&buffer[..length], from).await;
-        }
-    });
-    address
-}
 
 /// Sends until the same comes back: the client's first packets may go before its permission stands.
 async fn round_trip(relayed: &impl Conn, peer: SocketAddr, message: &[u8]) {
@@ -45,7 +31,7 @@ async fn round_trip(relayed: &impl Conn, peer: SocketAddr, message: &[u8]) {
 #[tokio::test]
 async fn a_packet_goes_through_and_back_over_every_transport() {
     let server = Server::start(LOOPBACK);
-    let peer = echo().await;
+    let peer = echo_at("127.0.0.1:0").await;
     for over in WAYS {
         let client = client(&server, server.address(), over, "anna").await;
         let relayed = client.allocate().await.unwrap();
@@ -120,5 +106,5 @@ async fn a_static_user_relays() {
     let server = Server::start_in(dir);
     let client = client_as(&server, server.address(), Over::Udp, "camera", "front door").await;
     let relayed = client.allocate().await.unwrap();
-    round_trip(&relayed, echo().await, b"picture").await;
+    round_trip(&relayed, echo_at("127.0.0.1:0").await, b"picture").await;
 }
