@@ -64,6 +64,12 @@ impl RateLimit {
         Ok(())
     }
 
+    /// Whether an event at `now` would be refused. Takes none.
+    pub fn is_exhausted(&self, source: SourcePrefix, now: Duration) -> bool {
+        let slot = self.slots[self.hasher.hash_one(source) as usize % SLOTS];
+        slot.max(now) + self.interval > now + self.burst
+    }
+
     /// How many events were refused since the start.
     pub fn refused(&self) -> u64 {
         self.refused
@@ -119,6 +125,7 @@ mod tests {
         let now = Duration::from_secs(5);
         let passed = (0..50).filter(|_| limit.take(source("192.0.2.1"), now).is_ok()).count();
         assert_eq!((passed, limit.refused()), (10, 40));
+        assert!(limit.is_exhausted(source("192.0.2.1"), now) && !limit.is_exhausted(source("192.0.2.2"), now));
         assert_eq!(limit.take(source("192.0.2.1"), now), Err(Duration::from_millis(100)));
         assert!(limit.take(source("192.0.2.1"), now + Duration::from_millis(100)).is_ok());
     }

@@ -16,14 +16,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use self::bind::Port;
-use self::live::{Fresh, RoomMint};
+use self::live::{Fresh, RoomGrants};
 use super::{banner, interfaces};
 use crate::config::{self, Origin, Quota, Settings};
 use crate::credentials::{Memberships, RoomMember};
 use crate::http::{self, Live, Web};
 use crate::listener::{self, Admission};
 use crate::relay::Relay;
-use crate::signaling::{Hub, HubOptions};
+use crate::signaling::{Capacity, Hub, HubOptions, Places};
 use crate::tls::ServerConfigs;
 use crate::{metrics, turn};
 
@@ -61,7 +61,7 @@ struct Server {
     relay: Relay,
     hub: Arc<Hub>,
     live: Arc<Live>,
-    room_mint: RoomMint,
+    room_grants: RoomGrants,
     tls: ServerConfigs,
     stop: watch::Sender<bool>,
 }
@@ -75,8 +75,8 @@ impl Server {
         let options = fresh.turn_options(&settings, &memberships);
         let relay = Relay::start(udp, &options, &shared(&settings)?).context("the relay cannot start")?;
 
-        let room_mint = RoomMint::new(fresh, &settings);
-        let hub = hub(&settings, &memberships, &relay, &room_mint);
+        let room_grants = RoomGrants::new(fresh, &settings);
+        let hub = hub(&settings, &memberships, &relay, &room_grants);
         let live = Arc::new(Live::new(fresh.issuer(&settings)));
         let stop = watch::Sender::new(false);
         let options = web_options(&settings, fresh, render, stop.subscribe());
@@ -94,7 +94,7 @@ impl Server {
                 }
             });
         }
-        Ok(Self { settings, listening, own, memberships, relay, hub, live, room_mint, tls, stop })
+        Ok(Self { settings, listening, own, memberships, relay, hub, live, room_grants, tls, stop })
     }
 
     /// Says what to open, and that all is ready.
@@ -164,7 +164,7 @@ impl Server {
     fn apply(&mut self, fresh: &Fresh) {
         self.relay.handle().reconfigure(&fresh.turn_options(&self.settings, &self.memberships));
         self.live.replace(fresh.issuer(&self.settings));
-        self.room_mint.replace(fresh, &self.settings);
+        self.room_grants.replace(fresh, &self.settings);
         self.tls.resolver.swap(&fresh.identity);
         self.own.clone_from(&fresh.addresses);
     }
@@ -224,10 +224,11 @@ fn quota(quota: Quota) -> turn::Limits {
     turn::Limits { allocations, permissions, channels, bandwidth }
 }
 
-fn hub(settings: &Settings, memberships: &Arc<Memberships>, relay: &Relay, room_mint: &RoomMint) -> Arc<Hub> {
+fn hub(settings: &Settings, memberships: &Arc<Memberships>, relay: &Relay, room_grants: &RoomGrants) -> Arc<Hub> {
     let handle = relay.handle();
     let options = HubOptions {
-        capacity: settings.rooms.capacity,
+        capacity: capacity(&settings.rooms),
+        unlisted: settings.rooms.subscribers,
         max_rooms: settings.rooms.max_rooms,
         max_rooms_per_prefix: settings.rooms.max_rooms_per_prefix,
         connections: settings.limits.connections,
@@ -235,12 +236,20 @@ fn hub(settings: &Settings, memberships: &Arc<Memberships>, relay: &Relay, room_
         message_bytes: settings.rooms.message_bytes as usize,
         message_rate: settings.rooms.message_rate,
         hello_deadline: settings.rooms.hello_deadline,
+        resume_window: settings.rooms.resume_window,
         ping_every: HubOptions::PING_EVERY,
         silence: HubOptions::SILENCE,
-        mint: room_mint.minter(),
+        grants: Arc::new(room_grants.clone()),
     };
     let revoke = Arc::new(move |member: RoomMember| handle.revoke(member));
     Arc::new(Hub::new(options, Arc::clone(memberships), revoke))
+}
+
+fn capacity(rooms: &config::Rooms) -> Capacity {
+    let within = |role: u32| role.min(rooms.capacity);
+    let config::Roles { presenter, member, viewer } = rooms.roles;
+    let roles = Places { presenter: within(presenter), member: within(member), viewer: within(viewer) };
+    Capacity { all: rooms.capacity, roles }
 }
 
 fn web_options(

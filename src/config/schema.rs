@@ -78,13 +78,24 @@ pub(crate) struct QuotaTable {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoomsTable {
     pub(crate) capacity: u32,
+    pub(crate) roles: RolesTable,
+    pub(crate) subscribers: u32,
     pub(crate) max_rooms: u32,
     pub(crate) max_rooms_per_prefix: u32,
     pub(crate) message_bytes: u32,
     pub(crate) message_rate: u32,
     pub(crate) hello_deadline: String,
+    pub(crate) resume_window: String,
     pub(crate) origins: Vec<String>,
     pub(crate) hosts: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RolesTable {
+    pub(crate) presenter: u32,
+    pub(crate) member: u32,
+    pub(crate) viewer: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]

@@ -116,6 +116,10 @@ pub struct Quota {
 pub struct Rooms {
     /// Members of one room, 2..=1000.
     pub capacity: u32,
+    /// How many of them may be in each role.
+    pub roles: Roles,
+    /// Members of one room that the others do not see, at least 1.
+    pub subscribers: u32,
     /// Rooms at once, at least 1.
     pub max_rooms: u32,
     /// How many of them one source prefix may have made, at least 1.
@@ -126,10 +130,23 @@ pub struct Rooms {
     pub message_rate: u32,
     /// From connecting to joining, 1 s to 5 min.
     pub hello_deadline: Duration,
+    /// From a dropped connection to the next, 0 s (not at all) to 5 min.
+    pub resume_window: Duration,
     /// Origins besides our own, lowercase, as a browser sends them: `https://example.org`.
     pub origins: Vec<String>,
     /// Host names and addresses besides our own, lowercase, without a port.
     pub hosts: Vec<String>,
+}
+
+/// `[rooms.roles]`: each 0..=1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Presenters of one room.
+    pub presenter: u32,
+    /// Members of one room.
+    pub member: u32,
+    /// Viewers of one room.
+    pub viewer: u32,
 }
 
 /// `[tls]`

@@ -8,11 +8,12 @@ use super::error::ConfigError;
 use super::layers::Origin;
 use super::parse::{self, Wrong};
 use super::schema::{Config, CredentialsTable, LimitsTable, ListenTable, QuotaTable, RelayTable, RoomsTable, TlsTable};
-use super::settings::{Credentials, Limits, Listen, Quota, Relay, Rooms, Settings, Tls, User};
+use super::settings::{Credentials, Limits, Listen, Quota, Relay, Roles, Rooms, Settings, Tls, User};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 const MAX_HELLO: Duration = Duration::from_secs(300);
+const MAX_RESUME: Duration = Duration::from_secs(300);
 const MAX_SHARDS: u32 = 256;
 
 /// Checks every value.
@@ -132,13 +133,21 @@ impl Keys<'_> {
     fn rooms(&self, table: &RoomsTable) -> Result<Rooms, ConfigError> {
         let number = |key: &str, value, range| self.at(&format!("rooms.{key}"), parse::number(value, range));
         let deadline = parse::duration(&table.hello_deadline, SECOND..=MAX_HELLO);
+        let window = parse::duration(&table.resume_window, Duration::ZERO..=MAX_RESUME);
         Ok(Rooms {
             capacity: number("capacity", table.capacity, 2..=1000)?,
+            roles: Roles {
+                presenter: number("roles.presenter", table.roles.presenter, 0..=1000)?,
+                member: number("roles.member", table.roles.member, 0..=1000)?,
+                viewer: number("roles.viewer", table.roles.viewer, 0..=1000)?,
+            },
+            subscribers: number("subscribers", table.subscribers, 1..=u32::MAX)?,
             max_rooms: number("max_rooms", table.max_rooms, 1..=u32::MAX)?,
             max_rooms_per_prefix: number("max_rooms_per_prefix", table.max_rooms_per_prefix, 1..=u32::MAX)?,
             message_bytes: number("message_bytes", table.message_bytes, 4096..=1024 * 1024)?,
             message_rate: number("message_rate", table.message_rate, 1..=u32::MAX)?,
             hello_deadline: self.at("rooms.hello_deadline", deadline)?,
+            resume_window: self.at("rooms.resume_window", window)?,
             origins: self.list("rooms.origins", &table.origins, parse::origin)?,
             hosts: self.list("rooms.hosts", &table.hosts, parse::host)?,
         })

@@ -9,9 +9,11 @@
 //! | `expiry:page:…` | a same-origin page without a key | other relayed addresses of this box |
 //! | `expiry:room:ROOM:MEMBER` | a member of a room, on joining | what members of that room signalled or were seen at |
 //!
-//! A fourth kind, the static user of `credentials.users`, has a fixed name and password.
+//! A fourth kind, the static user of `credentials.users`, has a fixed name and password. Invites, which let somebody
+//! into a room, are signed with the same secrets.
 
 mod ice;
+mod invite;
 mod keys;
 mod memberships;
 mod mint;
@@ -19,6 +21,7 @@ mod secret;
 mod verify;
 
 pub use ice::{IceServer, Reach, ice_servers};
+pub use invite::{mint_invite, verify_invite};
 pub use keys::{ApiKeys, ApiKeysError};
 pub use memberships::{MAX_ADDRESSES, MemberTag, Memberships, RoomMember, RoomTag};
 pub use mint::{Credential, MintError, mint, mint_for_member, mint_for_page};

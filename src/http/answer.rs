@@ -19,7 +19,7 @@ use super::forms::Form;
 use super::headers;
 use super::live::Issuer;
 use super::origin::{Host, Site};
-use super::upgrade;
+use super::upgrade::{self, Dialect};
 use super::web::{Inner, Peer, Running};
 use crate::credentials::Reach;
 use crate::signaling::ErrorId;
@@ -85,8 +85,8 @@ async fn answer_for(
     }
     let site = Site::of(request.headers(), host, peer.tls, &inner.options.origins);
     let asker = Asker { peer, site, name: host.name() };
-    if request.uri().path() == "/ws" {
-        return upgrade::answer(inner, &asker, &mut request, running);
+    if let Some(dialect) = Dialect::of(request.uri().path()) {
+        return upgrade::answer(dialect, inner, &asker, &mut request, running);
     }
     request.extensions_mut().insert(asker);
     let request = request.map(|body| Limited::new(body, MAX_BODY_BYTES));

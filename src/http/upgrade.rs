@@ -1,4 +1,4 @@
-//! `/ws`: from an HTTP request to a WebSocket, over h1 (RFC 6455) or h2 (RFC 8441).
+//! From an HTTP request to a WebSocket, over h1 (RFC 6455) or h2 (RFC 8441).
 
 use std::sync::Arc;
 
@@ -23,12 +23,30 @@ use super::origin::Site;
 use super::web::{Inner, Running};
 use crate::signaling::{ErrorId, Session, native};
 
+/// Whose client a WebSocket is, by the path that it asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Our own protocol.
+    Native,
+}
+
+impl Dialect {
+    /// The dialect of a path, if it is one's.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        match path {
+            "/ws" => Some(Self::Native),
+            _ => None,
+        }
+    }
+}
+
 /// How long a client should wait when every place is taken, in seconds.
 const BUSY_SECONDS: u64 = 5;
 
 /// # Errors
 /// 426 when it is no WebSocket handshake, 400 when it is a broken one, 403 `bad-origin`, 503 `busy`.
 pub(super) fn answer<B>(
+    dialect: Dialect,
     inner: &Arc<Inner>,
     asker: &Asker,
     request: &mut Request<B>,
@@ -47,7 +65,7 @@ pub(super) fn answer<B>(
         HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "this server has no place for another connection now")
             .with(RETRY_AFTER, BUSY_SECONDS)
     })?;
-    tokio::spawn(run(hyper::upgrade::on(request), session, running));
+    tokio::spawn(run(dialect, hyper::upgrade::on(request), session, running));
     let mut response = Response::default();
     if let Some(accept) = accept {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -61,13 +79,15 @@ pub(super) fn answer<B>(
 
 /// Ends when the client does, or when the hub closes. A client that never completes the upgrade is gone with its
 /// connection.
-async fn run(upgrade: OnUpgrade, session: Session, running: Running) {
+async fn run(dialect: Dialect, upgrade: OnUpgrade, session: Session, running: Running) {
     match upgrade.await {
         Ok(upgraded) => {
             let config = native::websocket_config(session.hub().options().message_bytes);
             let io = TokioIo::new(upgraded);
             let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-            native::serve(ws, session).await;
+            match dialect {
+                Dialect::Native => native::serve(ws, session).await,
+            }
         }
         Err(error) => tracing::debug!(%error, "WebSocket upgrade did not complete"),
     }

@@ -9,13 +9,13 @@ use hyper::{HeaderMap, Method, Request, StatusCode, Version};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::Role as Side;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::*;
-use crate::credentials::{Secret, ice_servers, mint, mint_for_member, mint_for_page};
+use crate::credentials::{IceServer, Reach, RoomMember, Secret, ice_servers, mint, mint_for_member, mint_for_page};
 use crate::http::Issuer;
-use crate::signaling::HubOptions;
+use crate::signaling::{Capacity, Grants, HubOptions, Pin, Role, RoomName};
 
 #[path = "form_tests.rs"]
 mod forms;
@@ -45,10 +45,28 @@ impl Reply {
     }
 }
 
+struct Granting;
+
+impl Grants for Granting {
+    fn ice_servers(&self, member: RoomMember, reach: &Reach) -> (Vec<IceServer>, u64) {
+        let credential = mint_for_member(&Secret::new("0123456789abcdef"), member, 1_000, 3600);
+        (ice_servers(reach, &credential), credential.ttl)
+    }
+
+    fn invite(&self, _: &RoomName, _: Option<&Pin>, _: Role, _: Duration) -> (String, u64) {
+        (String::new(), 0)
+    }
+
+    fn invited(&self, _: &str, _: &RoomName, _: Option<&Pin>) -> Option<Role> {
+        None
+    }
+}
+
 fn server() -> Server {
     let secret = || Secret::new("0123456789abcdef");
     let options = HubOptions {
-        capacity: 8,
+        capacity: Capacity::any(8),
+        unlisted: 8,
         max_rooms: 8,
         max_rooms_per_prefix: 8,
         connections: 2,
@@ -56,12 +74,10 @@ fn server() -> Server {
         message_bytes: 65_536,
         message_rate: 50,
         hello_deadline: Duration::from_secs(5),
+        resume_window: Duration::ZERO,
         ping_every: HubOptions::PING_EVERY,
         silence: HubOptions::SILENCE,
-        mint: Arc::new(move |member, reach| {
-            let credential = mint_for_member(&secret(), member, 1_000, 3600);
-            (ice_servers(reach, &credential), credential.ttl)
-        }),
+        grants: Arc::new(Granting),
     };
     let hub = Arc::new(Hub::new(options, Arc::default(), Arc::new(|_| {})));
     let issuer = Issuer {
@@ -341,7 +357,7 @@ async fn rooms_are_entered_over_h2_side_by_side_up_to_the_bound() {
         let response = sender.send_request(connect.clone()).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         let io = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
-        let mut ws = WebSocketStream::from_raw_socket(io, Role::Client, None).await;
+        let mut ws = WebSocketStream::from_raw_socket(io, Side::Client, None).await;
         assert_eq!(join(&mut ws).await["peers"].as_array().unwrap().len(), peers);
         sockets.push(ws);
     }

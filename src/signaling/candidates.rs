@@ -3,22 +3,77 @@
 //! Pure. Signals are a browser's `RTCIceCandidateInit` and `RTCSessionDescriptionInit`, in the forms that pages send
 //! them; anything else yields nothing.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::payload::Payload;
 
 /// The most addresses taken from one signal. A browser's longest description has under twenty.
 pub const MAX_PER_SIGNAL: usize = 64;
 
+/// What of a signal may hold addresses, in the forms that pages use.
+#[derive(Deserialize)]
+struct Signal<'a> {
+    #[serde(borrow, default)]
+    candidate: Part<'a>,
+    #[serde(borrow, default)]
+    description: Part<'a>,
+    #[serde(borrow, default)]
+    sdp: Part<'a>,
+}
+
+/// A text, or an object that has one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Part<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Object {
+        #[serde(borrow, default)]
+        candidate: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        sdp: Option<Cow<'a, str>>,
+    },
+    Other(IgnoredAny),
+}
+
+impl Default for Part<'_> {
+    fn default() -> Self {
+        Self::Other(IgnoredAny)
+    }
+}
+
+impl Part<'_> {
+    fn candidate(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Object { candidate, .. } => candidate.as_deref(),
+            Self::Other(_) => None,
+        }
+    }
+
+    fn sdp(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Object { sdp, .. } => sdp.as_deref(),
+            Self::Other(_) => None,
+        }
+    }
+}
+
 /// The addresses in `data`, each once, in order of appearance, at most [`MAX_PER_SIGNAL`]. Names such as the
 /// `….local` ones that browsers hide behind (mDNS) are no addresses.
-pub fn addresses(data: &Value) -> Vec<IpAddr> {
+pub fn addresses(data: &Payload) -> Vec<IpAddr> {
     let mut found = Vec::new();
-    let candidate = &data["candidate"];
-    for line in [candidate, &candidate["candidate"]].into_iter().filter_map(Value::as_str) {
+    let Some(signal) = data.read::<Signal<'_>>() else {
+        return found;
+    };
+    if let Some(line) = signal.candidate.candidate() {
         from_candidate(line, &mut found);
     }
-    for sdp in [&data["sdp"], &data["description"]["sdp"], &data["sdp"]["sdp"]].into_iter().filter_map(Value::as_str) {
+    for sdp in [signal.sdp.sdp(), signal.description.sdp()].into_iter().flatten() {
         from_sdp(sdp, &mut found);
     }
     found
@@ -61,12 +116,12 @@ fn note(word: Option<&str>, found: &mut Vec<IpAddr>) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn found(data: Value) -> Vec<String> {
-        addresses(&data).iter().map(IpAddr::to_string).collect()
+        addresses(&Payload::of(&data)).iter().map(IpAddr::to_string).collect()
     }
 
     const HOST: &str = "candidate:1 1 udp 2113937151 192.168.1.7 51000 typ host generation 0";
@@ -113,7 +168,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_panics(line in "(candidate:|a=candidate:|c=IN )?[ -~]{0,80}") {
-            let _ = addresses(&json!({ "candidate": line, "sdp": line }));
+            let _ = found(json!({ "candidate": line, "sdp": line }));
         }
     }
 }

@@ -25,8 +25,26 @@ pub enum ErrorId {
     Full,
     /// The server has as many rooms as it may.
     TooManyRooms,
+    /// The room's host has locked it.
+    Locked,
+    /// The room has a PIN, and this is not it.
+    BadPin,
+    /// The invite is not for this room, has expired, or was made under another PIN.
+    BadInvite,
+    /// Only the room's host, or somebody in another role, may do that.
+    NotAllowed,
+    /// The room's host sent this member away.
+    Kicked,
+    /// There is no such membership to resume, or not all that it missed is still there.
+    Gone,
+    /// The membership goes on over another connection.
+    Replaced,
     /// `to` names nobody in this room.
     NoSuchPeer,
+    /// The signal was meant for `to` as it was before it started anew. It was dropped.
+    Stale,
+    /// `to` is away or not ready, and too much waits for it. The signal was dropped.
+    PeerBusy,
     /// The message is over the size limit.
     TooLarge,
     /// More messages a second than allowed. This one was dropped.
@@ -43,7 +61,7 @@ pub enum ErrorId {
 
 impl ErrorId {
     /// Every error, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 24] = [
         Self::BadMessage,
         Self::UnknownType,
         Self::JoinFirst,
@@ -52,7 +70,16 @@ impl ErrorId {
         Self::BadName,
         Self::Full,
         Self::TooManyRooms,
+        Self::Locked,
+        Self::BadPin,
+        Self::BadInvite,
+        Self::NotAllowed,
+        Self::Kicked,
+        Self::Gone,
+        Self::Replaced,
         Self::NoSuchPeer,
+        Self::Stale,
+        Self::PeerBusy,
         Self::TooLarge,
         Self::RateLimited,
         Self::HelloTimeout,
@@ -72,7 +99,16 @@ impl ErrorId {
             Self::BadName => "bad-name",
             Self::Full => "full",
             Self::TooManyRooms => "too-many-rooms",
+            Self::Locked => "locked",
+            Self::BadPin => "bad-pin",
+            Self::BadInvite => "bad-invite",
+            Self::NotAllowed => "not-allowed",
+            Self::Kicked => "kicked",
+            Self::Gone => "gone",
+            Self::Replaced => "replaced",
             Self::NoSuchPeer => "no-such-peer",
+            Self::Stale => "stale",
+            Self::PeerBusy => "peer-busy",
             Self::TooLarge => "too-large",
             Self::RateLimited => "rate-limited",
             Self::HelloTimeout => "hello-timeout",
@@ -86,14 +122,23 @@ impl ErrorId {
     pub fn text(self) -> &'static str {
         match self {
             Self::BadMessage => "not a message: one JSON object a text frame, with a `type`",
-            Self::UnknownType => "unknown `type`: `join`, `signal`, `leave` or `ping`",
-            Self::JoinFirst => "the first message must be `join`",
+            Self::UnknownType => "unknown `type`: see docs/protocol.md",
+            Self::JoinFirst => "the first message must be `join` or `resume`",
             Self::AlreadyJoined => "already in a room: `leave` it first",
             Self::BadRoom => "not a room name: 1 to 64 visible characters",
             Self::BadName => "not a display name: at most 64 visible characters",
             Self::Full => "this room is full",
             Self::TooManyRooms => "this server has no place for another room now: try later",
+            Self::Locked => "this room is locked: ask its host to unlock it",
+            Self::BadPin => "this room has another PIN: 1 to 64 visible characters",
+            Self::BadInvite => "this invite is not for this room now: ask for a new one",
+            Self::NotAllowed => "your role in this room does not allow that",
+            Self::Kicked => "the host of the room sent you away",
+            Self::Gone => "this membership is over: join again",
+            Self::Replaced => "you are in this room over a newer connection",
             Self::NoSuchPeer => "nobody in this room has that id",
+            Self::Stale => "that peer has started anew since: this signal was dropped",
+            Self::PeerBusy => "too much waits for that peer already: this signal was dropped, try again later",
             Self::TooLarge => "the message is too large: send a smaller one",
             Self::RateLimited => "too many messages: this one was dropped, send fewer a second",
             Self::HelloTimeout => "no `join` came in time: send it right after connecting",
@@ -111,7 +156,13 @@ impl ErrorId {
     /// The WebSocket close code (RFC 6455 section 7.4.1) that follows an error which ends the connection.
     pub fn close_code(self) -> Option<u16> {
         match self {
-            Self::JoinFirst | Self::HelloTimeout | Self::SlowReader | Self::BadOrigin | Self::BadHost => Some(1008),
+            Self::JoinFirst
+            | Self::Kicked
+            | Self::Replaced
+            | Self::HelloTimeout
+            | Self::SlowReader
+            | Self::BadOrigin
+            | Self::BadHost => Some(1008),
             Self::TooLarge => Some(1009),
             Self::Full | Self::TooManyRooms => Some(1013),
             Self::BadMessage
@@ -119,7 +170,14 @@ impl ErrorId {
             | Self::AlreadyJoined
             | Self::BadRoom
             | Self::BadName
+            | Self::Locked
+            | Self::BadPin
+            | Self::BadInvite
+            | Self::NotAllowed
+            | Self::Gone
             | Self::NoSuchPeer
+            | Self::Stale
+            | Self::PeerBusy
             | Self::RateLimited => None,
         }
     }

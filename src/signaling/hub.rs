@@ -1,6 +1,6 @@
 //! One set of rooms, shared by every connection of every dialect.
 //!
-//! The lock is held for a few map look-ups at a time and never while waiting: messages go to bounded queues.
+//! The lock is held for a few map look-ups at a time and never while waiting: messages go to bounded mailboxes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,32 +8,46 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use metrics::Counter;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::candidates;
-use super::error::{ErrorId, Refusal};
-use super::message::{LeaveReason, PeerId, ServerMessage};
-use super::names::{DisplayName, RoomName};
-use super::outbox::{Inbox, Outbox, outbox};
-use super::pace::{Pace, Paced};
-use super::rooms::{Effect, RoomLimits, Rooms};
+use super::error::ErrorId;
+use super::message::{Capacity, LeaveReason, PeerId, ResumeToken, Role, ServerMessage};
+use super::names::{Pin, RoomName};
+use super::outbox::Outbox;
+use super::payload::Payload;
+use super::rooms::{Effect, Entrant, RoomLimits, Rooms};
+use super::session::Session;
 use crate::credentials::{IceServer, Memberships, Reach, RoomMember};
-use crate::limit::{Shares, SourcePrefix};
+use crate::limit::{RateLimit, Shares, SourcePrefix};
 
-/// Makes the `iceServers` of a new member who reaches the box at [`Reach`], and says for how many seconds they last.
-pub type Mint = Arc<dyn Fn(RoomMember, &Reach) -> (Vec<IceServer>, u64) + Send + Sync>;
+/// Wrong PINs that one source may try in a minute.
+const PIN_GUESSES: u32 = 10;
+
+/// What the rooms give to their members, signed with the secrets in force.
+pub trait Grants: Send + Sync {
+    /// The `iceServers` of a member who reaches the box at [`Reach`], and for how many seconds they last.
+    fn ice_servers(&self, member: RoomMember, reach: &Reach) -> (Vec<IceServer>, u64);
+    /// An invite, and when it ends in seconds since the Unix epoch.
+    fn invite(&self, room: &RoomName, pin: Option<&Pin>, role: Role, ttl: Duration) -> (String, u64);
+    /// As what an invite lets into a room with that PIN now, if it does.
+    fn invited(&self, invite: &str, room: &RoomName, pin: Option<&Pin>) -> Option<Role>;
+}
+
 /// Hears of every membership that ended, so that what it was allowed can be ended too.
 pub type Revoke = Arc<dyn Fn(RoomMember) + Send + Sync>;
 
 /// What the hub is given.
 #[derive(Clone)]
 pub struct HubOptions {
-    /// Members of one room, at least 1.
-    pub capacity: u32,
+    /// Members of one room that others see.
+    pub capacity: Capacity,
+    /// Members of one room that others do not see, at least 1.
+    pub unlisted: u32,
     /// Rooms at once, at least 1.
     pub max_rooms: u32,
     /// How many of them one source may have made, at least 1.
@@ -48,12 +62,14 @@ pub struct HubOptions {
     pub message_rate: u32,
     /// How long a connection may be in no room.
     pub hello_deadline: Duration,
+    /// How long a member whose connection dropped is waited for, if it can resume. Zero: not at all.
+    pub resume_window: Duration,
     /// How often the server pings.
     pub ping_every: Duration,
     /// A connection from which nothing came for so long is dropped.
     pub silence: Duration,
-    /// Makes the `iceServers` of a `joined`.
-    pub mint: Mint,
+    /// What members are given.
+    pub grants: Arc<dyn Grants>,
 }
 
 impl HubOptions {
@@ -82,6 +98,9 @@ pub struct Hub {
     memberships: Arc<Memberships>,
     revoke: Revoke,
     sources: Mutex<Shares>,
+    guesses: Mutex<RateLimit>,
+    started: Instant,
+    signals: Counter,
     pub(super) connections: watch::Sender<u32>,
     closing: watch::Sender<bool>,
 }
@@ -96,11 +115,21 @@ struct State {
 impl Hub {
     /// Empty rooms. `memberships` is told of everyone who comes, goes, or signals an address.
     pub fn new(options: HubOptions, memberships: Arc<Memberships>, revoke: Revoke) -> Self {
-        let HubOptions { capacity, max_rooms, max_rooms_per_prefix, .. } = options;
-        let limits = RoomLimits { capacity, max_rooms, max_rooms_per_prefix };
+        let HubOptions { capacity, unlisted, max_rooms, max_rooms_per_prefix, .. } = options;
+        let limits = RoomLimits { capacity, unlisted, max_rooms, max_rooms_per_prefix };
         let state = State { rooms: Rooms::new(limits), outboxes: HashMap::new(), rng: StdRng::from_os_rng() };
-        let (connections, closing) = (watch::Sender::new(0), watch::Sender::new(false));
-        Self { options, state: Mutex::new(state), memberships, revoke, sources: Mutex::default(), connections, closing }
+        Self {
+            options,
+            state: Mutex::new(state),
+            memberships,
+            revoke,
+            sources: Mutex::default(),
+            guesses: Mutex::new(RateLimit::new(PIN_GUESSES, Duration::from_secs(60))),
+            started: Instant::now(),
+            signals: metrics::counter!("lanturn_signals_total"),
+            connections: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
+        }
     }
 
     /// What it was given.
@@ -116,14 +145,11 @@ impl Hub {
             return None;
         }
         metrics::gauge!("lanturn_signaling_connections").increment(1);
-        let (outbox, inbox) = outbox(self.options.message_bytes);
-        let pace = Pace::new(self.options.message_rate);
-        let since = Instant::now();
-        Some(Session { hub: self.clone(), remote, reach, outbox, inbox, pace, since, member: None })
+        Some(Session::new(Arc::clone(self), remote, reach))
     }
 
     fn take_place(&self, source: SourcePrefix) -> Result<(), &'static str> {
-        if !self.sources().take(source, self.options.connections_per_prefix) {
+        if !lock(&self.sources).take(source, self.options.connections_per_prefix) {
             return Err("busy-prefix");
         }
         let is_free = self.connections.send_if_modified(|connections| {
@@ -132,10 +158,16 @@ impl Hub {
             free
         });
         if !is_free {
-            self.sources().give(source);
+            lock(&self.sources).give(source);
             return Err("busy");
         }
         Ok(())
+    }
+
+    pub(super) fn give_place(&self, source: SourcePrefix) {
+        lock(&self.sources).give(source);
+        self.connections.send_modify(|connections| *connections -= 1);
+        metrics::gauge!("lanturn_signaling_connections").decrement(1);
     }
 
     /// Asks every connection to close.
@@ -153,51 +185,167 @@ impl Hub {
         self.closing.subscribe()
     }
 
-    /// A panic elsewhere leaves at worst a member that nobody drives; its session's end still removes it.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sources(&self) -> MutexGuard<'_, Shares> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn enter(&self, session: &Session, room: &RoomName, name: Option<DisplayName>) -> Result<RoomMember, ErrorId> {
-        let state = &mut *self.lock();
-        let (member, effects) = state.rooms.join(room, name, session.remote.into(), &mut state.rng, |member| {
-            self.memberships.join(member, session.remote);
-            (self.options.mint)(member, &session.reach)
-        })?;
-        state.outboxes.insert(PeerId(member.member), session.outbox.clone());
-        self.carry_out(state, effects);
+    /// Lets a connection in, whose mailbox is `outbox`.
+    pub(super) fn enter(
+        &self,
+        (remote, reach, outbox): (IpAddr, &Reach, &Outbox),
+        room: &RoomName,
+        entrant: Entrant,
+        invite: Option<&str>,
+    ) -> Result<RoomMember, ErrorId> {
+        let (source, now) = (entrant.source, self.started.elapsed());
+        let has_pin = entrant.pin.is_some() && invite.is_none();
+        if has_pin && lock(&self.guesses).is_exhausted(source, now) {
+            return Err(ErrorId::RateLimited);
+        }
+        let is_listed = entrant.is_listed;
+        let invited = invite.map(|invite| |pin: Option<&Pin>| self.options.grants.invited(invite, room, pin));
+        let mut state = lock(&self.state);
+        let State { rooms, outboxes, rng } = &mut *state;
+        let joined = rooms.join(room, entrant, invited, rng, |member| {
+            if !is_listed {
+                return (Vec::new(), 0);
+            }
+            self.memberships.join(member, remote);
+            self.options.grants.ice_servers(member, reach)
+        });
+        if has_pin && joined.as_ref().is_err_and(|id| *id == ErrorId::BadPin) {
+            // Whether it was one too many shows at the next.
+            let _ = lock(&self.guesses).take(source, now);
+        }
+        let (member, effects) = joined?;
+        outboxes.insert(PeerId(member.member), outbox.clone());
+        self.carry_out(&state, effects);
+        self.count(&state);
         Ok(member)
     }
 
-    fn pass(&self, from: RoomMember, to: PeerId, data: Value) -> Result<(), ErrorId> {
+    /// Has the connection from `remote` go on with the membership that the token proves, in its mailbox.
+    pub(super) fn resume(
+        &self,
+        (remote, reach): (IpAddr, &Reach),
+        token: ResumeToken,
+        last: Option<u64>,
+    ) -> Result<(RoomMember, Outbox, u64), ErrorId> {
+        let mut state = lock(&self.state);
+        let member = state.rooms.prove(token)?;
+        let outbox = state.outboxes.get(&token.id).cloned().ok_or(ErrorId::Gone)?;
+        let Ok(holder) = outbox.take_over(last) else {
+            let effects = state.rooms.leave(token.id, LeaveReason::Disconnected);
+            state.outboxes.remove(&token.id);
+            outbox.end(ErrorId::Replaced);
+            self.carry_out(&state, effects);
+            self.count(&state);
+            drop(state);
+            (self.revoke)(member);
+            return Err(ErrorId::Gone);
+        };
+        self.memberships.saw(member, remote);
+        let (ice_servers, ttl) = self.options.grants.ice_servers(member, reach);
+        let effects = if last.is_some() {
+            outbox.push(ServerMessage::Resumed { ice_servers, ttl });
+            state.rooms.back(token.id)
+        } else {
+            state.rooms.restart(token.id, ice_servers, ttl)
+        };
+        self.carry_out(&state, effects);
+        Ok((member, outbox, holder))
+    }
+
+    /// Marks a member whose connection dropped as away, unless another connection has it by now.
+    pub(super) fn away(&self, id: PeerId, (outbox, holder): (&Outbox, u64)) {
+        let state = &mut *lock(&self.state);
+        if !outbox.is_held_by(holder) {
+            return;
+        }
+        outbox.hold(true);
+        let effects = state.rooms.away(id);
+        self.carry_out(state, effects);
+    }
+
+    pub(super) fn pass(&self, from: RoomMember, to: PeerId, epoch: Option<u32>, data: Payload) -> Result<(), ErrorId> {
         let addresses = candidates::addresses(&data);
-        let state = &mut *self.lock();
-        let effect = state.rooms.signal(PeerId(from.member), to, data)?;
+        let state = &mut *lock(&self.state);
+        let State { rooms, outboxes, .. } = &mut *state;
+        let fits = |signal: &ServerMessage| outboxes.get(&to).is_none_or(|outbox| outbox.accepts(signal));
+        let effect = rooms.signal(PeerId(from.member), to, epoch, data, fits)?;
         for address in addresses {
             if !self.memberships.offered(from, address) {
                 metrics::counter!("lanturn_signaled_addresses_dropped_total").increment(1);
             }
         }
+        self.signals.increment(1);
         self.carry_out(state, vec![effect]);
         Ok(())
     }
 
-    fn remove(&self, member: RoomMember, reason: LeaveReason) {
-        let id = PeerId(member.member);
-        {
-            let state = &mut *self.lock();
-            state.outboxes.remove(&id);
-            let effects = state.rooms.leave(id, reason);
-            self.carry_out(state, effects);
+    pub(super) fn pass_to_all(&self, from: RoomMember, data: &Payload) -> Result<(), ErrorId> {
+        let state = &mut *lock(&self.state);
+        let State { rooms, outboxes, .. } = &mut *state;
+        let fits = |to, signal: &ServerMessage| outboxes.get(&to).is_none_or(|outbox| outbox.accepts(signal));
+        let effects = rooms.broadcast(PeerId(from.member), data, fits)?;
+        self.signals.increment(effects.len() as u64);
+        self.carry_out(state, effects);
+        Ok(())
+    }
+
+    /// Changes something in the rooms, and sends what follows from it.
+    pub(super) fn change(
+        &self,
+        change: impl FnOnce(&mut Rooms) -> Result<Vec<Effect>, ErrorId>,
+    ) -> Result<(), ErrorId> {
+        let state = &mut *lock(&self.state);
+        let effects = change(&mut state.rooms)?;
+        self.carry_out(state, effects);
+        Ok(())
+    }
+
+    /// Makes an invite to the room of `id`.
+    pub(super) fn invite(&self, id: PeerId, role: Role, ttl: Duration) -> Result<ServerMessage, ErrorId> {
+        let mut state = lock(&self.state);
+        let (room, pin) = state.rooms.invitation(id, role)?;
+        let (invite, expires_at) = self.options.grants.invite(room, pin, role, ttl);
+        Ok(ServerMessage::Invite { room: room.clone(), role, invite, expires_at })
+    }
+
+    /// Has the host `by` send `id` away.
+    pub(super) fn kick(&self, by: PeerId, id: PeerId) -> Result<(), ErrorId> {
+        let mut state = lock(&self.state);
+        state.rooms.may_kick(by, id)?;
+        let outbox = state.outboxes.remove(&id);
+        let effects = state.rooms.leave(id, LeaveReason::Kicked);
+        let ended = self.carry_out(&state, effects);
+        self.count(&state);
+        drop(state);
+        if let Some(outbox) = outbox {
+            outbox.end(ErrorId::Kicked);
         }
+        ended.into_iter().for_each(|member| (self.revoke)(member));
+        Ok(())
+    }
+
+    /// Ends a membership, if it is still with that connection.
+    pub(super) fn remove(&self, member: RoomMember, (outbox, holder): (&Outbox, u64), reason: LeaveReason) {
+        let id = PeerId(member.member);
+        let mut state = lock(&self.state);
+        if !outbox.is_held_by(holder) {
+            return;
+        }
+        state.outboxes.remove(&id);
+        let effects = state.rooms.leave(id, reason);
+        self.carry_out(&state, effects);
+        self.count(&state);
+        drop(state);
         (self.revoke)(member);
     }
 
-    fn carry_out(&self, state: &State, effects: Vec<Effect>) {
+    pub(super) fn grants(&self) -> &dyn Grants {
+        &*self.options.grants
+    }
+
+    /// Sends what is to be sent, and returns whose membership has ended.
+    fn carry_out(&self, state: &State, effects: Vec<Effect>) -> Vec<RoomMember> {
+        let mut ended = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
@@ -205,113 +353,28 @@ impl Hub {
                         outbox.push(message);
                     }
                 }
-                Effect::Ended(member) => self.memberships.leave(member),
+                Effect::Ended(member) => {
+                    self.memberships.leave(member);
+                    ended.push(member);
+                }
             }
         }
+        ended
+    }
+
+    fn count(&self, state: &State) {
         metrics::gauge!("lanturn_rooms").set(state.rooms.len() as f64);
         metrics::gauge!("lanturn_room_members").set(state.rooms.members() as f64);
     }
 }
 
+/// A panic elsewhere leaves at worst a member that nobody drives; its session's end still removes it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
-/// One connection's part in the hub, whatever its dialect. Dropping it ends its membership.
-#[derive(Debug)]
-pub struct Session {
-    hub: Arc<Hub>,
-    remote: IpAddr,
-    reach: Reach,
-    outbox: Outbox,
-    inbox: Inbox,
-    pace: Pace,
-    since: Instant,
-    member: Option<RoomMember>,
-}
-
-impl Session {
-    /// The hub it is of.
-    pub fn hub(&self) -> &Hub {
-        &self.hub
-    }
-
-    /// Whether it is in a room.
-    pub fn is_member(&self) -> bool {
-        self.member.is_some()
-    }
-
-    /// Enters a room. `joined` is the first thing the room sends.
-    ///
-    /// # Errors
-    /// [`ErrorId::AlreadyJoined`], [`ErrorId::Full`] or [`ErrorId::TooManyRooms`].
-    pub fn join(&mut self, room: &RoomName, name: Option<DisplayName>) -> Result<(), ErrorId> {
-        if self.member.is_some() {
-            return Err(ErrorId::AlreadyJoined);
-        }
-        self.member = Some(self.hub.enter(self, room, name)?);
-        Ok(())
-    }
-
-    /// Sends something to one other member. The addresses it offers may be relayed to before it arrives.
-    ///
-    /// # Errors
-    /// [`ErrorId::JoinFirst`] or [`ErrorId::NoSuchPeer`].
-    pub fn signal(&mut self, to: PeerId, data: Value) -> Result<(), ErrorId> {
-        let member = self.member.ok_or(ErrorId::JoinFirst)?;
-        self.hub.pass(member, to, data)?;
-        metrics::counter!("lanturn_signals_total").increment(1);
-        Ok(())
-    }
-
-    /// Leaves the room, if in one.
-    pub fn leave(&mut self, reason: LeaveReason) {
-        if let Some(member) = self.member.take() {
-            self.hub.remove(member, reason);
-        }
-    }
-
-    /// Queues something for this connection itself, after what is queued already.
-    pub fn tell(&self, message: ServerMessage) {
-        self.outbox.push(message);
-    }
-
-    /// Queues an error. Says with which WebSocket close code the connection is to end, if it is.
-    pub fn refuse(&self, refusal: Refusal) -> Option<u16> {
-        let code = refusal.id.close_code();
-        self.refuse_with(refusal, code)
-    }
-
-    /// Counts a message that came. Says whether it is to be handled, or else what [`refuse`](Self::refuse) says.
-    ///
-    /// # Errors
-    /// The close code, if the connection is to end.
-    pub fn pace(&mut self) -> Result<(), Option<u16>> {
-        match self.pace.take(self.since.elapsed()) {
-            Paced::Pass => Ok(()),
-            Paced::Drop => Err(self.refuse(ErrorId::RateLimited.into())),
-            Paced::Close => Err(self.refuse_with(ErrorId::RateLimited.into(), Some(1013))),
-        }
-    }
-
-    pub(crate) fn inbox(&mut self) -> &mut Inbox {
-        &mut self.inbox
-    }
-
-    fn refuse_with(&self, refusal: Refusal, code: Option<u16>) -> Option<u16> {
-        metrics::counter!("lanturn_signaling_refused_total", "reason" => refusal.id.id()).increment(1);
-        self.tell(ServerMessage::refusal(refusal, code.is_some()));
-        code
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.leave(LeaveReason::Disconnected);
-        self.hub.sources().give(self.remote.into());
-        self.hub.connections.send_modify(|connections| *connections -= 1);
-        metrics::gauge!("lanturn_signaling_connections").decrement(1);
     }
 }

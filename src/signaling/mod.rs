@@ -1,24 +1,38 @@
 //! Rooms over WebSocket: who is there, who is polite to whom, and signals from one member to another.
 //!
-//! [`message`], [`rooms`] and [`candidates`] are pure: bytes and an RNG in, effects out. [`hub`] shares one state
-//! machine among all connections, and a dialect, such as [`native`], drives one connection against it: a file each.
-//! The protocol itself is written down in `docs/protocol.md`.
+//! [`message`], [`request`], [`rooms`], [`mailbox`] and [`candidates`] are pure: bytes and an RNG in, effects out.
+//! [`hub`] shares one state machine among all connections, [`session`] is one connection's part in it, and a dialect,
+//! such as [`native`], drives one connection against it: a file each. The protocol itself is written down in
+//! `docs/protocol.md`.
 
 pub mod candidates;
 pub mod error;
 pub mod hub;
+pub mod mailbox;
 pub mod message;
 pub mod names;
 pub mod native;
 mod outbox;
 mod pace;
+pub mod payload;
+pub mod request;
+mod room;
 pub mod rooms;
+pub mod session;
 
 pub use error::{ErrorId, Refusal};
-pub use hub::{Hub, HubOptions, Mint, Revoke, Session};
-pub use message::{ClientMessage, LeaveReason, Myself, PeerEntry, PeerId, ServerMessage};
-pub use names::{DisplayName, RoomName};
-pub use rooms::{Effect, RoomLimits, Rooms};
+pub use hub::{Grants, Hub, HubOptions, Revoke};
+pub use message::{
+    Capacity, LeaveReason, Myself, PeerEntry, PeerId, Places, ResumeOffer, ResumeToken, Role, RoomState, ServerMessage,
+};
+pub use names::{DisplayName, Pin, RoomName};
+pub use outbox::Next;
+pub use payload::Payload;
+pub use request::{ClientMessage, Join};
+pub use rooms::{Effect, Entrant, FirstOffer, RoomLimits, Rooms};
+pub use session::Session;
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod protocol_tests;

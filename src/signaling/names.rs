@@ -1,8 +1,9 @@
-//! The names that people type: rooms and themselves.
+//! What people type: the names of rooms and of themselves, and PINs.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::error::ErrorId;
@@ -59,6 +60,41 @@ impl DisplayName {
             return Err(ErrorId::BadName);
         }
         Ok(if name.is_empty() { None } else { Some(Self(name)) })
+    }
+}
+
+/// What opens a room besides its name. Case counts. 1 to 64 characters.
+#[derive(Clone)]
+pub struct Pin(String);
+
+impl Pin {
+    /// Normalises what a person typed (NFKC, outer whitespace trimmed).
+    ///
+    /// # Errors
+    /// [`ErrorId::BadPin`] when it is empty, too long or a character cannot be seen.
+    pub fn parse(typed: &str) -> Result<Self, ErrorId> {
+        let typed = check_typed(typed).ok_or(ErrorId::BadPin)?;
+        let pin: String = typed.nfkc().collect();
+        let fits = (1..=MAX_CHARS).contains(&pin.chars().count()) && !pin.chars().any(is_unseen);
+        if fits { Ok(Self(pin)) } else { Err(ErrorId::BadPin) }
+    }
+
+    /// The normalised PIN.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// In a time that does not tell how much of it was right.
+impl PartialEq for Pin {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pin(…)")
     }
 }
 
@@ -185,6 +221,16 @@ mod tests {
         assert_eq!(DisplayName::parse(" \t"), Ok(None));
         assert_eq!(DisplayName::parse("An\u{202e}na"), Err(ErrorId::BadName));
         assert_eq!(DisplayName::parse(&"x".repeat(65)), Err(ErrorId::BadName));
+    }
+
+    #[test]
+    fn a_pin_is_the_same_however_it_was_typed_and_is_not_logged() {
+        let pin = Pin::parse(" ４７１１ ").unwrap();
+        assert!(pin == Pin::parse("4711").unwrap() && pin != Pin::parse("4712").unwrap());
+        assert_eq!(format!("{pin:?}"), "Pin(…)");
+        for bad in ["", " ", "a\u{200b}b", &"1".repeat(65)] {
+            assert_eq!(Pin::parse(bad).unwrap_err(), ErrorId::BadPin, "{bad:?}");
+        }
     }
 
     proptest! {

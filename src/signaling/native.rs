@@ -11,8 +11,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::error::{ErrorId, Refusal};
-use super::hub::Session;
-use super::message::{ClientMessage, LeaveReason, ServerMessage};
+use super::message::{LeaveReason, ServerMessage};
+use super::outbox::Next;
+use super::request::{ClientMessage, Join};
+use super::rooms::Entrant;
+use super::session::Session;
 
 /// How long the last words may take to be written, and then to be read.
 const PARTING: Duration = Duration::from_secs(1);
@@ -20,6 +23,8 @@ const PARTING: Duration = Duration::from_secs(1);
 const MAX_PARTING_BYTES: usize = 1 << 20;
 /// The close code of a server that stops (RFC 6455 section 7.4.1).
 const GOING_AWAY: u16 = 1001;
+/// After so many events the client is asked, by a ping, whether it has them.
+const ACK_EVERY: u64 = 64;
 
 /// How a WebSocket for [`serve`] is to be set up, for messages of at most `message_bytes`.
 pub fn websocket_config(message_bytes: usize) -> WebSocketConfig {
@@ -33,13 +38,17 @@ pub fn websocket_config(message_bytes: usize) -> WebSocketConfig {
 /// Drives one WebSocket to its end. The membership ends with it, and with this future.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocketStream<S>, session: Session) {
     let closing = session.hub().closing();
-    Connection { ws, session, closing }.run().await;
+    Connection { ws, session, closing, asked: 0, refresh_at: None }.run().await;
 }
 
 struct Connection<S> {
     ws: WebSocketStream<S>,
     session: Session,
     closing: watch::Receiver<bool>,
+    /// The last event that the client was asked about.
+    asked: u64,
+    /// When its credential is to be replaced.
+    refresh_at: Option<Instant>,
 }
 
 /// Why a connection ends.
@@ -50,13 +59,15 @@ enum End {
     Closed,
     /// It is told why in what is queued, and closed with this code.
     Close(u16),
+    /// It is told this alone, and closed.
+    Told(ErrorId),
 }
 
 enum Event {
     Heard(Option<Result<Message, tungstenite::Error>>),
-    /// `None` once a message did not fit.
-    Queued(Option<ServerMessage>),
+    Next(Next),
     Ping,
+    Refresh,
     Silence,
     NoHello,
     Shutdown,
@@ -65,16 +76,25 @@ enum Event {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(mut self) {
         let end = self.talk().await;
-        self.session.leave(LeaveReason::Disconnected);
-        // Whether the client hears the last words is up to it.
+        // A client that says goodbye, or was told to go, does not come back; one that fell silent may.
         match end {
-            End::Gone => {}
+            End::Gone => {
+                let Self { ws, session, .. } = self;
+                drop(ws);
+                session.linger().await;
+            }
             End::Closed => {
+                self.session.leave(LeaveReason::Disconnected);
+                // Whether the client hears the last words is up to it.
                 let _ = timeout(PARTING, SinkExt::close(&mut self.ws)).await;
             }
             End::Close(code) => {
-                let _ = timeout(PARTING, self.part(code)).await;
-                let _ = timeout(PARTING, self.drain()).await;
+                let last_words = self.take_queued();
+                self.part(last_words, code).await;
+            }
+            End::Told(why) => {
+                let last_words = vec![ServerMessage::refusal(why.into(), true).print(None)];
+                self.part(last_words, why.close_code().unwrap_or(1008)).await;
             }
         }
     }
@@ -88,10 +108,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut roomless_since = Some(Instant::now());
         loop {
             let hello_deadline = roomless_since.map_or(heard + silence, |since| since + hello);
+            let refresh_at = self.refresh_at.unwrap_or(hello_deadline);
             let event = tokio::select! {
                 frame = self.ws.next() => Event::Heard(frame),
-                queued = next_or_overflow(&mut self.session) => Event::Queued(queued),
+                next = self.session.next() => Event::Next(next),
                 _ = pings.tick() => Event::Ping,
+                () = sleep_until(refresh_at), if self.refresh_at.is_some() => Event::Refresh,
                 () = sleep_until(heard + silence) => Event::Silence,
                 () = sleep_until(hello_deadline), if roomless_since.is_some() => Event::NoHello,
                 () = is_true(&mut self.closing) => Event::Shutdown,
@@ -101,9 +123,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     heard = Instant::now();
                     self.hear(frame)
                 }
-                Event::Queued(Some(message)) => self.write(Message::text(message.print()), silence).await,
-                Event::Queued(None) => self.close_for(ErrorId::SlowReader),
-                Event::Ping => self.write(Message::Ping(Default::default()), silence).await,
+                Event::Next(next) => self.say(next, silence).await,
+                Event::Ping => self.ask(silence).await,
+                Event::Refresh => {
+                    self.refresh_at = self.session.refresh().map(renewal);
+                    None
+                }
                 Event::Silence => Some(End::Gone),
                 Event::NoHello => self.close_for(ErrorId::HelloTimeout),
                 Event::Shutdown => Some(End::Close(GOING_AWAY)),
@@ -116,17 +141,54 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// A write that takes as long as a silence may last is a reader that does not read.
+    /// Sends what is queued, as long as there is more, and then flushes once.
+    async fn say(&mut self, first: Next, patience: Duration) -> Option<End> {
+        let mut next = Some(first);
+        while let Some(what) = next {
+            let (number, message) = match what {
+                Next::Say(numbered) => numbered,
+                Next::End(why) => return Some(self.end(why)),
+            };
+            self.note(&message);
+            if let Some(end) = self.write(Message::text(message.print(number)), patience).await {
+                return Some(end);
+            }
+            next = self.session.try_next();
+        }
+        if let Some(end) = self.flush(patience).await {
+            return Some(end);
+        }
+        let is_due = self.session.last_sent() >= self.asked + ACK_EVERY;
+        if is_due { self.ask(patience).await } else { None }
+    }
+
+    /// A ping carries the number of the last event that was sent; the pong that comes back acknowledges it.
+    async fn ask(&mut self, patience: Duration) -> Option<End> {
+        self.asked = self.session.last_sent();
+        let ping = Message::Ping(self.asked.to_be_bytes().to_vec().into());
+        match self.write(ping, patience).await {
+            None => self.flush(patience).await,
+            end => end,
+        }
+    }
+
     async fn write(&mut self, message: Message, patience: Duration) -> Option<End> {
-        let written = tokio::select! {
-            written = timeout(patience, self.ws.send(message)) => written.ok(),
-            () = self.session.inbox().overflow() => None,
-            () = is_true(&mut self.closing) => return Some(End::Close(GOING_AWAY)),
-        };
-        match written {
-            Some(Ok(())) => None,
-            Some(Err(_)) => Some(End::Gone),
-            None => self.close_for(ErrorId::SlowReader),
+        let Self { ws, session, closing, .. } = self;
+        let written = patiently(ws.feed(message), session, closing, patience).await;
+        written.unwrap_or_else(|why| Some(self.end(why)))
+    }
+
+    async fn flush(&mut self, patience: Duration) -> Option<End> {
+        let Self { ws, session, closing, .. } = self;
+        let written = patiently(ws.flush(), session, closing, patience).await;
+        written.unwrap_or_else(|why| Some(self.end(why)))
+    }
+
+    /// What a message on its way out means for this connection.
+    fn note(&mut self, message: &ServerMessage) {
+        if let ServerMessage::Joined { ttl, .. } | ServerMessage::Resumed { ttl, .. } = message {
+            self.refresh_at = Some(renewal(*ttl));
+            self.asked = self.session.last_sent();
         }
     }
 
@@ -142,7 +204,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let handled = match message {
             Message::Text(text) => ClientMessage::parse(&text).and_then(|message| self.obey(message)),
             Message::Binary(_) => Err(Refusal::bad_message("a binary frame: send JSON in text frames")),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+            Message::Pong(number) => {
+                if let Ok(number) = <[u8; 8]>::try_from(&*number) {
+                    self.session.ack(u64::from_be_bytes(number));
+                }
+                Ok(())
+            }
+            Message::Ping(_) | Message::Frame(_) => Ok(()),
             Message::Close(_) => return Some(End::Closed),
         };
         handled.err().and_then(|refusal| self.session.refuse(refusal)).map(End::Close)
@@ -150,32 +218,90 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn obey(&mut self, message: ClientMessage) -> Result<(), Refusal> {
         match message {
-            ClientMessage::Join { room, name } => self.session.join(&room, name)?,
-            ClientMessage::Signal { .. } | ClientMessage::Leave | ClientMessage::Ping if !self.session.is_member() => {
-                return Err(ErrorId::JoinFirst.into());
+            ClientMessage::Join(join) => self.join(join)?,
+            ClientMessage::Resume { token, last, fresh } => {
+                self.session.resume(token, if fresh { None } else { Some(last) })?;
             }
-            ClientMessage::Signal { to, data } => self.session.signal(to, data)?,
-            ClientMessage::Leave => self.session.leave(LeaveReason::Left),
-            ClientMessage::Ping => self.session.tell(ServerMessage::Pong),
+            other => {
+                if !self.session.is_member() {
+                    return Err(ErrorId::JoinFirst.into());
+                }
+                self.obey_member(other)?;
+            }
         }
         Ok(())
+    }
+
+    fn join(&mut self, join: Join) -> Result<(), ErrorId> {
+        let window = self.session.hub().options().resume_window.as_secs();
+        let Join { room, name, role, pin, invite, ready, resume } = join;
+        let resume_window = if resume && window > 0 { Some(window) } else { None };
+        let entrant = Entrant { name, role, pin, resume_window, ..self.session.entrant() };
+        self.session.join(&room, entrant, invite.as_deref())?;
+        self.session.hold(!ready);
+        Ok(())
+    }
+
+    fn obey_member(&mut self, message: ClientMessage) -> Result<(), ErrorId> {
+        let session = &mut self.session;
+        match message {
+            ClientMessage::Join(_) | ClientMessage::Resume { .. } => Err(ErrorId::AlreadyJoined),
+            ClientMessage::Ready => {
+                session.hold(false);
+                Ok(())
+            }
+            ClientMessage::Ack { n } => {
+                session.ack(n);
+                Ok(())
+            }
+            ClientMessage::Signal { to, epoch, data } => session.signal(to, epoch, data),
+            ClientMessage::Broadcast { data } => session.broadcast(&data),
+            ClientMessage::Rename { name } => session.rename(name),
+            ClientMessage::Lock { locked } => session.lock(locked),
+            ClientMessage::SetPin { pin } => session.set_pin(pin),
+            ClientMessage::Kick { id } => session.kick(id),
+            ClientMessage::Invite { role, ttl } => session.invite(role, ttl),
+            ClientMessage::Leave => {
+                session.leave(LeaveReason::Left);
+                self.refresh_at = None;
+                Ok(())
+            }
+            ClientMessage::Ping => {
+                session.tell(ServerMessage::Pong);
+                Ok(())
+            }
+        }
     }
 
     fn close_for(&mut self, id: ErrorId) -> Option<End> {
         Some(self.session.refuse(id.into()).map_or(End::Gone, End::Close))
     }
 
-    /// What is queued, then the close frame. A reader so slow that its queue overflowed is told that alone.
-    async fn part(&mut self, code: u16) -> Result<(), tungstenite::Error> {
-        if self.session.inbox().overflowed() {
-            let slow = ServerMessage::refusal(ErrorId::SlowReader.into(), true);
-            self.ws.send(Message::text(slow.print())).await?;
-        } else {
-            while let Some(message) = self.session.inbox().try_next() {
-                self.ws.send(Message::text(message.print())).await?;
-            }
+    fn end(&self, why: ErrorId) -> End {
+        metrics::counter!("lanturn_signaling_refused_total", "reason" => why.id()).increment(1);
+        End::Told(why)
+    }
+
+    fn take_queued(&mut self) -> Vec<String> {
+        let mut queued = Vec::new();
+        while let Some(Next::Say((number, message))) = self.session.try_next() {
+            queued.push(message.print(number));
         }
-        self.ws.close(Some(CloseFrame { code: code.into(), reason: Default::default() })).await
+        queued
+    }
+
+    /// The last words, then the close frame. The membership is over before they are written.
+    async fn part(&mut self, last_words: Vec<String>, code: u16) {
+        self.session.leave(LeaveReason::Disconnected);
+        let said = async {
+            for text in last_words {
+                self.ws.send(Message::text(text)).await?;
+            }
+            self.ws.close(Some(CloseFrame { code: code.into(), reason: Default::default() })).await
+        };
+        // Whether the client hears them is up to it.
+        let _ = timeout(PARTING, said).await;
+        let _ = timeout(PARTING, self.drain()).await;
     }
 
     /// Closing a socket with unread bytes in it resets it, and the last words would be lost. So what the client was
@@ -199,13 +325,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// The next queued message, or `None` once one did not fit.
-async fn next_or_overflow(session: &mut Session) -> Option<ServerMessage> {
-    let inbox = session.inbox();
-    if inbox.overflowed() {
-        return None;
+/// Waits for a write. One that takes as long as a silence may last is of a reader that does not read. `Err` says why the
+/// client is to be told to go.
+async fn patiently(
+    writing: impl Future<Output = Result<(), tungstenite::Error>>,
+    session: &Session,
+    closing: &mut watch::Receiver<bool>,
+    patience: Duration,
+) -> Result<Option<End>, ErrorId> {
+    tokio::select! {
+        biased;
+        written = timeout(patience, writing) => match written {
+            Ok(Ok(())) => Ok(None),
+            Ok(Err(_)) => Ok(Some(End::Gone)),
+            Err(_) => Err(ErrorId::SlowReader),
+        },
+        why = session.ended() => Err(why),
+        () = is_true(closing) => Ok(Some(End::Close(GOING_AWAY))),
     }
-    inbox.next().await
+}
+
+/// When a credential that lasts `ttl` seconds from now is to be replaced: well before its end.
+fn renewal(ttl: u64) -> Instant {
+    Instant::now() + (Duration::from_secs(ttl) * 3 / 4).max(Duration::from_secs(1))
 }
 
 /// Returns once the flag is up. Its owner is the hub, which the session keeps alive.

@@ -1,164 +1,186 @@
-//! What waits to be written to one connection: bounded in messages and in memory, and nobody waits for a slow reader.
+//! A member's mailbox, between those who fill it and the one connection that empties it. Nobody waits for a slow reader.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
+use super::error::ErrorId;
+use super::mailbox::{Mailbox, NotKept, Numbered};
 use super::message::ServerMessage;
 
-/// The most messages that wait for one connection.
-pub(crate) const MAX_MESSAGES: usize = 256;
-/// The memory that waiting messages may take, in bytes, unless one message may take more than a quarter of it.
-const MAX_BYTES: usize = 1 << 20;
-/// Counted for a message apart from its data, in bytes.
-const MESSAGE_WEIGHT: usize = 512;
-
-/// The writing end. Clones write to the same connection.
+/// Clones are of the same mailbox.
 #[derive(Clone, Debug)]
-pub(crate) struct Outbox {
-    queue: mpsc::Sender<Queued>,
-    state: Arc<State>,
-}
+pub(super) struct Outbox(Arc<Shared>);
 
-/// The reading end, of which there is one.
 #[derive(Debug)]
-pub(crate) struct Inbox {
-    queue: mpsc::Receiver<Queued>,
-    state: Arc<State>,
+struct Shared {
+    state: Mutex<State>,
+    wake: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    max_bytes: usize,
-    bytes: AtomicUsize,
-    is_over: AtomicBool,
-    over: Notify,
+    mailbox: Mailbox,
+    /// Why its connection is to end.
+    ended: Option<ErrorId>,
+    /// Counts the connections that it has had.
+    holder: u64,
 }
 
-#[derive(Debug)]
-struct Queued {
-    message: ServerMessage,
-    weight: usize,
-}
-
-/// Both ends, for messages of at most `message_bytes` as JSON.
-pub(crate) fn outbox(message_bytes: usize) -> (Outbox, Inbox) {
-    let (sender, receiver) = mpsc::channel(MAX_MESSAGES);
-    let state = Arc::new(State {
-        max_bytes: MAX_BYTES.max(4 * message_bytes),
-        bytes: AtomicUsize::new(0),
-        is_over: AtomicBool::new(false),
-        over: Notify::new(),
-    });
-    (Outbox { queue: sender, state: state.clone() }, Inbox { queue: receiver, state })
+/// What a connection is to do next.
+#[derive(Debug, PartialEq)]
+pub enum Next {
+    /// Send this, with its number if it has one.
+    Say(Numbered),
+    /// Say this, and close.
+    End(ErrorId),
 }
 
 impl Outbox {
-    /// Queues a message. Once one did not fit, none does: the connection is to end.
-    pub(crate) fn push(&self, message: ServerMessage) {
-        if self.state.is_over.load(Ordering::Relaxed) {
-            return;
+    /// For messages of at most `message_bytes` as JSON, held by the first connection.
+    pub(super) fn new(message_bytes: usize) -> Self {
+        let state = State { mailbox: Mailbox::new(message_bytes), ended: None, holder: 0 };
+        Self(Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() }))
+    }
+
+    /// Queues a message. One that does not fit ends the connection.
+    pub(super) fn push(&self, message: ServerMessage) {
+        let mut state = self.lock();
+        if state.ended.is_none() && state.mailbox.push(message).is_err() {
+            state.ended = Some(ErrorId::SlowReader);
         }
-        let weight = weigh_message(&message);
-        let bytes = self.state.bytes.fetch_add(weight, Ordering::Relaxed) + weight;
-        if bytes > self.state.max_bytes || self.queue.try_send(Queued { message, weight }).is_err() {
-            self.state.is_over.store(true, Ordering::Relaxed);
-            self.state.over.notify_one();
+        drop(state);
+        self.0.wake.notify_waiters();
+    }
+
+    /// Ends the connection that holds it, or the next one.
+    pub(super) fn end(&self, why: ErrorId) {
+        self.lock().ended.get_or_insert(why);
+        self.0.wake.notify_waiters();
+    }
+
+    /// Whether a signal may be queued. For one who is away or not ready it must fit; one who is there and does not read
+    /// is not spared.
+    pub(super) fn accepts(&self, signal: &ServerMessage) -> bool {
+        let state = self.lock();
+        !state.mailbox.is_held() || state.mailbox.fits(signal)
+    }
+
+    /// Has events kept until they are acknowledged.
+    pub(super) fn keep(&self) {
+        self.lock().mailbox.keep();
+    }
+
+    /// Holds events back, or no longer.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.lock().mailbox.hold(is_held);
+        self.0.wake.notify_waiters();
+    }
+
+    /// The connection has every event up to `number`.
+    pub(super) fn ack(&self, number: u64) {
+        self.lock().mailbox.ack(number);
+    }
+
+    /// The number of the last event that was sent.
+    pub(super) fn last_sent(&self) -> u64 {
+        self.lock().mailbox.last_sent()
+    }
+
+    /// Another connection takes over, which has every event up to `last`, or none at all and starts anew. Returns the
+    /// number of its hold.
+    ///
+    /// # Errors
+    /// [`NotKept`] when what it has missed is no longer there. It has not taken over then.
+    pub(super) fn take_over(&self, last: Option<u64>) -> Result<u64, NotKept> {
+        let mut state = self.lock();
+        match last {
+            Some(last) => state.mailbox.rewind(last)?,
+            None => state.mailbox.restart(),
+        }
+        state.mailbox.hold(false);
+        state.holder += 1;
+        let holder = state.holder;
+        drop(state);
+        self.0.wake.notify_waiters();
+        Ok(holder)
+    }
+
+    /// Whether the connection with this hold still has it.
+    pub(super) fn is_held_by(&self, holder: u64) -> bool {
+        self.lock().holder == holder
+    }
+
+    /// What the connection with this hold is to do next, if there is anything.
+    pub(super) fn try_next(&self, holder: u64) -> Option<Next> {
+        let mut state = self.lock();
+        if state.holder != holder {
+            return Some(Next::End(ErrorId::Replaced));
+        }
+        state.ended.map(Next::End).or_else(|| state.mailbox.next().map(Next::Say))
+    }
+
+    /// What the connection with this hold is to do next, when there is anything.
+    pub(super) async fn next(&self, holder: u64) -> Next {
+        loop {
+            let mut woken = pin!(self.0.wake.notified());
+            woken.as_mut().enable();
+            if let Some(next) = self.try_next(holder) {
+                return next;
+            }
+            woken.await;
         }
     }
-}
 
-impl Inbox {
-    /// The next message, when there is one.
-    pub(crate) async fn next(&mut self) -> Option<ServerMessage> {
-        let queued = self.queue.recv().await?;
-        Some(self.unload(queued))
-    }
-
-    /// The next message, if there is one.
-    pub(crate) fn try_next(&mut self) -> Option<ServerMessage> {
-        let queued = self.queue.try_recv().ok()?;
-        Some(self.unload(queued))
-    }
-
-    /// Returns once a message did not fit.
-    pub(crate) async fn overflow(&self) {
-        self.state.over.notified().await;
-    }
-
-    /// Whether a message did not fit.
-    pub(crate) fn overflowed(&self) -> bool {
-        self.state.is_over.load(Ordering::Relaxed)
-    }
-
-    fn unload(&self, queued: Queued) -> ServerMessage {
-        self.state.bytes.fetch_sub(queued.weight, Ordering::Relaxed);
-        queued.message
-    }
-}
-
-/// About how many bytes of memory a message takes: JSON of many small parts takes far more than its text.
-fn weigh_message(message: &ServerMessage) -> usize {
-    match message {
-        ServerMessage::Signal { data, .. } => MESSAGE_WEIGHT + weigh(data),
-        ServerMessage::Joined { peers, .. } => MESSAGE_WEIGHT * (1 + peers.len()),
-        ServerMessage::PeerJoined { .. }
-        | ServerMessage::PeerLeft { .. }
-        | ServerMessage::Pong
-        | ServerMessage::Error { .. } => MESSAGE_WEIGHT,
-    }
-}
-
-fn weigh(value: &Value) -> usize {
-    size_of::<Value>()
-        + match value {
-            Value::String(text) => text.len(),
-            Value::Array(items) => items.iter().map(weigh).sum(),
-            Value::Object(fields) => fields.iter().map(|(key, value)| 64 + key.len() + weigh(value)).sum(),
-            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    /// Returns once the connection with this hold is to end, and why.
+    pub(super) async fn ended(&self, holder: u64) -> ErrorId {
+        loop {
+            let mut woken = pin!(self.0.wake.notified());
+            woken.as_mut().enable();
+            {
+                let state = self.lock();
+                if state.holder != holder {
+                    return ErrorId::Replaced;
+                }
+                if let Some(why) = state.ended {
+                    return why;
+                }
+            }
+            woken.await;
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
-    use serde_json::json;
 
     use super::*;
-    use crate::credentials::MemberTag;
-    use crate::signaling::PeerId;
+    use crate::signaling::mailbox::MAX_WAITING;
 
-    fn signal(data: Value) -> ServerMessage {
-        ServerMessage::Signal { from: PeerId(MemberTag(1)), seq: 1, data }
+    #[test]
+    fn who_does_not_read_is_told_so_instead_of_the_rest() {
+        let outbox = Outbox::new(1024);
+        (0..MAX_WAITING).for_each(|_| outbox.push(ServerMessage::Pong));
+        assert!(outbox.ended(0).now_or_never().is_none());
+        outbox.push(ServerMessage::Pong);
+        assert_eq!(outbox.ended(0).now_or_never(), Some(ErrorId::SlowReader));
+        assert_eq!(outbox.try_next(0), Some(Next::End(ErrorId::SlowReader)));
     }
 
     #[test]
-    fn the_number_of_waiting_messages_is_bounded() {
-        let (outbox, mut inbox) = outbox(1024);
-        for _ in 0..MAX_MESSAGES {
-            outbox.push(ServerMessage::Pong);
-        }
-        assert!(!inbox.overflowed());
+    fn only_the_last_connection_hears_anything() {
+        let outbox = Outbox::new(1024);
+        assert_eq!(outbox.next(0).now_or_never(), None);
+        assert_eq!(outbox.take_over(Some(0)), Ok(1));
         outbox.push(ServerMessage::Pong);
-        assert!(inbox.overflow().now_or_never().is_some(), "the writer hears of it");
-        assert_eq!(std::iter::from_fn(|| inbox.try_next()).count(), MAX_MESSAGES);
-        outbox.push(ServerMessage::Pong);
-        assert!(inbox.try_next().is_none(), "after a loss nothing more is queued");
-    }
-
-    #[test]
-    fn their_memory_is_bounded_and_given_back() {
-        let (outbox, mut inbox) = outbox(1024);
-        for _ in 0..1000 {
-            outbox.push(signal(json!("x".repeat(60_000))));
-            assert!(inbox.try_next().is_some());
-        }
-        assert!(!inbox.overflowed());
-        for _ in 0..20 {
-            outbox.push(signal(json!(vec![json!([]); 2_000])));
-        }
-        assert!(inbox.overflowed(), "small parts count for what they take");
+        assert_eq!(outbox.next(0).now_or_never(), Some(Next::End(ErrorId::Replaced)));
+        assert_eq!(outbox.next(1).now_or_never(), Some(Next::Say((None, ServerMessage::Pong))));
+        assert!(outbox.is_held_by(1) && !outbox.is_held_by(0));
     }
 }

@@ -24,7 +24,22 @@ fn client_examples_are_read_and_cover_every_type() {
         types.push(serde_json::from_str::<Value>(example).unwrap()["type"].as_str().unwrap().to_owned());
     }
     types.dedup();
-    assert_eq!(types, ["join", "signal", "leave", "ping"]);
+    let all = [
+        "join",
+        "resume",
+        "ready",
+        "ack",
+        "signal",
+        "broadcast",
+        "rename",
+        "lock",
+        "pin",
+        "kick",
+        "invite",
+        "leave",
+        "ping",
+    ];
+    assert_eq!(types, all);
 }
 
 #[test]
@@ -32,12 +47,31 @@ fn server_examples_are_written_just_so_and_cover_every_type() {
     let mut types = Vec::new();
     for example in examples("server") {
         let message = ServerMessage::parse(example).unwrap_or_else(|error| panic!("{error}: {example}"));
-        let written: Value = serde_json::from_str(&message.print()).unwrap();
+        let number = serde_json::from_str::<Value>(example).unwrap()["n"].as_u64();
+        assert_eq!(number.is_some(), message.is_event(), "{example}");
+        let written: Value = serde_json::from_str(&message.print(number)).unwrap();
         assert_eq!(written, serde_json::from_str::<Value>(example).unwrap());
         types.push(written["type"].as_str().unwrap().to_owned());
     }
     types.dedup();
-    assert_eq!(types, ["joined", "peer-joined", "signal", "peer-left", "pong", "error"]);
+    let all = [
+        "joined",
+        "resumed",
+        "peer-joined",
+        "peer-renamed",
+        "peer-away",
+        "peer-back",
+        "peer-restarted",
+        "peer-left",
+        "room",
+        "signal",
+        "broadcast",
+        "ice-servers",
+        "invite",
+        "pong",
+        "error",
+    ];
+    assert_eq!(types, all);
 }
 
 #[test]

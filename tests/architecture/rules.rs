@@ -3,16 +3,20 @@
 use crate::names::{self, FullPath};
 
 /// Bytes and time in, effects out.
-const PURE: [&str; 10] = [
+const PURE: [&str; 14] = [
     "stun",
     "turn",
     "credentials",
     "limit",
     "signaling::candidates",
     "signaling::error",
+    "signaling::mailbox",
     "signaling::message",
     "signaling::names",
     "signaling::pace",
+    "signaling::payload",
+    "signaling::request",
+    "signaling::room",
     "signaling::rooms",
 ];
 

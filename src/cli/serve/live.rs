@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -12,9 +12,10 @@ use super::super::interfaces;
 use super::super::secrets::{self, Loaded};
 use crate::config::Settings;
 use crate::credentials::{
-    Memberships, Reach, RoomMember, Secrets, Verifier, ice_servers, mint, mint_for_member, mint_for_page,
+    IceServer, Memberships, Reach, RoomMember, Secrets, Verifier, ice_servers, mint, mint_for_member, mint_for_page,
+    mint_invite, verify_invite,
 };
-use crate::signaling::Mint;
+use crate::signaling::{Grants, Pin, Role, RoomName};
 use crate::{http, tls, turn};
 
 /// Everything that a reload replaces, freshly read.
@@ -82,11 +83,11 @@ impl Fresh {
     }
 }
 
-/// Mints for the rooms, with the secret that is in force at the time.
+/// What the rooms give, with the secrets that are in force at the time.
 #[derive(Clone)]
-pub(super) struct RoomMint(Arc<RwLock<(Secrets, u64)>>);
+pub(super) struct RoomGrants(Arc<RwLock<(Secrets, u64)>>);
 
-impl RoomMint {
+impl RoomGrants {
     pub(super) fn new(fresh: &Fresh, settings: &Settings) -> Self {
         Self(Arc::new(RwLock::new((fresh.loaded.secrets.clone(), settings.credentials.ttl.as_secs()))))
     }
@@ -96,13 +97,27 @@ impl RoomMint {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = current;
     }
 
-    pub(super) fn minter(&self) -> Mint {
-        let current = Arc::clone(&self.0);
-        Arc::new(move |member: RoomMember, reach: &Reach| {
-            let (secrets, ttl) = &*current.read().unwrap_or_else(PoisonError::into_inner);
-            let credential = mint_for_member(secrets.minting(), member, unix_now(), *ttl);
-            (ice_servers(reach, &credential), *ttl)
-        })
+    fn current(&self) -> RwLockReadGuard<'_, (Secrets, u64)> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Grants for RoomGrants {
+    fn ice_servers(&self, member: RoomMember, reach: &Reach) -> (Vec<IceServer>, u64) {
+        let (secrets, ttl) = &*self.current();
+        let credential = mint_for_member(secrets.minting(), member, unix_now(), *ttl);
+        (ice_servers(reach, &credential), *ttl)
+    }
+
+    fn invite(&self, room: &RoomName, pin: Option<&Pin>, role: Role, ttl: Duration) -> (String, u64) {
+        let (secrets, _) = &*self.current();
+        mint_invite(secrets.minting(), room.as_str(), pin.map(Pin::as_str), role.name(), unix_now(), ttl.as_secs())
+    }
+
+    fn invited(&self, invite: &str, room: &RoomName, pin: Option<&Pin>) -> Option<Role> {
+        let (secrets, _) = &*self.current();
+        let role = verify_invite(secrets, room.as_str(), pin.map(Pin::as_str), invite, unix_now())?;
+        Role::parse(role)
     }
 }
 

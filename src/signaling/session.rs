@@ -1,0 +1,263 @@
+//! One connection's part in the rooms, whatever its dialect.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::error::{ErrorId, Refusal};
+use super::hub::Hub;
+use super::message::{LeaveReason, PeerId, ResumeToken, Role, ServerMessage};
+use super::names::{DisplayName, Pin, RoomName};
+use super::outbox::{Next, Outbox};
+use super::pace::{Pace, Paced};
+use super::payload::Payload;
+use super::rooms::Entrant;
+use crate::credentials::{Reach, RoomMember};
+
+/// One connection's part in the rooms. Dropping it ends its membership.
+#[derive(Debug)]
+pub struct Session {
+    hub: Arc<Hub>,
+    remote: IpAddr,
+    reach: Reach,
+    outbox: Outbox,
+    holder: u64,
+    pace: Pace,
+    since: Instant,
+    member: Option<RoomMember>,
+    can_resume: bool,
+}
+
+impl Session {
+    pub(super) fn new(hub: Arc<Hub>, remote: IpAddr, reach: Reach) -> Self {
+        let outbox = Outbox::new(hub.options().message_bytes);
+        let pace = Pace::new(hub.options().message_rate);
+        let since = Instant::now();
+        Self { hub, remote, reach, outbox, holder: 0, pace, since, member: None, can_resume: false }
+    }
+
+    /// The hub it is of.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Where it comes from.
+    pub fn remote(&self) -> IpAddr {
+        self.remote
+    }
+
+    /// Who it is in its room, if it is in one.
+    pub fn id(&self) -> Option<PeerId> {
+        self.member.map(|member| PeerId(member.member))
+    }
+
+    /// Whether it is in a room.
+    pub fn is_member(&self) -> bool {
+        self.member.is_some()
+    }
+
+    /// Enters a room. `joined` is the first thing the room says. With `resume` in the entrant, events are kept until
+    /// [`ack`](Self::ack).
+    ///
+    /// # Errors
+    /// [`ErrorId::AlreadyJoined`], [`ErrorId::RateLimited`] for too many wrong PINs, or what
+    /// [`Rooms::join`](super::Rooms::join) says.
+    pub fn join(&mut self, room: &RoomName, entrant: Entrant, invite: Option<&str>) -> Result<PeerId, ErrorId> {
+        if self.member.is_some() {
+            return Err(ErrorId::AlreadyJoined);
+        }
+        let can_resume = entrant.resume_window.is_some();
+        let member = self.hub.enter((self.remote, &self.reach, &self.outbox), room, entrant, invite)?;
+        if can_resume {
+            self.outbox.keep();
+        }
+        self.can_resume = can_resume;
+        self.member = Some(member);
+        Ok(PeerId(member.member))
+    }
+
+    /// Somebody as this connection would enter, listed and without a name.
+    pub fn entrant(&self) -> Entrant {
+        Entrant::new(self.remote.into())
+    }
+
+    /// Goes on with a membership whose connection dropped, from the event after `last`; with `None`, anew.
+    ///
+    /// # Errors
+    /// [`ErrorId::AlreadyJoined`], or [`ErrorId::Gone`] when that cannot be.
+    pub fn resume(&mut self, token: Option<ResumeToken>, last: Option<u64>) -> Result<(), ErrorId> {
+        if self.member.is_some() {
+            return Err(ErrorId::AlreadyJoined);
+        }
+        let token = token.ok_or(ErrorId::Gone)?;
+        let (member, outbox, holder) = self.hub.resume((self.remote, &self.reach), token, last)?;
+        (self.outbox, self.holder) = (outbox, holder);
+        (self.member, self.can_resume) = (Some(member), true);
+        metrics::counter!("lanturn_resumed_total").increment(1);
+        Ok(())
+    }
+
+    /// Sends something to one other member, in its epoch `epoch` if given. The addresses it offers may be relayed to
+    /// before it arrives.
+    ///
+    /// # Errors
+    /// [`ErrorId::JoinFirst`], or what [`Rooms::signal`](super::Rooms::signal) says.
+    pub fn signal(&mut self, to: PeerId, epoch: Option<u32>, data: Payload) -> Result<(), ErrorId> {
+        self.hub.pass(self.member.ok_or(ErrorId::JoinFirst)?, to, epoch, data)
+    }
+
+    /// Sends something to everybody else in the room.
+    ///
+    /// # Errors
+    /// [`ErrorId::JoinFirst`].
+    pub fn broadcast(&mut self, data: &Payload) -> Result<(), ErrorId> {
+        self.hub.pass_to_all(self.member.ok_or(ErrorId::JoinFirst)?, data)
+    }
+
+    /// Takes another display name.
+    ///
+    /// # Errors
+    /// [`ErrorId::JoinFirst`].
+    pub fn rename(&mut self, name: Option<DisplayName>) -> Result<(), ErrorId> {
+        let id = self.joined()?;
+        self.hub.change(|rooms| rooms.rename(id, name))
+    }
+
+    /// Locks or unlocks the room.
+    ///
+    /// # Errors
+    /// [`ErrorId::JoinFirst`], [`ErrorId::NotAllowed`].
+    pub fn lock(&mut self, is_locked: bool) -> Result<(), ErrorId> {
+        let id = self.joined()?;
+        self.hub.change(|rooms| rooms.lock(id, is_locked))
+    }
+
+    /// Gives the room another PIN, or none.
+    ///
+    /// # Errors
+    /// [`ErrorId::JoinFirst`], [`ErrorId::NotAllowed`].
+    pub fn set_pin(&mut self, pin: Option<Pin>) -> Result<(), ErrorId> {
+        let id = self.joined()?;
+        self.hub.change(|rooms| rooms.set_pin(id, pin))
+    }
+
+    /// Sends somebody away.
+    ///
+    /// # Errors
+    /// [`ErrorId::JoinFirst`], [`ErrorId::NotAllowed`], [`ErrorId::NoSuchPeer`].
+    pub fn kick(&mut self, id: PeerId) -> Result<(), ErrorId> {
+        self.hub.kick(self.joined()?, id)
+    }
+
+    /// Has an invite made, which comes as a message.
+    ///
+    /// # Errors
+    /// [`ErrorId::JoinFirst`], [`ErrorId::NotAllowed`].
+    pub fn invite(&mut self, role: Role, ttl: Duration) -> Result<(), ErrorId> {
+        let invite = self.hub.invite(self.joined()?, role, ttl)?;
+        self.tell(invite);
+        Ok(())
+    }
+
+    /// Has events held back, or no longer.
+    pub fn hold(&self, is_held: bool) {
+        self.outbox.hold(is_held);
+    }
+
+    /// The client has every event up to `number`.
+    pub fn ack(&self, number: u64) {
+        self.outbox.ack(number);
+    }
+
+    /// The number of the last event that [`next`](Self::next) gave.
+    pub fn last_sent(&self) -> u64 {
+        self.outbox.last_sent()
+    }
+
+    /// Queues a new credential for this member. Says for how many seconds it lasts.
+    pub fn refresh(&self) -> Option<u64> {
+        let (ice_servers, ttl) = self.hub.grants().ice_servers(self.member?, &self.reach);
+        self.tell(ServerMessage::IceServers { ice_servers, ttl });
+        Some(ttl)
+    }
+
+    /// Leaves the room, if in one.
+    pub fn leave(&mut self, reason: LeaveReason) {
+        if let Some(member) = self.member.take() {
+            self.hub.remove(member, (&self.outbox, self.holder), reason);
+        }
+    }
+
+    /// After the connection dropped, waits for another one to go on with the membership. Ends it when none comes in
+    /// time.
+    pub async fn linger(self) {
+        let window = self.hub.options().resume_window;
+        let Some(id) = self.id().filter(|_| self.can_resume && !window.is_zero()) else {
+            return;
+        };
+        self.hub.away(id, (&self.outbox, self.holder));
+        let mut closing = self.hub.closing();
+        tokio::select! {
+            () = sleep(window) => {}
+            _ = self.outbox.ended(self.holder) => {}
+            _ = closing.wait_for(|up| *up) => {}
+        }
+    }
+
+    /// Queues something for this connection itself, before events that are queued already.
+    pub fn tell(&self, message: ServerMessage) {
+        self.outbox.push(message);
+    }
+
+    /// Queues an error. Says with which WebSocket close code the connection is to end, if it is.
+    pub fn refuse(&self, refusal: Refusal) -> Option<u16> {
+        let code = refusal.id.close_code();
+        self.refuse_with(refusal, code)
+    }
+
+    /// Counts a message that came. Says whether it is to be handled, or else what [`refuse`](Self::refuse) says.
+    ///
+    /// # Errors
+    /// The close code, if the connection is to end.
+    pub fn pace(&mut self) -> Result<(), Option<u16>> {
+        match self.pace.take(self.since.elapsed()) {
+            Paced::Pass => Ok(()),
+            Paced::Drop => Err(self.refuse(ErrorId::RateLimited.into())),
+            Paced::Close => Err(self.refuse_with(ErrorId::RateLimited.into(), Some(1013))),
+        }
+    }
+
+    /// What the connection is to do next, when there is anything.
+    pub async fn next(&self) -> Next {
+        self.outbox.next(self.holder).await
+    }
+
+    /// What the connection is to do next, if there is anything.
+    pub fn try_next(&self) -> Option<Next> {
+        self.outbox.try_next(self.holder)
+    }
+
+    /// Returns once the connection is to end, and why.
+    pub async fn ended(&self) -> ErrorId {
+        self.outbox.ended(self.holder).await
+    }
+
+    fn joined(&self) -> Result<PeerId, ErrorId> {
+        self.id().ok_or(ErrorId::JoinFirst)
+    }
+
+    fn refuse_with(&self, refusal: Refusal, code: Option<u16>) -> Option<u16> {
+        metrics::counter!("lanturn_signaling_refused_total", "reason" => refusal.id.id()).increment(1);
+        self.tell(ServerMessage::refusal(refusal, code.is_some()));
+        code
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.leave(LeaveReason::Disconnected);
+        self.hub.give_place(self.remote.into());
+    }
+}
