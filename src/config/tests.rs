@@ -72,7 +72,7 @@ fn the_sample_names_every_key_with_prose_above() {
 fn a_junk_key_is_refused_in_every_table() {
     let mut found = Vec::new();
     tables(&SAMPLE.parse().unwrap(), "", &mut found);
-    assert_eq!(found.len(), 10, "{found:?}");
+    assert_eq!(found.len(), 11, "{found:?}");
     for table in found {
         let full = format!("{table}.junk").trim_start_matches('.').to_owned();
         let text = if table.is_empty() { "junk = 1".into() } else { format!("[{table}]\njunk = 1") };
@@ -172,6 +172,11 @@ fn each_wrong_value_says_what_would_be_right() {
         ("limits.half_open = 0", "limits.half_open: 0 is out of range: 1 or more"),
         ("limits.user.allocations = 0", "limits.user.allocations: 0 is out of range: 1 or more"),
         ("rooms.capacity = 1", "rooms.capacity: 1 is out of range: from 2 to 1000"),
+        ("rooms.roles.viewer = 2000", "rooms.roles.viewer: 2000 is out of range: from 0 to 1000"),
+        (
+            "rooms.resume_window = '1h'",
+            "rooms.resume_window: `1h` is out of range: a number with a unit, from 0s to 5m, such as 10s, 5min or 1h",
+        ),
         ("rooms.message_bytes = 10", "rooms.message_bytes: 10 is out of range: from 4096 to 1048576"),
         (
             "rooms.hello_deadline = '0s'",

@@ -67,7 +67,8 @@ impl Part<'_> {
 /// `….local` ones that browsers hide behind (mDNS) are no addresses.
 pub fn addresses(data: &Payload) -> Vec<IpAddr> {
     let mut found = Vec::new();
-    let Some(signal) = data.read::<Signal<'_>>() else {
+    // An array would be taken for the fields of an object in order.
+    let Some(signal) = data.read::<Signal<'_>>().filter(|_| data.as_str().starts_with('{')) else {
         return found;
     };
     if let Some(line) = signal.candidate.candidate() {

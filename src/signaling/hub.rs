@@ -234,10 +234,10 @@ impl Hub {
             let effects = state.rooms.leave(token.id, LeaveReason::Disconnected);
             state.outboxes.remove(&token.id);
             outbox.end(ErrorId::Replaced);
-            self.carry_out(&state, effects);
+            let ended = self.carry_out(&state, effects);
             self.count(&state);
             drop(state);
-            (self.revoke)(member);
+            self.revoke(ended);
             return Err(ErrorId::Gone);
         };
         self.memberships.saw(member, remote);
@@ -320,7 +320,7 @@ impl Hub {
         if let Some(outbox) = outbox {
             outbox.end(ErrorId::Kicked);
         }
-        ended.into_iter().for_each(|member| (self.revoke)(member));
+        self.revoke(ended);
         Ok(())
     }
 
@@ -333,10 +333,10 @@ impl Hub {
         }
         state.outboxes.remove(&id);
         let effects = state.rooms.leave(id, reason);
-        self.carry_out(&state, effects);
+        let ended = self.carry_out(&state, effects);
         self.count(&state);
         drop(state);
-        (self.revoke)(member);
+        self.revoke(ended);
     }
 
     pub(super) fn grants(&self) -> &dyn Grants {
@@ -360,6 +360,11 @@ impl Hub {
             }
         }
         ended
+    }
+
+    /// Not under the lock: the relay takes its time.
+    fn revoke(&self, ended: Vec<RoomMember>) {
+        ended.into_iter().for_each(|member| (self.revoke)(member));
     }
 
     fn count(&self, state: &State) {

@@ -156,15 +156,26 @@ impl Mailbox {
 
     /// Forgets everything: the member starts anew.
     pub fn restart(&mut self) {
-        self.first += self.events.len() as u64;
-        self.events.clear();
-        self.direct.clear();
-        (self.kept, self.kept_bytes, self.rewound, self.waiting_bytes) = (0, 0, 0, 0);
+        self.drop_direct();
+        self.restart_events();
+    }
+
+    /// The member has left: the next membership begins at 1. What concerns the connection stays.
+    pub fn renew(&mut self) {
+        self.restart_events();
+        (self.first, self.keeps, self.is_held) = (1, false, false);
     }
 
     /// The number of the last event that was sent. 0 before the first.
     pub fn last_sent(&self) -> u64 {
         self.first + self.kept as u64 - 1
+    }
+
+    fn restart_events(&mut self) {
+        self.first += self.events.len() as u64;
+        self.events.clear();
+        (self.kept, self.kept_bytes, self.rewound) = (0, 0, 0);
+        self.waiting_bytes = self.direct.iter().map(weigh).sum();
     }
 
     /// What concerned the connection that dropped.
@@ -193,7 +204,7 @@ fn weigh(message: &ServerMessage) -> usize {
         ServerMessage::Signal { data, .. } | ServerMessage::Broadcast { data, .. } => {
             MESSAGE_WEIGHT + data.as_str().len()
         }
-        ServerMessage::Joined { peers, .. } => MESSAGE_WEIGHT * (1 + peers.len()),
+        ServerMessage::Joined(joined) => MESSAGE_WEIGHT * (1 + joined.peers.len()),
         ServerMessage::Resumed { .. }
         | ServerMessage::PeerJoined { .. }
         | ServerMessage::PeerRenamed { .. }
@@ -225,11 +236,7 @@ mod tests {
     /// What a client that reads everything now would get: the `seq` of each signal.
     fn read(mailbox: &mut Mailbox) -> Vec<u64> {
         let all = std::iter::from_fn(|| mailbox.next());
-        all.filter_map(|(_, message)| match message {
-            ServerMessage::Signal { seq, .. } => Some(seq),
-            _ => None,
-        })
-        .collect()
+        all.map(|(_, message)| if let ServerMessage::Signal { seq, .. } = message { seq } else { 0 }).collect()
     }
 
     fn with_signals(count: u64) -> Mailbox {

@@ -96,31 +96,8 @@ impl Capacity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum ServerMessage {
-    /// The answer to `join`: all that a call needs to start, in one message.
-    Joined {
-        /// [`VERSION`].
-        v: u32,
-        /// The room's name, normalised.
-        room: RoomName,
-        /// The member that the receiver now is.
-        #[serde(rename = "self")]
-        myself: Myself,
-        /// Who was there before, oldest first.
-        peers: Vec<PeerEntry>,
-        /// How the room stands.
-        #[serde(flatten)]
-        state: RoomState,
-        /// How many members the room may have.
-        #[serde(flatten)]
-        capacity: Capacity,
-        /// How to reach the box's relay, with a credential that ends with this membership.
-        ice_servers: Vec<IceServer>,
-        /// How long that credential lasts, in seconds.
-        ttl: u64,
-        /// How to go on after the connection dropped, for a client that asked for it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        resume: Option<ResumeOffer>,
-    },
+    /// The answer to `join`.
+    Joined(Box<Joined>),
     /// The answer to `resume`. What was missed follows.
     Resumed {
         /// As in `joined`, for the address that the new connection came in on.
@@ -222,6 +199,34 @@ pub enum ServerMessage {
         /// Whether the connection closes now.
         fatal: bool,
     },
+}
+
+/// All that a call needs to start, in one message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Joined {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The room's name, normalised.
+    pub room: RoomName,
+    /// The member that the receiver now is.
+    #[serde(rename = "self")]
+    pub myself: Myself,
+    /// Who was there before, oldest first.
+    pub peers: Vec<PeerEntry>,
+    /// How the room stands.
+    #[serde(flatten)]
+    pub state: RoomState,
+    /// How many members the room may have.
+    #[serde(flatten)]
+    pub capacity: Capacity,
+    /// How to reach the box's relay, with a credential that ends with this membership.
+    pub ice_servers: Vec<IceServer>,
+    /// How long that credential lasts, in seconds.
+    pub ttl: u64,
+    /// How to go on after the connection dropped, for a client that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<ResumeOffer>,
 }
 
 /// How a room stands.
@@ -333,13 +338,21 @@ impl ServerMessage {
             | Self::Room { .. }
             | Self::Signal { .. }
             | Self::Broadcast { .. } => true,
-            Self::Joined { .. }
+            Self::Joined(_)
             | Self::Resumed { .. }
             | Self::IceServers { .. }
             | Self::Invite { .. }
             | Self::Pong
             | Self::Error { .. } => false,
         }
+    }
+
+    /// How long the credential lasts that a connection begins with, in seconds.
+    pub fn ttl(&self) -> Option<u64> {
+        if let Self::Joined(joined) = self {
+            return Some(joined.ttl);
+        }
+        if let Self::Resumed { ttl, .. } = self { Some(*ttl) } else { None }
     }
 
     /// An error message.

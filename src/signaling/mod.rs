@@ -23,7 +23,8 @@ pub mod session;
 pub use error::{ErrorId, Refusal};
 pub use hub::{Grants, Hub, HubOptions, Revoke};
 pub use message::{
-    Capacity, LeaveReason, Myself, PeerEntry, PeerId, Places, ResumeOffer, ResumeToken, Role, RoomState, ServerMessage,
+    Capacity, Joined, LeaveReason, Myself, PeerEntry, PeerId, Places, ResumeOffer, ResumeToken, Role, RoomState,
+    ServerMessage,
 };
 pub use names::{DisplayName, Pin, RoomName};
 pub use outbox::Next;

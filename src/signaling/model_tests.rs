@@ -13,7 +13,7 @@ use serde_json::json;
 use super::mailbox::Mailbox;
 use super::rooms::{Effect, Entrant, RoomLimits, Rooms};
 use super::{
-    Capacity, ErrorId, LeaveReason, Payload, PeerEntry, PeerId, Pin, ResumeToken, Role, RoomName, ServerMessage,
+    Capacity, ErrorId, Joined, LeaveReason, Payload, PeerEntry, PeerId, Pin, ResumeToken, Role, RoomName, ServerMessage,
 };
 use crate::credentials::MemberTag;
 
@@ -223,7 +223,8 @@ impl World {
 impl Client {
     fn hear(&mut self, message: ServerMessage, under_way: &mut BTreeMap<(Id, Id), Vec<u64>>) {
         match message {
-            ServerMessage::Joined { myself, peers, state, resume, .. } => {
+            ServerMessage::Joined(joined) => {
+                let Joined { myself, peers, state, resume, .. } = *joined;
                 (self.id, self.epoch, self.host) = (myself.id.0.0, myself.epoch, state.host);
                 self.peers = peers.into_iter().map(|peer| (peer.id.0.0, peer)).collect();
                 self.token = resume.map(|offer| offer.token);

@@ -186,8 +186,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// What a message on its way out means for this connection.
     fn note(&mut self, message: &ServerMessage) {
-        if let ServerMessage::Joined { ttl, .. } | ServerMessage::Resumed { ttl, .. } = message {
-            self.refresh_at = Some(renewal(*ttl));
+        if let Some(ttl) = message.ttl() {
+            self.refresh_at = Some(renewal(ttl));
             self.asked = self.session.last_sent();
         }
     }
@@ -202,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return code.map(End::Close);
         }
         let handled = match message {
-            Message::Text(text) => ClientMessage::parse(&text).and_then(|message| self.obey(message)),
+            Message::Text(text) => ClientMessage::parse(&text).and_then(|message| Ok(self.obey(message)?)),
             Message::Binary(_) => Err(Refusal::bad_message("a binary frame: send JSON in text frames")),
             Message::Pong(number) => {
                 if let Ok(number) = <[u8; 8]>::try_from(&*number) {
@@ -216,18 +216,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         handled.err().and_then(|refusal| self.session.refuse(refusal)).map(End::Close)
     }
 
-    fn obey(&mut self, message: ClientMessage) -> Result<(), Refusal> {
+    fn obey(&mut self, message: ClientMessage) -> Result<(), ErrorId> {
+        let enters = matches!(message, ClientMessage::Join(_) | ClientMessage::Resume { .. });
+        if !enters && !self.session.is_member() {
+            return Err(ErrorId::JoinFirst);
+        }
+        let session = &mut self.session;
         match message {
             ClientMessage::Join(join) => self.join(join)?,
             ClientMessage::Resume { token, last, fresh } => {
-                self.session.resume(token, if fresh { None } else { Some(last) })?;
+                session.resume(token, if fresh { None } else { Some(last) })?;
             }
-            other => {
-                if !self.session.is_member() {
-                    return Err(ErrorId::JoinFirst.into());
-                }
-                self.obey_member(other)?;
+            ClientMessage::Ready => session.hold(false),
+            ClientMessage::Ack { n } => session.ack(n),
+            ClientMessage::Signal { to, epoch, data } => session.signal(to, epoch, data)?,
+            ClientMessage::Broadcast { data } => session.broadcast(&data)?,
+            ClientMessage::Rename { name } => session.rename(name)?,
+            ClientMessage::Lock { locked } => session.lock(locked)?,
+            ClientMessage::SetPin { pin } => session.set_pin(pin)?,
+            ClientMessage::Kick { id } => session.kick(id)?,
+            ClientMessage::Invite { role, ttl } => session.invite(role, ttl)?,
+            ClientMessage::Leave => {
+                session.leave(LeaveReason::Left);
+                self.refresh_at = None;
             }
+            ClientMessage::Ping => session.tell(ServerMessage::Pong),
         }
         Ok(())
     }
@@ -240,37 +253,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.session.join(&room, entrant, invite.as_deref())?;
         self.session.hold(!ready);
         Ok(())
-    }
-
-    fn obey_member(&mut self, message: ClientMessage) -> Result<(), ErrorId> {
-        let session = &mut self.session;
-        match message {
-            ClientMessage::Join(_) | ClientMessage::Resume { .. } => Err(ErrorId::AlreadyJoined),
-            ClientMessage::Ready => {
-                session.hold(false);
-                Ok(())
-            }
-            ClientMessage::Ack { n } => {
-                session.ack(n);
-                Ok(())
-            }
-            ClientMessage::Signal { to, epoch, data } => session.signal(to, epoch, data),
-            ClientMessage::Broadcast { data } => session.broadcast(&data),
-            ClientMessage::Rename { name } => session.rename(name),
-            ClientMessage::Lock { locked } => session.lock(locked),
-            ClientMessage::SetPin { pin } => session.set_pin(pin),
-            ClientMessage::Kick { id } => session.kick(id),
-            ClientMessage::Invite { role, ttl } => session.invite(role, ttl),
-            ClientMessage::Leave => {
-                session.leave(LeaveReason::Left);
-                self.refresh_at = None;
-                Ok(())
-            }
-            ClientMessage::Ping => {
-                session.tell(ServerMessage::Pong);
-                Ok(())
-            }
-        }
     }
 
     fn close_for(&mut self, id: ErrorId) -> Option<End> {

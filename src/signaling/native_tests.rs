@@ -145,6 +145,8 @@ async fn two_meet_talk_and_part() {
     let again = hear(&mut ben).await["self"]["id"].clone();
     assert_ne!(again, json!(ben_id), "a new membership has a new id");
     hear(&mut anna).await;
+    say(&mut anna, json!({ "type": "signal", "to": again, "data": 0 })).await;
+    assert_eq!(hear(&mut ben).await, signal(&joined["self"]["id"], 1, json!(0)), "and counts from 1 again");
     drop(ben);
     assert_eq!(hear(&mut anna).await, left(4, again.as_str().unwrap(), "disconnected"));
 }
@@ -235,7 +237,9 @@ async fn who_answers_pings_stays_and_who_is_silent_is_seen_to_go() {
     assert_eq!(gone, left(2, &ben_id, "disconnected"));
     assert!((9..=11).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     drop(ben);
-    assert!(timeout(Duration::from_secs(60), hear(&mut anna)).await.is_err(), "Anna only answered pings, and stays");
+    let later = timeout(Duration::from_secs(60), hear(&mut anna)).await.expect("Anna only answered pings, and stays");
+    assert_eq!(later, json!({ "type": "ice-servers", "iceServers": [], "ttl": 60 }));
+    assert_eq!(start.elapsed().as_secs(), 45, "while three quarters of the first have passed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,4 +347,264 @@ async fn one_source_cannot_take_every_place() {
     assert!(elsewhere.is_some());
     drop(first);
     assert!(connect("2001:db8::3").is_some());
+}
+
+/// Joins with a token to resume with.
+async fn resumable(setup: &Setup, room: &str) -> (Client, Value) {
+    let mut client = setup.connect().await;
+    say(&mut client, json!({ "type": "join", "room": room, "resume": true })).await;
+    let joined = hear(&mut client).await;
+    assert_eq!(joined["resume"]["window"], 15);
+    (client, joined)
+}
+
+fn id_of(joined: &Value) -> String {
+    joined["self"]["id"].as_str().unwrap().to_owned()
+}
+
+async fn resume(setup: &Setup, joined: &Value, last: u64) -> Client {
+    let mut client = setup.connect().await;
+    say(&mut client, json!({ "type": "resume", "token": joined["resume"]["token"], "last": last })).await;
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_resumes_misses_nothing_and_was_never_gone() {
+    let setup = setup(options());
+    let (anna, joined) = resumable(&setup, "kitchen").await;
+    let anna_id = id_of(&joined);
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    drop(anna);
+    assert_eq!(hear(&mut ben).await, json!({ "type": "peer-away", "id": anna_id, "n": 1 }));
+    for n in 1..=3 {
+        say(&mut ben, json!({ "type": "signal", "to": anna_id, "epoch": 1, "data": n })).await;
+    }
+    say(&mut ben, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut ben).await["type"], "pong");
+    let mut anna = resume(&setup, &joined, 0).await;
+    assert_eq!(hear(&mut anna).await, json!({ "type": "resumed", "iceServers": [], "ttl": 60 }));
+    assert_eq!(hear(&mut anna).await["peer"]["id"], json!(ben_id), "she had not even heard that Ben came");
+    for n in 1..=3 {
+        let heard = hear(&mut anna).await;
+        assert_eq!((&heard["seq"], &heard["n"], &heard["data"]), (&json!(n), &json!(n + 1), &json!(n)));
+    }
+    assert_eq!(hear(&mut ben).await, json!({ "type": "peer-back", "id": anna_id, "n": 2 }));
+    say(&mut anna, json!({ "type": "signal", "to": ben_id, "data": "hello again" })).await;
+    assert_eq!(hear(&mut ben).await["data"], "hello again");
+    assert!(setup.revoked.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_resume_in_time_is_gone() {
+    let setup = setup(options());
+    let (anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    let start = Instant::now();
+    drop(anna);
+    assert_eq!(hear(&mut ben).await["type"], "peer-away");
+    let gone = loop {
+        let message = hear(&mut ben).await;
+        if message["type"] != "ice-servers" {
+            break message;
+        }
+    };
+    assert_eq!(gone, left(2, &id_of(&joined), "disconnected"));
+    assert_eq!(start.elapsed().as_secs(), 15);
+    let mut late = resume(&setup, &joined, 0).await;
+    expect_error(&mut late, "gone", None).await;
+    say(&mut late, json!({ "type": "join", "room": "kitchen" })).await;
+    assert_eq!(hear(&mut late).await["type"], "joined", "on the same connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_goodbye_is_gone_at_once() {
+    let setup = setup(options());
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    anna.close(None).await.unwrap();
+    assert_eq!(hear(&mut ben).await, left(1, &id_of(&joined), "disconnected"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_connection_takes_over_from_one_that_seems_alive() {
+    let setup = setup(options());
+    let (mut old, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    assert_eq!(hear(&mut old).await["n"], 1);
+    let mut new = resume(&setup, &joined, 1).await;
+    assert_eq!(hear(&mut new).await["type"], "resumed");
+    expect_error(&mut old, "replaced", Some(1008)).await;
+    drop(old);
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": 1 })).await;
+    assert_eq!(hear(&mut new).await["n"], 2);
+    let mut thief = setup.connect().await;
+    let guessed = format!("{}{:032x}", id_of(&joined), 1);
+    say(&mut thief, json!({ "type": "resume", "token": guessed, "last": 0 })).await;
+    expect_error(&mut thief, "gone", None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_was_loaded_again_starts_anew_in_its_place() {
+    let setup = setup(options());
+    let (anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": "old" })).await;
+    drop(anna);
+    let mut anna = setup.connect().await;
+    say(&mut anna, json!({ "type": "resume", "token": joined["resume"]["token"], "fresh": true })).await;
+    let again = hear(&mut anna).await;
+    assert_eq!((&again["type"], &again["self"]["epoch"]), (&json!("joined"), &json!(2)));
+    assert_eq!((&again["self"]["id"], &again["peers"][0]["id"]), (&joined["self"]["id"], &json!(ben_id)));
+    let restarted = loop {
+        let message = hear(&mut ben).await;
+        if message["type"] == "peer-restarted" {
+            break message;
+        }
+        assert_eq!(message["type"], "peer-away");
+    };
+    assert_eq!(restarted["epoch"], 2);
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "epoch": 1, "data": "late" })).await;
+    expect_error(&mut ben, "stale", None).await;
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "epoch": 2, "data": "new" })).await;
+    let heard = hear(&mut anna).await;
+    assert_eq!((&heard["data"], &heard["seq"]), (&json!("new"), &json!(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_pong_acknowledged_is_not_kept() {
+    let setup = setup(HubOptions { message_rate: 1000, ..options() });
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    for n in 0..100 {
+        say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": n })).await;
+    }
+    while hear(&mut anna).await["n"] != 101 {}
+    // The pong to the ping after 64 events is on its way once something else is written.
+    say(&mut anna, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut anna).await["type"], "pong");
+    let mut again = resume(&setup, &joined, 10).await;
+    expect_error(&mut again, "gone", None).await;
+    assert_eq!(hear(&mut ben).await, left(1, &id_of(&joined), "disconnected"), "who cannot go on is not waited for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_ready_hears_everything_later_and_in_order() {
+    let setup = setup(HubOptions { message_rate: 1000, ..options() });
+    let mut anna = setup.connect().await;
+    say(&mut anna, json!({ "type": "join", "room": "kitchen", "ready": false })).await;
+    let joined = hear(&mut anna).await;
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    let mut sent = 0;
+    let refused = loop {
+        say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": sent })).await;
+        say(&mut ben, json!({ "type": "ping" })).await;
+        let answer = hear(&mut ben).await;
+        if answer["type"] == "error" {
+            break answer;
+        }
+        sent += 1;
+    };
+    assert_eq!((&refused["id"], sent), (&json!("peer-busy"), 127), "with `peer-joined`, half of what may wait");
+    hear(&mut ben).await;
+    say(&mut anna, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut anna).await["type"], "pong", "only what happens in the room is held back");
+    say(&mut anna, json!({ "type": "ready" })).await;
+    assert_eq!(hear(&mut anna).await["peer"]["id"], json!(ben_id));
+    for n in 0..sent {
+        let heard = hear(&mut anna).await;
+        assert_eq!((&heard["data"], &heard["seq"]), (&json!(n), &json!(n + 1)));
+    }
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": "now" })).await;
+    assert_eq!(hear(&mut anna).await["seq"], sent + 1, "what was refused was not counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_host_keeps_the_door() {
+    let setup = setup(options());
+    let mut anna = setup.connect().await;
+    say(&mut anna, json!({ "type": "join", "room": "kitchen", "pin": "4711", "role": "presenter" })).await;
+    let joined = hear(&mut anna).await;
+    assert_eq!((&joined["host"], &joined["pin"]), (&joined["self"]["id"], &json!(true)));
+    let mut ben = setup.connect().await;
+    say(&mut ben, json!({ "type": "join", "room": "kitchen" })).await;
+    expect_error(&mut ben, "bad-pin", None).await;
+    say(&mut anna, json!({ "type": "invite", "role": "viewer", "ttl": 60 })).await;
+    let invite = hear(&mut anna).await;
+    assert_eq!(
+        (&invite["room"], &invite["role"], &invite["expiresAt"]),
+        (&json!("kitchen"), &json!("viewer"), &json!(60))
+    );
+    say(&mut ben, json!({ "type": "join", "room": "kitchen", "invite": "kitchen//viewer" })).await;
+    expect_error(&mut ben, "bad-invite", None).await;
+    say(&mut ben, json!({ "type": "join", "room": "kitchen", "role": "presenter", "invite": invite["invite"] })).await;
+    let ben_id = hear(&mut ben).await["self"]["id"].clone();
+    assert_eq!(hear(&mut anna).await["peer"]["role"], "viewer", "the invite says the role");
+    say(&mut ben, json!({ "type": "kick", "id": joined["self"]["id"] })).await;
+    expect_error(&mut ben, "not-allowed", None).await;
+    say(&mut anna, json!({ "type": "lock", "locked": true })).await;
+    for client in [&mut anna, &mut ben] {
+        assert_eq!(hear(client).await["locked"], true);
+    }
+    let mut eve = setup.connect().await;
+    say(&mut eve, json!({ "type": "join", "room": "kitchen", "pin": "4711" })).await;
+    expect_error(&mut eve, "locked", None).await;
+    say(&mut anna, json!({ "type": "pin", "pin": null })).await;
+    assert_eq!(hear(&mut anna).await["pin"], false);
+    say(&mut anna, json!({ "type": "lock", "locked": false })).await;
+    hear(&mut anna).await;
+    say(&mut anna, json!({ "type": "kick", "id": ben_id })).await;
+    assert_eq!(hear(&mut anna).await["reason"], "kicked");
+    for _ in 0..2 {
+        assert_eq!(hear(&mut ben).await["type"], "room");
+    }
+    expect_error(&mut ben, "kicked", Some(1008)).await;
+    assert_eq!(setup.revoked.lock().unwrap().len(), 1, "and the relay hears of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pin_cannot_be_guessed() {
+    let setup = setup(options());
+    let mut anna = setup.connect().await;
+    say(&mut anna, json!({ "type": "join", "room": "kitchen", "pin": "4711" })).await;
+    hear(&mut anna).await;
+    let mut eve = setup.connect().await;
+    for guess in 0..10 {
+        say(&mut eve, json!({ "type": "join", "room": "kitchen", "pin": guess.to_string() })).await;
+        expect_error(&mut eve, "bad-pin", None).await;
+    }
+    say(&mut eve, json!({ "type": "join", "room": "kitchen", "pin": "4711" })).await;
+    expect_error(&mut eve, "rate-limited", None).await;
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let mut eve = setup.connect().await;
+    say(&mut eve, json!({ "type": "join", "room": "kitchen", "pin": "4711" })).await;
+    assert_eq!(hear(&mut eve).await["type"], "joined", "ten a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_hears_a_broadcast_and_a_new_name() {
+    let setup = setup(options());
+    let (mut anna, anna_id) = setup.joined("kitchen").await;
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    let (mut eve, _) = setup.joined("kitchen").await;
+    let (mut elsewhere, _) = setup.joined("cellar").await;
+    hear(&mut anna).await;
+    hear(&mut anna).await;
+    hear(&mut ben).await;
+    say(&mut anna, json!({ "type": "signal", "to": ben_id, "data": 1 })).await;
+    say(&mut anna, json!({ "type": "broadcast", "data": { "chat": "Hello" } })).await;
+    say(&mut anna, json!({ "type": "rename", "name": "Anna" })).await;
+    assert_eq!(hear(&mut ben).await["type"], "signal");
+    for (client, seq) in [(&mut ben, 2), (&mut eve, 1)] {
+        let heard = hear(client).await;
+        assert_eq!((&heard["from"], &heard["seq"]), (&json!(anna_id), &json!(seq)));
+        assert_eq!((&heard["type"], &heard["data"]), (&json!("broadcast"), &json!({ "chat": "Hello" })));
+        let renamed = hear(client).await;
+        assert_eq!(
+            (&renamed["type"], &renamed["id"], &renamed["name"]),
+            (&json!("peer-renamed"), &json!(anna_id), &json!("Anna"))
+        );
+    }
+    assert_eq!(hear(&mut anna).await["type"], "peer-renamed", "the sender too");
+    say(&mut elsewhere, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut elsewhere).await["type"], "pong", "and nobody in another room");
 }

@@ -72,6 +72,11 @@ impl Outbox {
         self.lock().mailbox.keep();
     }
 
+    /// The member has left, and its connection may join again.
+    pub(super) fn renew(&self) {
+        self.lock().mailbox.renew();
+    }
+
     /// Holds events back, or no longer.
     pub(super) fn hold(&self, is_held: bool) {
         self.lock().mailbox.hold(is_held);

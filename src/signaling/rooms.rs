@@ -8,7 +8,7 @@ use rand::Rng;
 use subtle::ConstantTimeEq as _;
 
 use super::error::ErrorId;
-use super::message::{Capacity, LeaveReason, PeerId, ResumeToken, Role, ServerMessage, VERSION};
+use super::message::{Capacity, Joined, LeaveReason, PeerId, ResumeToken, Role, ServerMessage, VERSION};
 use super::names::{DisplayName, Pin, RoomName};
 use super::payload::Payload;
 pub use super::room::{Entrant, FirstOffer};
@@ -377,7 +377,9 @@ impl Room {
         let member = self.members.get(&order)?;
         let peers = if member.is_listed { self.peers_of(order) } else { Vec::new() };
         let (room, myself, state, resume) = (self.name.clone(), member.myself(), self.state(), member.resume());
-        Some(ServerMessage::Joined { v: VERSION, room, myself, peers, state, capacity, ice_servers, ttl, resume })
+        let v = VERSION;
+        let joined = Joined { v, room, myself, peers, state, capacity, ice_servers, ttl, resume };
+        Some(ServerMessage::Joined(Box::new(joined)))
     }
 
     /// What the others hear of the one who came as number `order`.

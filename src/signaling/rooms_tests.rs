@@ -14,7 +14,7 @@ struct World {
 }
 
 /// What one join brought.
-struct Joined {
+struct Entered {
     id: PeerId,
     peers: Vec<PeerEntry>,
     effects: Vec<Effect>,
@@ -38,29 +38,28 @@ impl World {
         Self { rooms: Rooms::new(limits), rng: StdRng::seed_from_u64(7) }
     }
 
-    fn join(&mut self, name: &str, entrant: Entrant) -> Result<Joined, ErrorId> {
+    fn join(&mut self, name: &str, entrant: Entrant) -> Result<Entered, ErrorId> {
         self.join_invited(name, entrant, None)
     }
 
     /// An invite here is good for the PIN that it names.
-    fn join_invited(&mut self, name: &str, who: Entrant, invite: Option<(&str, Role)>) -> Result<Joined, ErrorId> {
+    fn join_invited(&mut self, name: &str, who: Entrant, invite: Option<(&str, Role)>) -> Result<Entered, ErrorId> {
         let invited = invite.map(|(made_under, role)| {
             move |pin: Option<&Pin>| if pin.map_or("", Pin::as_str) == made_under { Some(role) } else { None }
         });
         let (member, mut effects) = self.rooms.join(&room(name), who, invited, &mut self.rng, |_| (vec![], 60))?;
         let id = PeerId(member.member);
-        let Effect::Send { to, message: ServerMessage::Joined { peers, .. } } = effects.remove(0) else {
+        let Effect::Send { to, message: ServerMessage::Joined(joined) } = effects.remove(0) else {
             panic!("`joined` comes first")
         };
         assert_eq!(to, id);
-        Ok(Joined { id, peers, effects })
+        Ok(Entered { id, peers: joined.peers, effects })
     }
 
     fn signal(&mut self, from: PeerId, to: PeerId) -> Result<u64, ErrorId> {
-        match self.rooms.signal(from, to, None, Payload::of(&json!(null)), |_| true)? {
-            Effect::Send { message: ServerMessage::Signal { seq, .. }, .. } => Ok(seq),
-            other => panic!("{other:?}"),
-        }
+        let effect = self.rooms.signal(from, to, None, Payload::of(&json!(null)), |_| true)?;
+        let Effect::Send { message: ServerMessage::Signal { seq, .. }, .. } = effect else { panic!("{effect:?}") };
+        Ok(seq)
     }
 
     fn host_told(effects: &[Effect]) -> Option<PeerId> {
@@ -271,9 +270,8 @@ fn a_token_proves_its_membership_only() {
     let anna = world.join("kitchen", Entrant { resume_window: Some(15), ..from(1) }).unwrap().id;
     let ben = world.join("kitchen", from(1)).unwrap().id;
     let effects = world.rooms.restart(anna, vec![], 60);
-    let Effect::Send { message: ServerMessage::Joined { resume: Some(offer), myself, .. }, .. } = &effects[0] else {
-        panic!("{effects:?}")
-    };
+    let Effect::Send { message: ServerMessage::Joined(joined), .. } = &effects[0] else { panic!("{effects:?}") };
+    let (offer, myself) = (joined.resume.as_ref().unwrap(), &joined.myself);
     assert_eq!((offer.window, myself.epoch), (15, 2));
     assert_eq!(world.rooms.prove(offer.token).unwrap().member, anna.0);
     let wrong = [ResumeToken { id: ben, ..offer.token }, ResumeToken { secret: offer.token.secret + 1, ..offer.token }];

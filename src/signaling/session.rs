@@ -187,6 +187,9 @@ impl Session {
     pub fn leave(&mut self, reason: LeaveReason) {
         if let Some(member) = self.member.take() {
             self.hub.remove(member, (&self.outbox, self.holder), reason);
+            if self.outbox.is_held_by(self.holder) {
+                self.outbox.renew();
+            }
         }
     }
 

@@ -9,10 +9,11 @@
  * room.addEventListener("stream", (event) => play(event.detail.peer.stream));
  * ```
  *
- * How a call forms. The server says, for each pair, who is polite: the one who came later. That one offers first, and
- * its offer always has one audio, one video and one data section, whether or not it has a camera. The other side
- * answers into the same sections, so a call forms whoever has media, and without any. From then on both sides change
- * only tracks and directions, and either may offer at any time (perfect negotiation, W3C WebRTC section 10.7).
+ * How a call forms. The server says, for each pair, who is polite and who offers first: the one who came later, unless
+ * the other is a client of another make that is used to something else. Our offer always has one audio, one video and
+ * one data section, whether or not there is a camera. The other side answers into the same sections, so a call forms
+ * whoever has media, and without any. From then on both sides change only tracks and directions, and either may offer
+ * at any time (perfect negotiation, W3C WebRTC section 10.7).
  *
  * Events of a room; each carries its facts in `event.detail`:
  * - `joined` {}: back in the room after a loss, with a new `room.self` and `room.peers`. (At first, `join` resolves.)
@@ -26,6 +27,9 @@
  *
  * @typedef {object} JoinOptions
  * @property {string} [name] what the others see
+ * @property {"presenter" | "member" | "viewer"} [role] what we are in the room for; "member" unless said otherwise
+ * @property {string} [pin] the room's PIN, if it has one; who makes a room with one gives it that
+ * @property {string} [invite] what an invite carried: it opens a room with a PIN, and says the role
  * @property {MediaStream | null} [stream] what to send: its first audio and its first video track
  * @property {RTCIceTransportPolicy} [iceTransportPolicy] "relay" sends everything through the box
  * @property {RelayTransport} [relayTransport] use only this way to the relay
@@ -167,7 +171,8 @@ export class Room extends EventTarget {
       heard = false;
       this.#send({ type: "ping" });
     }, PING_EVERY_MS);
-    socket.onopen = () => this.#send({ type: "join", v: 1, room: this.name, name: this.#options.name || undefined });
+    const { name, role, pin, invite } = this.#options;
+    socket.onopen = () => this.#send({ type: "join", v: 1, room: this.name, name: name || undefined, role, pin, invite });
     socket.onmessage = (event) => {
       if (this.#socket !== socket) return;
       heard = true;
@@ -242,6 +247,10 @@ export class Room extends EventTarget {
         const peer = this.peers.get(message.id);
         return peer && this.#drop(peer, message.reason);
       }
+      case "ice-servers":
+        this.#configure(message.iceServers);
+        for (const peer of this.peers.values()) peer.connection.setConfiguration(this.configuration);
+        return;
       case "signal":
         return this.peers.get(message.from)?.receive(message.data);
       case "error":
@@ -258,7 +267,7 @@ export class Room extends EventTarget {
     this.configuration = { bundlePolicy: "max-bundle", iceTransportPolicy, iceServers, ...rtcConfiguration };
   }
 
-  /** @param {{id: string, name?: string, polite: boolean}} entry */
+  /** @param {{id: string, name?: string, polite: boolean, initiate: boolean}} entry */
   #meet(entry) {
     const peer = new Peer(entry, this.configuration, {
       signal: (data) => this.#send({ type: "signal", to: entry.id, data }),

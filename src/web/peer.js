@@ -23,6 +23,7 @@ const MAX_EARLY_CANDIDATES = 128;
 /** Somebody in the room, and the call with them. */
 export class Peer {
   #polite;
+  #initiate;
   #room;
   /** @type {MediaStream | null} */
   #outgoing = null;
@@ -34,13 +35,14 @@ export class Peer {
   #ignoring = false;
 
   /**
-   * @param {{id: string, name?: string, polite: boolean}} entry @param {RTCConfiguration} configuration
+   * @param {{id: string, name?: string, polite: boolean, initiate: boolean}} entry @param {RTCConfiguration} configuration
    * @param {{signal: (data: object) => void, tell: (type: string, detail: object) => void}} room
    */
   constructor(entry, configuration, room) {
     this.id = entry.id;
     this.name = entry.name ?? "";
     this.#polite = entry.polite;
+    this.#initiate = entry.initiate;
     this.#room = room;
     /** What they send now; the same object for as long as they are here. */
     this.stream = new MediaStream();
@@ -55,7 +57,7 @@ export class Peer {
   /** @param {MediaStream | null} stream @internal */
   start(stream) {
     this.#outgoing = stream;
-    if (!this.#polite) return;
+    if (!this.#initiate) return;
     this.connection.createDataChannel("presence");
     for (const kind of ["audio", "video"]) this.connection.addTransceiver(kind, { direction: "recvonly" });
     this.#then(() => this.#apply());

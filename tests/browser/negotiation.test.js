@@ -62,7 +62,7 @@ async function prepare() {
     /** @type {Record<string, Promise<any>>} */
     const wires = { early: Promise.resolve(), late: Promise.resolve() };
     const make = (/** @type {string} */ self, /** @type {string} */ other) => new Peer(
-      { id: self, name: self, polite: self === "late" },
+      { id: self, name: self, polite: self === "late", initiate: self === "late" },
       {},
       {
         signal: (/** @type {object} */ data) => {
