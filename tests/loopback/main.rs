@@ -12,6 +12,7 @@ mod large;
 mod lifecycle;
 mod port;
 mod reload;
+mod resume;
 mod room_relay;
 mod rooms;
 mod stacks;

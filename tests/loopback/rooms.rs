@@ -28,22 +28,25 @@ async fn members_meet_talk_and_part() {
     ben.say(json!({ "type": "join", "room": "kitchen", "name": "Ben" })).await;
     let joined = ben.hear().await;
     let ben_id = joined["self"]["id"].clone();
-    assert_eq!(joined["peers"], json!([{ "id": anna_id, "name": "Anna", "polite": true }]));
+    let entry = |id: &Value, name, is_earlier: bool| json!({ "id": id, "name": name, "role": "member", "epoch": 1, "polite": is_earlier, "initiate": is_earlier });
+    assert_eq!(joined["peers"], json!([entry(&anna_id, "Anna", true)]));
     let told = anna.hear().await;
-    assert_eq!(told, json!({ "type": "peer-joined", "peer": { "id": ben_id, "name": "Ben", "polite": false } }));
+    assert_eq!(told, json!({ "type": "peer-joined", "peer": entry(&ben_id, "Ben", false), "n": 1 }));
 
     for seq in 1..=3 {
         anna.say(json!({ "type": "signal", "to": ben_id, "data": { "n": seq }, "from": "forged", "seq": 9 })).await;
-        let signal = json!({ "type": "signal", "from": anna_id, "seq": seq, "data": { "n": seq } });
+        let data = json!({ "n": seq });
+        let signal = json!({ "type": "signal", "from": anna_id, "epoch": 1, "seq": seq, "data": data, "n": seq });
         assert_eq!(ben.hear().await, signal);
     }
     ben.say(json!({ "type": "signal", "to": anna_id, "data": null })).await;
-    assert_eq!(anna.hear().await, json!({ "type": "signal", "from": ben_id, "seq": 1, "data": null }));
+    let signal = json!({ "type": "signal", "from": ben_id, "epoch": 1, "seq": 1, "data": null, "n": 2 });
+    assert_eq!(anna.hear().await, signal);
     anna.say(json!({ "type": "ping" })).await;
     assert_eq!(anna.hear().await, json!({ "type": "pong" }));
 
     ben.say(json!({ "type": "leave" })).await;
-    assert_eq!(anna.hear().await, json!({ "type": "peer-left", "id": ben_id, "reason": "left" }));
+    assert_eq!(anna.hear().await, json!({ "type": "peer-left", "id": ben_id, "reason": "left", "n": 3 }));
     anna.say(json!({ "type": "signal", "to": ben_id, "data": 1 })).await;
     let error = anna.hear().await;
     assert_eq!((&error["id"], &error["fatal"]), (&json!("no-such-peer"), &json!(false)));
@@ -57,7 +60,7 @@ async fn others_see_a_lost_connection_at_once() {
     assert_eq!(anna.hear().await["type"], "peer-joined");
     let start = Instant::now();
     drop(ben);
-    let left = json!({ "type": "peer-left", "id": joined["self"]["id"], "reason": "disconnected" });
+    let left = json!({ "type": "peer-left", "id": joined["self"]["id"], "reason": "disconnected", "n": 2 });
     assert_eq!(anna.hear().await, left);
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
