@@ -3,6 +3,7 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT = $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends
 BROWSER_DEPS := tests/browser/node_modules/.package-lock.json
+BENCH_DEPS := tests/bench/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 
@@ -40,7 +41,7 @@ fuzz: ## Hostile input, FUZZ_SECONDS for each target (10)
 	tests/fuzz/run
 
 .PHONY: bench
-bench: ## What a packet costs beside coturn, memory, time to start (see deps-interop)
+bench: ## What a packet and a message cost, beside other servers (see deps-bench; or BENCH_ROWS=signaling)
 	tests/bench/run
 
 ##@ Check
@@ -82,8 +83,16 @@ deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 
 .PHONY: deps-interop
-deps-interop: ## What `interop` and `bench` need: coturn
+deps-interop: ## What `interop` needs: coturn
 	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null || { $(APT) coturn; }
+
+.PHONY: deps-bench
+deps-bench: deps-interop ## What `bench` needs: coturn, Node.js with socket.io and PeerServer
+	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; }
+	@$(MAKE) --no-print-directory $(BENCH_DEPS)
+
+$(BENCH_DEPS): tests/bench/node/package-lock.json
+	cd tests/bench/node && npm ci --no-audit --no-fund
 
 .PHONY: deps-browser
 deps-browser: ## What `browser` needs: Chromium, Firefox, Node.js

@@ -1,96 +1,53 @@
-//! What lanturn costs, beside coturn: both on loopback, in one run, under the same load.
+//! What lanturn costs, beside coturn and beside the signaling servers of Node.js: all on loopback, in one run, under the
+//! same load.
 //!
-//! A packet's cost is the server's CPU time (utime and stime of its process) over the packets that arrived at the far
-//! end. Each flow sends a window of packets and waits until they are through, so that neither server is flooded and
-//! what is measured is work, not loss.
+//! A cost is the server's CPU time (utime and stime of its process) over what arrived at the far end. Each load has a
+//! bound on what is under way and waits until it is through, so that no server is flooded and what is measured is
+//! work, not loss.
 
-mod load;
+mod cost;
+mod relay;
 mod server;
-mod turn;
+mod signaling;
 
 use std::path::Path;
 use std::time::Duration;
 
-use load::{Cost, Load};
-use server::Server;
-
 /// Each measurement is made so often, in turns, and added up.
 const ROUNDS: usize = 2;
+const USAGE: &str = "usage: lanturn-bench LANTURN SECONDS [relay|signaling]...";
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(lanturn), Some(seconds)) = (arguments.next(), arguments.next().and_then(|text| text.parse().ok())) else {
-        eprintln!("usage: lanturn-bench LANTURN SECONDS");
-        std::process::exit(2);
-    };
-    let window = Duration::from_secs_f64(seconds);
-
-    let (first, again) = server::lanturn_starts(Path::new(&lanturn));
-    let coturn_starts = server::coturn_starts();
-    let servers = [Server::lanturn(Path::new(&lanturn)), Server::coturn()];
-    let idle = servers.each_ref().map(Server::memory);
-
-    println!(
-        "\nServer CPU, in microseconds for each packet that arrived ({} flows, windows of {} packets of {} bytes;",
-        load::FLOWS,
-        load::WINDOW,
-        load::PAYLOAD
-    );
-    println!(
-        "{} measurements of {} s for each server, in turns; on {} cores, shared with the load):\n",
-        ROUNDS,
-        seconds,
-        cores()
-    );
-    println!("| what | lanturn | coturn | lanturn / coturn | lanturn packets/s | coturn packets/s | lost |");
-    println!("|---|---:|---:|---:|---:|---:|---:|");
-    for load in Load::ALL {
-        let mut costs = [Cost::default(), Cost::default()];
-        for _ in 0..ROUNDS {
-            for (server, cost) in servers.iter().zip(&mut costs) {
-                cost.add(load.measure(server, window));
-            }
-        }
-        let [ours, theirs] = &costs;
-        println!(
-            "| {} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {} / {} |",
-            load.name(),
-            ours.micros(),
-            theirs.micros(),
-            ours.micros() / theirs.micros(),
-            ours.rate(),
-            theirs.rate(),
-            ours.lost,
-            theirs.lost
-        );
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [signaling::CROWD, rest @ ..] => signaling::crowd(rest),
+        [lanturn, seconds, rows @ ..] => match seconds.parse() {
+            Ok(seconds) => report(Path::new(lanturn), Duration::from_secs_f64(seconds), rows),
+            Err(_) => fail(USAGE),
+        },
+        [] | [_] => fail(USAGE),
     }
-    let loaded = servers.each_ref().map(Server::memory);
+}
 
-    println!("\n| what | lanturn | coturn |\n|---|---:|---:|");
-    println!("| resident memory when started, KiB | {} | {} |", idle[0], idle[1]);
-    println!("| resident memory after all that, KiB | {} | {} |", loaded[0], loaded[1]);
-    println!(
-        "| from start to the first answer, ms | {:.0} (first run: {:.0}) | {:.0} |",
-        millis(again.answer),
-        millis(first.answer),
-        millis(coturn_starts.answer)
-    );
-    println!("| from start to `ready`, ms | {:.0} (first run: {:.0}) | |", millis(again.ready), millis(first.ready));
-    println!(
-        "| the program, KiB | {} | {} and its shared libraries |",
-        size(Path::new(&lanturn)),
-        size(&server::coturn())
-    );
+fn report(lanturn: &Path, window: Duration, rows: &[&str]) {
+    if let Some(unknown) = rows.iter().find(|row| !["relay", "signaling"].contains(row)) {
+        fail(&format!("bench: there are no rows `{unknown}`: relay and signaling are there"));
+    }
+    let wanted = |name| rows.is_empty() || rows.contains(&name);
+    if wanted("relay") {
+        relay::report(lanturn, window);
+    }
+    if wanted("signaling") {
+        signaling::report(lanturn, window);
+    }
 }
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |file| file.len() / 1024)
+fn fail(text: &str) -> ! {
+    eprintln!("{text}");
+    std::process::exit(2);
 }

@@ -1,24 +1,39 @@
-//! The two servers, started in directories of their own and ended with their values.
+//! The servers, started in directories of their own and ended with their values.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::turn;
+use crate::relay::turn;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The kernel tells processor time in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
 
+/// The servers of Node.js.
+const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node");
+/// The bounds that a load would meet, out of its way.
+const WIDE_OPEN: &str = "[limits]
+connections = 100000
+connections_per_prefix = 100000
+half_open = 100000
+half_open_per_prefix = 100000
+[rooms]
+max_rooms = 100000
+max_rooms_per_prefix = 100000
+message_rate = 1000000
+";
+
 /// A running server.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
-    _dir: Option<TempDir>,
+    dir: Option<TempDir>,
 }
 
 /// How long a start took.
@@ -34,12 +49,37 @@ impl Server {
     pub fn lanturn(program: &Path) -> Self {
         let dir = configured();
         let (mut server, _) = start_lanturn(program, dir.path());
-        server._dir = Some(dir);
+        server.dir = Some(dir);
         server
     }
 
     pub fn coturn() -> Self {
         start_coturn().0
+    }
+
+    /// lanturn with room for the load of the signaling rows, on one core if told which.
+    pub fn rooms(program: &Path, core: Option<usize>) -> Self {
+        let (dir, address) = (tempfile::tempdir().unwrap(), free_address());
+        let config = format!("[listen]\naddresses = ['{address}']\n{WIDE_OPEN}");
+        std::fs::write(dir.path().join("config.toml"), config).unwrap();
+        let program = program.canonicalize().expect("lanturn has been built");
+        let command = pinned(core, &program);
+        let mut server = start(command, address, dir.path());
+        server.dir = Some(dir);
+        server
+    }
+
+    /// A server of `tests/bench/node`, with the certificate in that directory if it is to speak TLS.
+    pub fn node(script: &str, certificates: Option<&Path>, core: Option<usize>) -> Self {
+        let address = free_address();
+        let mut command = pinned(core, Path::new("node"));
+        command.arg(script).arg(address.port().to_string()).args(certificates);
+        start(command, address, Path::new(NODE))
+    }
+
+    /// Where lanturn keeps its certificates.
+    pub fn certificates(&self) -> PathBuf {
+        self.dir.as_ref().expect("it has a directory").path().join("certs")
     }
 
     /// User and system time of the process so far.
@@ -49,6 +89,14 @@ impl Server {
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks: u32 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().unwrap()).sum();
         TICK * ticks
+    }
+
+    /// How many more files it may open, and so how many more connections it can hold.
+    pub fn descriptors_left(&self) -> usize {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let limit = line.split_whitespace().next().unwrap().parse().unwrap_or(usize::MAX);
+        limit - std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// Resident, in KiB.
@@ -111,15 +159,27 @@ fn start_lanturn(program: &Path, dir: &Path) -> (Server, Start) {
     let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
     let address = config.split('\'').nth(1).unwrap().parse().unwrap();
     let begin = Instant::now();
-    let mut command = Command::new(program);
-    command.env("LANTURN_LOG", "error");
-    let mut child = command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let server = Server { child, address, _dir: None };
-    assert!(lines.by_ref().map_while(Result::ok).any(|line| line == "ready"), "lanturn does not start");
+    let server = start(Command::new(program), address, dir);
     let ready = begin.elapsed();
-    std::thread::spawn(move || lines.count());
     (server, Start { answer: first_answer(address, begin), ready })
+}
+
+/// Starts a server that says `ready` when it is.
+fn start(mut command: Command, address: SocketAddr, dir: &Path) -> Server {
+    command.current_dir(dir).env("LANTURN_LOG", "error").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let server = Server { child, address, dir: None };
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line == "ready"), "{command:?} does not start");
+    std::thread::spawn(move || lines.count());
+    server
+}
+
+fn pinned(core: Option<usize>, program: &Path) -> Command {
+    let Some(core) = core else { return Command::new(program) };
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    command
 }
 
 fn start_coturn() -> (Server, Start) {
@@ -132,7 +192,7 @@ fn start_coturn() -> (Server, Start) {
     command.args(["-b", &inside("db"), "--pidfile", &inside("pid"), "-l", &inside("log"), "--simple-log"]);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let child = child.expect("turnserver is missing: make deps-interop");
-    let server = Server { child, address: SocketAddr::new([127, 0, 0, 1].into(), port), _dir: Some(dir) };
+    let server = Server { child, address: SocketAddr::new([127, 0, 0, 1].into(), port), dir: Some(dir) };
     let answer = first_answer(server.address, begin);
     (server, Start { answer, ready: answer })
 }
@@ -151,6 +211,19 @@ fn first_answer(server: SocketAddr, begin: Instant) -> Duration {
     panic!("nothing answers at {server}");
 }
 
+fn free_address() -> SocketAddr {
+    SocketAddr::new([127, 0, 0, 1].into(), free_port())
+}
+
+/// Below those that the kernel gives to clients: one of theirs can be taken again before a server has it.
 fn free_port() -> u16 {
-    turn::socket().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 32_768, "no port is free");
+        let address = ("127.0.0.1", port);
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+            return port;
+        }
+    }
 }

@@ -6,8 +6,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::turn::{self, Client};
+use crate::cost::Cost;
 use crate::server::Server;
-use crate::turn::{self, Client};
 
 pub const FLOWS: usize = 4;
 /// Packets that a flow has under way at a time.
@@ -36,32 +37,6 @@ struct Flow {
     arrives: usize,
     /// Whose allocations carry it.
     _clients: Vec<Client>,
-}
-
-/// Packets, and what they took.
-#[derive(Default)]
-pub struct Cost {
-    packets: u64,
-    pub lost: u64,
-    cpu: Duration,
-    wall: Duration,
-}
-
-impl Cost {
-    pub fn add(&mut self, other: Self) {
-        self.packets += other.packets;
-        self.lost += other.lost;
-        self.cpu += other.cpu;
-        self.wall += other.wall;
-    }
-
-    pub fn micros(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.packets as f64
-    }
-
-    pub fn rate(&self) -> f64 {
-        self.packets as f64 / self.wall.as_secs_f64()
-    }
 }
 
 impl Load {
@@ -95,10 +70,10 @@ impl Load {
             let mut cost = Cost { cpu, wall, ..Cost::default() };
             for thread in threads {
                 let (packets, lost) = thread.join().expect("a flow has failed");
-                cost.packets += packets;
+                cost.count += packets;
                 cost.lost += lost;
             }
-            assert!(cost.packets > 0, "{}: nothing arrives", self.name());
+            assert!(cost.count > 0, "{}: nothing arrives", self.name());
             cost
         })
     }

@@ -1,0 +1,74 @@
+//! The relay beside coturn: what a packet costs, memory, and the time to start.
+
+mod load;
+pub mod turn;
+
+use std::path::Path;
+use std::time::Duration;
+
+use self::load::Load;
+use crate::cost::Cost;
+use crate::server::{self, Server};
+use crate::{ROUNDS, cores};
+
+pub fn report(lanturn: &Path, window: Duration) {
+    let (first, again) = server::lanturn_starts(lanturn);
+    let coturn_starts = server::coturn_starts();
+    let servers = [Server::lanturn(lanturn), Server::coturn()];
+    let idle = servers.each_ref().map(Server::memory);
+
+    println!(
+        "\nServer CPU, in microseconds for each packet that arrived ({} flows, windows of {} packets of {} bytes;",
+        load::FLOWS,
+        load::WINDOW,
+        load::PAYLOAD
+    );
+    println!(
+        "{ROUNDS} measurements of {} s for each server, in turns; on {} cores, shared with the load):\n",
+        window.as_secs_f64(),
+        cores()
+    );
+    println!("| what | lanturn | coturn | lanturn / coturn | lanturn packets/s | coturn packets/s | lost |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for load in Load::ALL {
+        let mut costs = [Cost::default(), Cost::default()];
+        for _ in 0..ROUNDS {
+            for (server, cost) in servers.iter().zip(&mut costs) {
+                cost.add(load.measure(server, window));
+            }
+        }
+        let [ours, theirs] = &costs;
+        println!(
+            "| {} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {} / {} |",
+            load.name(),
+            ours.micros(),
+            theirs.micros(),
+            ours.micros() / theirs.micros(),
+            ours.rate(),
+            theirs.rate(),
+            ours.lost,
+            theirs.lost
+        );
+    }
+    let loaded = servers.each_ref().map(Server::memory);
+
+    println!("\n| what | lanturn | coturn |\n|---|---:|---:|");
+    println!("| resident memory when started, KiB | {} | {} |", idle[0], idle[1]);
+    println!("| resident memory after all that, KiB | {} | {} |", loaded[0], loaded[1]);
+    println!(
+        "| from start to the first answer, ms | {:.0} (first run: {:.0}) | {:.0} |",
+        millis(again.answer),
+        millis(first.answer),
+        millis(coturn_starts.answer)
+    );
+    println!("| from start to `ready`, ms | {:.0} (first run: {:.0}) | |", millis(again.ready), millis(first.ready));
+    println!("| the program, KiB | {} | {} and its shared libraries |", size(lanturn), size(&server::coturn()));
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len() / 1024)
+}

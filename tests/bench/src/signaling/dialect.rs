@@ -1,0 +1,157 @@
+//! What clients of each kind say.
+
+use std::io;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use super::socket::{Door, Socket};
+
+/// Bytes of an offer, as JSON.
+pub const OFFER: usize = 1500;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Native,
+    SocketIo,
+    PeerJs,
+}
+
+/// A client that is in a room, or, for PeerJS, that has its id.
+pub struct Member {
+    pub socket: Socket,
+    pub id: String,
+}
+
+impl Dialect {
+    pub const ALL: [Self; 3] = [Self::Native, Self::SocketIo, Self::PeerJs];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::SocketIo => "Socket.IO",
+            Self::PeerJs => "PeerJS",
+        }
+    }
+
+    /// Connects and joins. `number` is different for each client that is there at a time.
+    pub fn join(self, door: &Door, room: usize, number: usize) -> io::Result<Member> {
+        match self {
+            Self::Native => native(door, room),
+            Self::SocketIo => socket_io(door, room),
+            Self::PeerJs => peer_js(door, number),
+        }
+    }
+
+    /// Goes as the client of this kind does.
+    pub fn leave(self, mut member: Member) -> io::Result<()> {
+        match self {
+            Self::Native => member.socket.send(r#"{"type":"leave"}"#)?,
+            Self::SocketIo => member.socket.send("41")?,
+            Self::PeerJs => {}
+        }
+        member.socket.close()
+    }
+
+    /// An offer for the member `to`.
+    pub fn offer(self, to: &str) -> String {
+        let sdp = session_description();
+        match self {
+            Self::Native => {
+                json!({ "type": "signal", "to": to, "data": { "description": { "type": "offer", "sdp": sdp } } })
+                    .to_string()
+            }
+            Self::SocketIo => format!("42{}", json!(["message", { "type": "offer", "sdp": sdp }])),
+            Self::PeerJs => {
+                let payload =
+                    json!({ "type": "media", "connectionId": "mc_1", "sdp": { "type": "offer", "sdp": sdp } });
+                json!({ "type": "OFFER", "dst": to, "payload": payload }).to_string()
+            }
+        }
+    }
+
+    /// Whether this has an offer in it: all else that a server says is shorter.
+    pub fn is_offer(text: &[u8]) -> bool {
+        text.len() >= OFFER
+    }
+
+    /// What is to be said to `text` at once, besides the pongs of WebSocket.
+    pub fn answer(self, text: &[u8]) -> Option<&'static str> {
+        (self == Self::SocketIo && text == b"2").then_some("3")
+    }
+
+    /// What its client says every five seconds.
+    pub fn heartbeat(self) -> Option<&'static str> {
+        match self {
+            Self::Native | Self::SocketIo => None,
+            Self::PeerJs => Some(r#"{"type":"HEARTBEAT"}"#),
+        }
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name).ok_or_else(|| format!("no dialect: {name}"))
+    }
+}
+
+/// As a browser writes it, of such a length that it is [`OFFER`] bytes in JSON.
+pub fn session_description() -> String {
+    let mut sdp =
+        "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n".to_owned();
+    for payload in 96.. {
+        let more = format!("a=rtpmap:{payload} VP8/90000\r\na=rtcp-fb:{payload} nack pli\r\n");
+        if in_json(&sdp) + in_json(&more) > OFFER {
+            break;
+        }
+        sdp += &more;
+    }
+    sdp += &"x".repeat(OFFER - in_json(&sdp));
+    sdp
+}
+
+/// How long `text` is in JSON.
+fn in_json(text: &str) -> usize {
+    json!(text).to_string().len() - 2
+}
+
+fn native(door: &Door, room: usize) -> io::Result<Member> {
+    let mut socket = door.open("/ws")?;
+    socket.send(&json!({ "type": "join", "v": 1, "room": format!("bench-{room}") }).to_string())?;
+    let joined = until(&mut socket, |text| text.contains(r#""type":"joined""#))?;
+    let joined: Value = serde_json::from_str(&joined)?;
+    let id = joined["self"]["id"].as_str().ok_or_else(|| io::Error::other("a `joined` without an id"))?.to_owned();
+    Ok(Member { socket, id })
+}
+
+/// Protocol 4 of Engine.IO, protocol 5 of Socket.IO.
+fn socket_io(door: &Door, room: usize) -> io::Result<Member> {
+    let mut socket = door.open("/socket.io/?EIO=4&transport=websocket")?;
+    until(&mut socket, |text| text.starts_with('0'))?;
+    socket.send("40")?;
+    until(&mut socket, |text| text.starts_with("40"))?;
+    socket.send(&format!(r#"42["create or join","bench-{room}"]"#))?;
+    until(&mut socket, |text| text.starts_with(r#"42["created""#) || text.starts_with(r#"42["joined""#))?;
+    Ok(Member { socket, id: String::new() })
+}
+
+fn peer_js(door: &Door, number: usize) -> io::Result<Member> {
+    let id = format!("bench-{number}");
+    let mut socket = door.open(&format!("/peerjs/peerjs?key=peerjs&id={id}&token=t{number}&version=1"))?;
+    until(&mut socket, |text| text == r#"{"type":"OPEN"}"#)?;
+    Ok(Member { socket, id })
+}
+
+fn until(socket: &mut Socket, wanted: impl Fn(&str) -> bool) -> io::Result<String> {
+    loop {
+        let text = socket.next_text()?;
+        if wanted(&text) {
+            return Ok(text);
+        }
+        if text.to_ascii_lowercase().contains("error") {
+            return Err(io::Error::other(text));
+        }
+    }
+}
