@@ -10,6 +10,28 @@ use super::socket::{Door, Socket};
 /// Bytes of an offer, as JSON.
 pub const OFFER: usize = 1500;
 
+/// How each description begins.
+const BEGINNING: &str = "v=0
+o=- 4611731400430051336 2 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE 0
+a=extmap-allow-mixed
+a=msid-semantic: WMS
+m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100 101 102 103 104 105 106 107 108 109
+c=IN IP4 0.0.0.0
+a=rtcp:9 IN IP4 0.0.0.0
+a=ice-ufrag:Xk3b
+a=ice-pwd:pDR5vM1xkyJ7Jwl9B2cG8n0s
+a=ice-options:trickle
+a=fingerprint:sha-256 A4:7C:19:DE:03:55:B8:6F:E1:90:2A:CD:77:14:9B:60:F3:8E:21:5D:C6:08:4B:9A:EF:32:71:D5:0C:86:B9:1E
+a=setup:actpass
+a=mid:0
+a=sendrecv
+a=rtcp-mux
+a=rtcp-rsize
+";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     Native,
@@ -97,10 +119,9 @@ impl FromStr for Dialect {
     }
 }
 
-/// As a browser writes it, of such a length that it is [`OFFER`] bytes in JSON.
+/// As a browser writes it before it has candidates, with so many codecs that it is [`OFFER`] bytes in JSON.
 pub fn session_description() -> String {
-    let mut sdp =
-        "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n".to_owned();
+    let mut sdp = BEGINNING.replace('\n', "\r\n");
     for payload in 96.. {
         let more = format!("a=rtpmap:{payload} VP8/90000\r\na=rtcp-fb:{payload} nack pli\r\n");
         if in_json(&sdp) + in_json(&more) > OFFER {
