@@ -21,6 +21,7 @@ use super::answer::Asker;
 use super::errors::HttpError;
 use super::origin::Site;
 use super::web::{Inner, Running};
+use crate::signaling::socket::websocket_config;
 use crate::signaling::{ErrorId, Session, native};
 
 /// Whose client a WebSocket is, by the path that it asks for.
@@ -82,7 +83,7 @@ pub(super) fn answer<B>(
 async fn run(dialect: Dialect, upgrade: OnUpgrade, session: Session, running: Running) {
     match upgrade.await {
         Ok(upgraded) => {
-            let config = native::websocket_config(session.hub().options().message_bytes);
+            let config = websocket_config(session.hub().options().message_bytes);
             let io = TokioIo::new(upgraded);
             let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
             match dialect {

@@ -1,9 +1,9 @@
 //! Rooms over WebSocket: who is there, who is polite to whom, and signals from one member to another.
 //!
 //! [`message`], [`request`], [`rooms`], [`mailbox`] and [`candidates`] are pure: bytes and an RNG in, effects out.
-//! [`hub`] shares one state machine among all connections, [`session`] is one connection's part in it, and a dialect,
-//! such as [`native`], drives one connection against it: a file each. The protocol itself is written down in
-//! `docs/protocol.md`.
+//! [`hub`] shares one state machine among all connections and [`session`] is one connection's part in it. [`socket`]
+//! drives one WebSocket against it, in the words of a dialect such as [`native`]: a file each. The protocol itself is
+//! written down in `docs/protocol.md`.
 
 pub mod candidates;
 pub mod error;
@@ -19,6 +19,7 @@ pub mod request;
 mod room;
 pub mod rooms;
 pub mod session;
+pub mod socket;
 
 pub use error::{ErrorId, Refusal};
 pub use hub::{Grants, Hub, HubOptions, Revoke};

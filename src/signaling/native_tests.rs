@@ -1,11 +1,16 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role as Side;
 
 use super::*;
 use crate::credentials::{IceServer, Memberships, Reach, RoomMember};
+use crate::signaling::socket::websocket_config;
 use crate::signaling::{Capacity, Grants, Hub, HubOptions, PeerId, Pin, Role, RoomName};
 
 type Client = WebSocketStream<DuplexStream>;

@@ -251,7 +251,8 @@ impl Session {
         self.id().ok_or(ErrorId::JoinFirst)
     }
 
-    fn refuse_with(&self, refusal: Refusal, code: Option<u16>) -> Option<u16> {
+    /// Queues an error after which the connection ends with `code`, if one is given. Returns the code.
+    pub(super) fn refuse_with(&self, refusal: Refusal, code: Option<u16>) -> Option<u16> {
         metrics::counter!("lanturn_signaling_refused_total", "reason" => refusal.id.id()).increment(1);
         self.tell(ServerMessage::refusal(refusal, code.is_some()));
         code
