@@ -12,6 +12,7 @@
 //! | [`turn`] | who may relay what to whom: [`turn::Server`] |
 //! | [`credentials`] | how a password is made and checked, and who is in which room |
 //! | [`limit`] | how often a source may ask |
+//! | [`proxies`] | who stands behind a reverse proxy |
 //! | [`signaling`], its messages and rooms | who is in a room, and what they tell each other |
 //!
 //! Around them:
@@ -44,6 +45,7 @@ pub mod http;
 pub mod limit;
 pub mod listener;
 pub mod metrics;
+pub mod proxies;
 pub mod relay;
 pub mod signaling;
 pub mod stun;

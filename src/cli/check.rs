@@ -25,6 +25,7 @@ fn print(settings: &Settings, origin: &Origin, own: &[IpAddr], out: &mut impl Wr
     writeln!(out, "configuration: {origin}")?;
     writeln!(out, "listens on: {} (UDP and TCP), {} threads", list(&listen.addresses), listen.shards)?;
     writeln!(out, "reached at: {}", list(&interfaces::reachable(&listen.addresses, own)))?;
+    writeln!(out, "reverse proxies that are believed: {}", list(&listen.proxies))?;
     let from = if relay.addresses.is_empty() { own } else { &relay.addresses };
     writeln!(out, "relays from: {}, ports {}-{}", list(from), relay.ports.start(), relay.ports.end())?;
     for (inner, outer) in &relay.external {
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
     use crate::config;
 
-    const CONFIG: &str = "relay.deny = ['10.0.0.0/8']\nrooms.origins = ['https://example.org']\n";
+    const CONFIG: &str = "listen.proxies = ['10.0.0.2', '172.16.0.0/12']\nrelay.deny = ['10.0.0.0/8']\nrooms.origins = ['https://example.org']\n";
 
     fn checked(text: &str, secret: Option<&str>) -> (String, anyhow::Result<()>) {
         let dir = tempfile::tempdir().unwrap();
@@ -108,6 +109,7 @@ mod tests {
             "pages may use the rooms: https://example.org\n",
             "more names of this machine: none\n",
             "rooms: 10000 at most, of 8 each\n",
+            "proxies that are believed: 10.0.0.2/32, 172.16.0.0/12\n",
             "keys (not there yet)\n",
         ] {
             assert!(text.contains(line), "{line}\n{text}");

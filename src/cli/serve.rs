@@ -22,6 +22,7 @@ use crate::config::{self, Origin, Quota, Settings};
 use crate::credentials::{Memberships, RoomMember};
 use crate::http::{self, Live, Web};
 use crate::listener::{self, Admission};
+use crate::proxies::Proxies;
 use crate::relay::Relay;
 use crate::signaling::{Capacity, Hub, HubOptions, Places};
 use crate::tls::ServerConfigs;
@@ -83,7 +84,7 @@ impl Server {
         let web = Web::new(options, Arc::clone(&hub), Arc::clone(&live));
 
         let tls = fresh.identity.server_configs()?;
-        let admission = Admission::new(admission_limits(&settings));
+        let admission = Admission::new(admission_limits(&settings), proxies(&settings));
         let parts: Arc<dyn listener::Routes> = Arc::new(routes::Parts { relay: relay.handle(), web });
         for socket in tcp {
             let tls = listener::Tls { alpn: Arc::clone(&tls.web), bare: Arc::clone(&tls.bare) };
@@ -260,11 +261,16 @@ fn web_options(
 ) -> http::Options {
     http::Options {
         origins: settings.rooms.origins.clone(),
+        proxies: proxies(settings),
         credential_rate: settings.limits.credential_rate,
         ca_certificate: fresh.identity.ca_der.clone().map(Into::into),
         render_metrics,
         shutdown,
     }
+}
+
+fn proxies(settings: &Settings) -> Proxies {
+    Proxies::new(settings.listen.proxies.clone())
 }
 
 fn admission_limits(settings: &Settings) -> listener::Limits {

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::turn::PeerRule;
 
 /// What is wrong with a value, and what would be right.
@@ -16,6 +18,25 @@ fn wrong(wrong: impl Into<String>, right: impl Into<String>) -> Wrong {
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
     let right = "an address and a port, such as [::]:3478 or 192.168.1.5:443";
     text.parse().map_err(|_| wrong(format!("`{text}` is no socket address"), right))
+}
+
+/// The address of a reverse proxy, or a network of them.
+pub(super) fn proxy(text: &str) -> Result<IpNet, Wrong> {
+    let right = "the address of a proxy or a network of proxies, such as 192.168.1.2 or 172.16.0.0/12";
+    let single = || text.parse::<IpAddr>().map(|ip| IpNet::from(ip.to_canonical()));
+    let net = text.parse::<IpNet>().or_else(|_| single());
+    let net = net.map_err(|_| wrong(format!("`{text}` is no address and no network"), right))?;
+    if net != net.trunc() {
+        let right = format!("{}, or another prefix length", net.trunc());
+        return Err(wrong(format!("`{text}` has bits set beyond the prefix"), right));
+    }
+    if net.prefix_len() == 0 {
+        return Err(wrong(format!("`{text}` is everybody, who could then pass for anybody"), right));
+    }
+    if net.addr().to_canonical() != net.addr() {
+        return Err(wrong(format!("`{text}` is IPv4 written as IPv6"), "such as 172.16.0.0/12"));
+    }
+    Ok(net)
 }
 
 /// A unicast address that can be told to others, in its canonical form.

@@ -21,6 +21,7 @@ pub struct Config {
 pub(crate) struct ListenTable {
     pub(crate) addresses: Vec<String>,
     pub(crate) shards: u32,
+    pub(crate) proxies: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]

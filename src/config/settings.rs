@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::turn::PeerRule;
 
 /// Everything that was configured. Only `cli` sees the whole.
@@ -32,6 +34,8 @@ pub struct Listen {
     pub addresses: Vec<SocketAddr>,
     /// Threads of the data plane, 1..=256.
     pub shards: usize,
+    /// Reverse proxies that are believed, canonical, and none of them everybody.
+    pub proxies: Vec<IpNet>,
 }
 
 /// `[relay]`

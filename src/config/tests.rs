@@ -34,7 +34,7 @@ fn tables(table: &toml::Table, path: &str, found: &mut Vec<String>) {
 fn the_defaults_are_those_promised() {
     let settings = defaults();
     assert_eq!(settings.listen.addresses, ["[::]:3478".parse().unwrap()]);
-    assert!(settings.listen.shards >= 1);
+    assert!(settings.listen.shards >= 1 && settings.listen.proxies.is_empty());
     assert_eq!((settings.relay.realm.as_str(), settings.relay.ports), ("lanturn", 49152..=65535));
     assert_eq!(settings.relay.allow, [PeerRule::Public, PeerRule::Lan]);
     assert!(!settings.relay.allow_loopback);
@@ -109,6 +109,24 @@ fn each_wrong_value_says_what_would_be_right() {
         ("listen.shards = 2.5", "listen.shards: is 2.5: a whole number from 0 to 4294967295, such as 0"),
         ("listen.shards = true", "listen.shards: is true: a whole number from 0 to 4294967295, such as 0"),
         ("listen.addresses = [3478]", "listen.addresses: holds 3478: text in quotes"),
+        (
+            "listen.proxies = ['caddy']",
+            "listen.proxies: `caddy` is no address and no network: the address of a proxy or a network of proxies, such \
+             as 192.168.1.2 or 172.16.0.0/12",
+        ),
+        (
+            "listen.proxies = ['172.16.0.1/12']",
+            "listen.proxies: `172.16.0.1/12` has bits set beyond the prefix: 172.16.0.0/12, or another prefix length",
+        ),
+        (
+            "listen.proxies = ['::/0']",
+            "listen.proxies: `::/0` is everybody, who could then pass for anybody: the address of a proxy or a network \
+             of proxies, such as 192.168.1.2 or 172.16.0.0/12",
+        ),
+        (
+            "listen.proxies = ['::ffff:10.0.0.0/104']",
+            "listen.proxies: `::ffff:10.0.0.0/104` is IPv4 written as IPv6: such as 172.16.0.0/12",
+        ),
         ("relay.realm = 123", "relay.realm: is 123: text in quotes"),
         ("relay.external = { a = 1 }", "relay.external: holds 1: text in quotes"),
         ("credentials.users = 'a'", "credentials.users: is \"a\": a list, such as [\"a\", \"b\"]"),
@@ -214,6 +232,7 @@ fn the_environment_wins_and_its_values_are_not_guessed_at() {
     let settings = from_variables(&[
         ("LANTURN__LISTEN__ADDRESSES", "127.0.0.1:0, [::1]:0"),
         ("LANTURN__LISTEN__SHARDS", "3"),
+        ("LANTURN__LISTEN__PROXIES", "127.0.0.1, ::ffff:10.0.0.2, 172.16.0.0/12"),
         ("LANTURN__RELAY__REALM", "0123"),
         ("LANTURN__RELAY__ADDRESSES", ""),
         ("LANTURN__RELAY__EXTERNAL", "192.168.1.5=203.0.113.7, fd00::5=2001:db8::7"),
@@ -226,6 +245,8 @@ fn the_environment_wins_and_its_values_are_not_guessed_at() {
     .unwrap();
     assert_eq!(settings.listen.addresses, ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()]);
     assert_eq!((settings.listen.shards, settings.relay.realm.as_str()), (3, "0123"));
+    let proxies = ["127.0.0.1/32", "10.0.0.2/32", "172.16.0.0/12"].map(|net| net.parse().unwrap());
+    assert_eq!(settings.listen.proxies, proxies);
     assert_eq!(settings.relay.external.len(), 2);
     assert_eq!(settings.relay.external[&"192.168.1.5".parse().unwrap()].to_string(), "203.0.113.7");
     assert_eq!(settings.relay.allow, ["10.0.0.0/8".parse().unwrap()]);

@@ -40,6 +40,25 @@ impl Reach {
         Self { address: SocketAddr::new(ip, local.port()), needs_name, name: None }
     }
 
+    /// For a client behind a reverse proxy, which came in on `local` from the proxy: that address is theirs to reach one
+    /// another, and may be of no use to the client. It is told the outer address as in [`Reach::of`], or else the host
+    /// that it named: `named`, or the name that [`Reach::by_name`] adds. The port is that of `local`, for a proxy of
+    /// HTTP relays no media.
+    pub fn past_proxy(
+        local: SocketAddr,
+        peer: SocketAddr,
+        external: &HashMap<IpAddr, IpAddr>,
+        named: Option<IpAddr>,
+    ) -> Self {
+        let reach = Self::of(local, peer, external);
+        let is_outer = reach.address.ip() != local.ip().to_canonical();
+        match named {
+            _ if is_outer => reach,
+            Some(ip) => Self { address: SocketAddr::new(ip.to_canonical(), local.port()), needs_name: false, ..reach },
+            None => Self { needs_name: true, ..reach },
+        }
+    }
+
     /// The client came by this name, so it can resolve it. It stands in `turns:` URIs: Firefox checks certificates
     /// against names alone, and takes no `turns:` with a literal address. It stands everywhere in place of an address
     /// that is of no use to this client: a private one outside its network, behind a router that forwards the port, or
@@ -145,6 +164,36 @@ mod tests {
             reach("[fe80::5]:3478", "[fe80::9]:5000"),
             "[fe80::5]:3478",
             "without a name there is nothing better"
+        );
+    }
+
+    #[test]
+    fn past_a_proxy_the_host_is_the_one_that_the_client_named() {
+        let external = HashMap::from([("192.168.1.5".parse().unwrap(), "203.0.113.7".parse().unwrap())]);
+        let reach = |local: &str, peer: &str, literal: Option<&str>| {
+            let named = literal.map(|ip| ip.parse().unwrap());
+            Reach::past_proxy(local.parse().unwrap(), peer.parse().unwrap(), &external, named)
+        };
+        let by_name = |local, peer| reach(local, peer, None).by_name("calls.test").turn_uris();
+        let all = ["turn:calls.test:3478?transport=udp", "turn:calls.test:3478?transport=tcp"];
+        for (local, peer) in [
+            ("127.0.0.1:3478", "198.51.100.1:0"),
+            ("172.18.0.3:3478", "192.168.1.9:0"),
+            ("192.168.1.5:3478", "192.168.1.9:0"),
+        ] {
+            assert_eq!(by_name(local, peer)[..2], all, "{local} {peer}");
+        }
+        let literal = reach("127.0.0.1:3478", "198.51.100.1:0", Some("203.0.113.9"));
+        assert_eq!(literal.authority(), "203.0.113.9:3478");
+        let outer = by_name("192.168.1.5:3478", "198.51.100.1:0");
+        assert_eq!(
+            outer,
+            [
+                "turn:203.0.113.7:3478?transport=udp",
+                "turn:203.0.113.7:3478?transport=tcp",
+                "turns:calls.test:3478?transport=tcp"
+            ],
+            "relay.external says where the box is"
         );
     }
 

@@ -14,6 +14,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::body::{MAX_BODY_BYTES, too_large};
+use super::client::Client;
 use super::errors::HttpError;
 use super::forms::Form;
 use super::headers;
@@ -27,18 +28,23 @@ use crate::signaling::ErrorId;
 /// Who asks. Goes with the request as an extension.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
-    pub(super) peer: Peer,
+    pub(super) peer: Client,
     pub(super) site: Site,
-    /// The name in its request, if that was no literal address.
-    pub(super) name: Option<String>,
+    /// What it calls us.
+    pub(super) host: Host,
 }
 
 impl Asker {
-    /// The address at which this client reaches the box: the one it came in on.
+    /// The address at which this client reaches the box: the one it came in on, or behind a proxy the one it named.
     pub(super) fn reach(&self, issuer: &Issuer) -> Reach {
-        let reach = Reach::of(self.peer.local, self.peer.remote, &issuer.external);
-        match &self.name {
-            Some(name) => reach.by_name(name),
+        let Client { local, remote, is_proxied, tls: _ } = self.peer;
+        let reach = if is_proxied {
+            Reach::past_proxy(local, remote, &issuer.external, self.host.literal())
+        } else {
+            Reach::of(local, remote, &issuer.external)
+        };
+        match self.host.name() {
+            Some(name) => reach.by_name(&name),
             None => reach,
         }
     }
@@ -51,11 +57,12 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     running: Running,
 ) -> Result<Response, Infallible> {
+    let client = Client::of(peer, request.headers(), &inner);
     let host = Host::of(&request, &inner.live.current().hosts);
     let is_head = request.method() == Method::HEAD;
-    let answered = answer_for(&inner, routes, peer, host.as_ref(), request, running).await;
+    let answered = answer_for(&inner, routes, client, host.as_ref(), request, running).await;
     let mut response = answered.unwrap_or_else(HttpError::into_response);
-    headers::secure(response.headers_mut(), host.as_ref(), peer.tls);
+    headers::secure(response.headers_mut(), host.as_ref(), client.tls);
     metrics::counter!("lanturn_http_responses_total", "status" => response.status().as_str().to_owned()).increment(1);
     Ok(if is_head { without_body(response) } else { response })
 }
@@ -63,7 +70,7 @@ pub(super) async fn answer(
 async fn answer_for(
     inner: &Arc<Inner>,
     routes: BoxedFilter<(Response,)>,
-    peer: Peer,
+    client: Client,
     host: Option<&Host>,
     mut request: Request<Incoming>,
     running: Running,
@@ -72,7 +79,7 @@ async fn answer_for(
         let id = ErrorId::BadHost;
         return Err(HttpError::new(StatusCode::MISDIRECTED_REQUEST, id.id(), id.text()));
     };
-    if let Some(redirect) = to_https(peer, host, &request) {
+    if let Some(redirect) = to_https(client, host, &request) {
         return Ok(redirect);
     }
     let body = request.body().size_hint().lower();
@@ -83,8 +90,8 @@ async fn answer_for(
             None => Err(too_large()),
         };
     }
-    let site = Site::of(request.headers(), host, peer.tls, &inner.options.origins);
-    let asker = Asker { peer, site, name: host.name() };
+    let site = Site::of(request.headers(), host, client.tls, &inner.options.origins);
+    let asker = Asker { peer: client, site, host: host.clone() };
     if let Some(dialect) = Dialect::of(request.uri().path()) {
         return upgrade::answer(dialect, inner, &asker, &mut request, running);
     }
@@ -98,9 +105,9 @@ async fn answer_for(
 
 /// Without TLS only this machine is served, for cameras work on `localhost`; and what a client needs before it can
 /// trust our certificate.
-fn to_https<B>(peer: Peer, host: &Host, request: &Request<B>) -> Option<Response> {
-    let is_local = peer.local.ip().to_canonical().is_loopback() && host.is_local();
-    if peer.tls || is_local || matches!(request.uri().path(), "/ca.crt" | "/health") {
+fn to_https<B>(client: Client, host: &Host, request: &Request<B>) -> Option<Response> {
+    let is_local = client.local.ip().to_canonical().is_loopback() && host.is_local() && !client.is_proxied;
+    if client.tls || is_local || matches!(request.uri().path(), "/ca.crt" | "/health") {
         return None;
     }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());

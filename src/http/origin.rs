@@ -44,10 +44,14 @@ impl Host {
         if literal(&host).is_some() { None } else { Some(host) }
     }
 
+    /// The literal address. `None` for a name.
+    pub(super) fn literal(&self) -> Option<IpAddr> {
+        literal(self.0.parse::<Authority>().ok()?.host())
+    }
+
     /// Whether it names this very machine, as only a browser on it would.
     pub(super) fn is_local(&self) -> bool {
-        let name = self.0.parse::<Authority>().map(|authority| authority.host().to_owned()).unwrap_or_default();
-        name == "localhost" || literal(&name).is_some_and(|ip| ip.is_loopback())
+        self.name().is_some_and(|name| name == "localhost") || self.literal().is_some_and(|ip| ip.is_loopback())
     }
 }
 
@@ -88,6 +92,7 @@ impl Site {
         let Some(origin) = headers.get(ORIGIN) else {
             return match headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
                 Some(b"same-origin") => Self::Own,
+                Some(b"cross-site" | b"same-site") => Self::Other,
                 Some(_) | None => Self::Unknown,
             };
         };
@@ -171,7 +176,11 @@ mod tests {
         assert_eq!(of(&headers), Site::Unknown);
         headers.insert(SEC_FETCH_SITE, "same-origin".parse().unwrap());
         assert_eq!(of(&headers), Site::Own);
-        headers.insert(SEC_FETCH_SITE, "cross-site".parse().unwrap());
-        assert_eq!(of(&headers), Site::Unknown);
+        for other in ["cross-site", "same-site"] {
+            headers.insert(SEC_FETCH_SITE, other.parse().unwrap());
+            assert_eq!(of(&headers), Site::Other, "{other}");
+        }
+        headers.insert(SEC_FETCH_SITE, "none".parse().unwrap());
+        assert_eq!(of(&headers), Site::Unknown, "its user typed the address");
     }
 }

@@ -97,7 +97,7 @@ fn certificate(inner: &Inner) -> Response {
 }
 
 fn metrics(inner: &Inner, asker: &Asker, query: &KeyQuery) -> Response {
-    let allowed = if asker.peer.remote.ip().to_canonical().is_loopback() {
+    let allowed = if asker.peer.remote.ip().to_canonical().is_loopback() && !asker.peer.is_proxied {
         Ok(())
     } else {
         admit(inner, asker, query.key.as_deref(), "in the query, as `key=…`").map(drop)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use super::answer;
 use super::live::Live;
 use super::routes::routes;
 use crate::limit::RateLimit;
+use crate::proxies::Proxies;
 use crate::signaling::Hub;
 
 /// How long the head of a request may take.
@@ -43,6 +44,8 @@ const H2_PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_s
 pub struct Options {
     /// Origins whose pages may enter rooms, besides our own: in full, such as `https://example.org`.
     pub origins: Vec<String>,
+    /// The reverse proxies that are believed when they say whom they speak for.
+    pub proxies: Proxies,
     /// Requests for credentials a minute from one source prefix.
     pub credential_rate: u32,
     /// The certificate of the local authority, in DER. None when the owner brought a certificate.
@@ -82,6 +85,8 @@ pub(super) struct Inner {
     pub(super) hub: Arc<Hub>,
     pub(super) live: Arc<Live>,
     pub(super) started: std::time::Instant,
+    /// Done once it was told that a proxy does not say whom it speaks for.
+    pub(super) silent_proxy: Once,
     rate: Mutex<RateLimit>,
 }
 
@@ -101,13 +106,14 @@ impl Web {
     /// Puts the parts together. Rooms are entered through `hub`, credentials come from `live`.
     pub fn new(options: Options, hub: Arc<Hub>, live: Arc<Live>) -> Self {
         let rate = Mutex::new(RateLimit::new(options.credential_rate, Duration::from_secs(60)));
-        let inner = Arc::new(Inner { options, hub, live, started: std::time::Instant::now(), rate });
+        let started = std::time::Instant::now();
+        let inner = Arc::new(Inner { options, hub, live, started, silent_proxy: Once::new(), rate });
         let routes = routes(&inner);
         Self { inner, routes }
     }
 
-    /// Drives one connection to its end, and calls `on_request` for each request whose head has come. A WebSocket that it was upgraded to goes on in a task of its own, which the
-    /// hub ends.
+    /// Drives one connection to its end, and calls `on_request` for each request whose head has come. A WebSocket that
+    /// it was upgraded to goes on in a task of its own, which the hub ends.
     pub async fn serve<I, F>(&self, io: I, peer: Peer, on_request: F)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -130,17 +136,19 @@ impl Web {
                 result = connection.as_mut() => {
                     if let Err(error) = result {
                         tracing::debug!(%error, remote = %peer.remote, "HTTP connection ended");
+                        count_closed(reason(&*error));
                     }
                     return;
                 }
                 () = stopped(&mut shutdown), if end.is_none() => {}
                 () = sleep_until(deadline) => {
                     if end.is_some() || activity.is_new() {
-                        return;
+                        return count_closed(if end.is_some() { "parting" } else { "head-deadline" });
                     }
                     if activity.deadline() > Instant::now() {
                         continue;
                     }
+                    count_closed("idle");
                 }
             }
             connection.as_mut().graceful_shutdown();
@@ -164,6 +172,20 @@ fn builder() -> Builder<TokioExecutor> {
         .keep_alive_interval(H2_PING.0)
         .keep_alive_timeout(H2_PING.1);
     builder
+}
+
+fn count_closed(reason: &'static str) {
+    metrics::counter!("lanturn_http_connections_closed_total", "reason" => reason).increment(1);
+}
+
+/// Why a connection broke, as a counter's label.
+fn reason(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    match error.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_parse_too_large() => "head-too-large",
+        Some(error) if error.is_timeout() => "head-deadline",
+        Some(error) if error.is_parse() => "malformed",
+        Some(_) | None => "broken",
+    }
 }
 
 /// Returns once the server stops. If nobody can say so any more, never.

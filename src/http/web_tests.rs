@@ -91,6 +91,7 @@ fn server() -> Server {
     let stop = watch::Sender::new(false);
     let options = Options {
         origins: vec!["https://friend.example".into()],
+        proxies: Proxies::default(),
         credential_rate: 5,
         ca_certificate: Some(Bytes::from_static(b"\x30\x82")),
         render_metrics: Arc::new(|| "lanturn_rooms 0\n".into()),

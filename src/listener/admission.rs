@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::limit::SourcePrefix;
+use crate::proxies::Proxies;
 
 /// The bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Admission {
     limits: Limits,
+    /// Their connections are those of many clients: what bounds one source does not bound them.
+    proxies: Proxies,
     state: Mutex<State>,
 }
 
@@ -106,15 +109,15 @@ impl Drop for Ticket {
 
 impl Admission {
     /// Nobody is in yet.
-    pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, state: Mutex::default() })
+    pub fn new(limits: Limits, proxies: Proxies) -> Arc<Self> {
+        Arc::new(Self { limits, proxies, state: Mutex::default() })
     }
 
     /// Lets a connection in, as half open, or not. With it comes what ends when the connection must go to make room.
     pub fn admit(self: &Arc<Self>, client: IpAddr) -> Option<(Ticket, Eviction)> {
         let source = SourcePrefix::from(client);
         let mut state = self.lock();
-        let of_prefix = state.prefixes.get(&source);
+        let of_prefix = state.prefixes.get(&source).filter(|_| !self.proxies.contains(client));
         let too_many = of_prefix.is_some_and(|prefix| prefix.connections >= self.limits.connections_per_prefix);
         if too_many || state.connections >= self.limits.connections {
             let bound = if too_many { "connections-per-prefix" } else { "connections" };
@@ -164,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_oldest_half_open_one_of_a_prefix_makes_room() {
-        let admission = Admission::new(LIMITS);
+        let admission = Admission::new(LIMITS, Proxies::default());
         let mut held: Vec<_> = (0..5).map(|_| admission.admit(ip(1)).unwrap()).collect();
         let evicted: Vec<bool> = held.iter_mut().map(|(_, evicted)| is_evicted(evicted)).collect();
         assert_eq!(evicted, [true, false, false, false, false]);
@@ -172,15 +175,29 @@ mod tests {
 
     #[test]
     fn the_oldest_half_open_one_of_all_makes_room() {
-        let admission = Admission::new(LIMITS);
+        let admission = Admission::new(LIMITS, Proxies::default());
         let mut held: Vec<_> = (0..11).map(|last| admission.admit(ip(last)).unwrap()).collect();
         assert!(is_evicted(&mut held[0].1) && !is_evicted(&mut held[1].1));
         assert_eq!(admission.lock().half_open.len(), 10);
     }
 
     #[test]
+    fn a_proxy_is_bounded_by_what_bounds_all() {
+        let admission = Admission::new(LIMITS, Proxies::new(vec!["192.0.2.1/32".parse().unwrap()]));
+        let admit = |last: u8| admission.admit(ip(last));
+        let mut half_open: Vec<_> = (0..LIMITS.half_open).map(|_| admit(1).unwrap()).collect();
+        assert!(half_open.iter_mut().all(|(_, eviction)| !is_evicted(eviction)), "past the bound of one source");
+        half_open.iter().for_each(|(ticket, _)| ticket.opened());
+        let open: Vec<_> = std::iter::from_fn(|| admit(1)).inspect(|(ticket, _)| ticket.opened()).collect();
+        assert_eq!(half_open.len() + open.len(), LIMITS.connections);
+        drop((half_open, open));
+        let of_its_neighbour = std::iter::from_fn(|| admit(2)).inspect(|(ticket, _)| ticket.opened());
+        assert_eq!(of_its_neighbour.collect::<Vec<_>>().len(), LIMITS.connections_per_prefix);
+    }
+
+    #[test]
     fn an_open_connection_is_never_evicted() {
-        let admission = Admission::new(LIMITS);
+        let admission = Admission::new(LIMITS, Proxies::default());
         let (ticket, mut eviction) = admission.admit(ip(1)).unwrap();
         ticket.opened();
         for _ in 0..1000 {
@@ -194,7 +211,7 @@ mod tests {
 
     #[test]
     fn open_connections_are_bounded_and_leave_nothing_behind() {
-        let admission = Admission::new(LIMITS);
+        let admission = Admission::new(LIMITS, Proxies::default());
         let open = |last| admission.admit(ip(last)).map(|(ticket, _)| ticket).inspect(Ticket::opened);
         let of_one: Vec<_> = std::iter::from_fn(|| open(1)).collect();
         assert_eq!(of_one.len(), LIMITS.connections_per_prefix);

@@ -3,11 +3,12 @@
 use crate::names::{self, FullPath};
 
 /// Bytes and time in, effects out.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "stun",
     "turn",
     "credentials",
     "limit",
+    "proxies",
     "signaling::candidates",
     "signaling::error",
     "signaling::mailbox",

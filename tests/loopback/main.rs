@@ -11,6 +11,7 @@ mod ipv6;
 mod large;
 mod lifecycle;
 mod port;
+mod proxy;
 mod reload;
 mod resume;
 mod room_relay;

@@ -66,7 +66,7 @@ async fn closed(mut io: Io, since: Instant) -> Duration {
 }
 
 /// Connects from an address of this machine's choice.
-async fn connect_from(source: [u8; 4], to: SocketAddr) -> TcpStream {
+pub(super) async fn connect_from(source: [u8; 4], to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(IpAddr::from(source), 0)).unwrap();
     socket.connect(to).await.unwrap()

@@ -1,5 +1,6 @@
 //! A member of a room, over a WebSocket.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -37,7 +38,12 @@ impl Member {
 
     /// Connects over a stream, as a page of `origin` would.
     pub async fn over(io: Io, address: SocketAddr, origin: Option<&str>) -> Result<Self, Error> {
-        let (ws, _) = tokio_tungstenite::client_async(handshake(address, origin), io).await?;
+        Self::asking(io, handshake(address, "/ws", origin)).await
+    }
+
+    /// Connects over a stream, with a handshake of its own.
+    pub async fn asking(io: Io, handshake: Request<()>) -> Result<Self, Error> {
+        let (ws, _) = tokio_tungstenite::client_async(handshake, io).await?;
         Ok(Self { ws })
     }
 
@@ -89,10 +95,11 @@ impl Member {
     }
 }
 
-fn handshake(address: SocketAddr, origin: Option<&str>) -> Request<()> {
+/// What opens a WebSocket at a path (RFC 6455 section 4.1), as a page of `origin` does it.
+pub fn handshake(host: impl Display, path: &str, origin: Option<&str>) -> Request<()> {
     let mut request = Request::builder()
-        .uri(format!("wss://{address}/ws"))
-        .header("host", address.to_string())
+        .uri(format!("wss://{host}{path}"))
+        .header("host", host.to_string())
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")

@@ -1,0 +1,72 @@
+//! Who a request is from: whoever is at the other end of the connection, or whoever a reverse proxy there speaks for.
+
+use std::net::SocketAddr;
+
+use hyper::header::{HeaderMap, HeaderName};
+
+use super::web::{Inner, Peer};
+use crate::proxies::Forwarded;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The client of one request. One connection of a proxy carries the requests of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    /// Our address on the connection.
+    pub(super) local: SocketAddr,
+    /// The client's own address. Its port is 0 if only the proxy knows it.
+    pub(super) remote: SocketAddr,
+    /// Whether it came over TLS, here or as far as the proxy.
+    pub(super) tls: bool,
+    /// Whether it came through a proxy, believed or not. Then it is not on this machine, though the proxy may be.
+    pub(super) is_proxied: bool,
+}
+
+impl Client {
+    /// Reads the headers that a believed proxy adds. Anyone else's are counted and ignored, except that whoever sends
+    /// them forwards for someone.
+    pub(super) fn of(peer: Peer, headers: &HeaderMap, inner: &Inner) -> Self {
+        let Peer { local, remote, tls } = peer;
+        let itself = Self { local, remote, tls, is_proxied: true };
+        let proxies = &inner.options.proxies;
+        if !proxies.contains(remote.ip()) {
+            let is_proxied = headers.contains_key(FORWARDED_FOR);
+            if is_proxied {
+                count("untrusted");
+            }
+            return Self { is_proxied, ..itself };
+        }
+        let lines = headers.get_all(FORWARDED_FOR).iter().map(|line| line.to_str().unwrap_or("not ASCII"));
+        let remote = match proxies.client(lines) {
+            Forwarded::For(client) => client,
+            Forwarded::Unsaid => {
+                count("missing");
+                inner.silent_proxy.call_once(|| warn(remote, "sends no X-Forwarded-For"));
+                remote
+            }
+            Forwarded::Malformed => {
+                count("malformed");
+                inner.silent_proxy.call_once(|| warn(remote, "sends an X-Forwarded-For that is no list of addresses"));
+                remote
+            }
+        };
+        Self { remote, tls: scheme(headers).map_or(tls, |scheme| scheme == "https"), ..itself }
+    }
+}
+
+/// What the client spoke: where several proxies have said it, the first of them knows.
+fn scheme(headers: &HeaderMap) -> Option<String> {
+    let said = headers.get(FORWARDED_PROTO)?.to_str().ok()?;
+    let first = said.split(',').next()?.trim().to_ascii_lowercase();
+    matches!(first.as_str(), "https" | "http").then_some(first)
+}
+
+fn count(reason: &'static str) {
+    metrics::counter!("lanturn_forwarded_for_unused_total", "reason" => reason).increment(1);
+}
+
+/// Worth waking someone: until this is set right, all clients share one rate, and are taken to be on the proxy's network.
+fn warn(proxy: SocketAddr, fault: &str) {
+    tracing::warn!("{}, of listen.proxies, {fault}: its clients count as one, and as being where it is", proxy.ip());
+}
