@@ -24,7 +24,7 @@ test: ## Unit tests, the commands, and the server against peers on loopback
 	cargo test --locked --lib --bins --test commands --test readme --test loopback
 
 .PHONY: interop
-interop: ## Against coturn's clients (see deps-interop)
+interop: ## Against coturn's clients, and behind nginx (see deps-interop)
 	cargo test --locked --test interop
 
 .PHONY: browser
@@ -83,8 +83,9 @@ deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 
 .PHONY: deps-interop
-deps-interop: ## What `interop` needs: coturn
-	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null || { $(APT) coturn; }
+deps-interop: ## What `interop` needs: coturn, nginx
+	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null && command -v nginx >/dev/null || \
+		{ $(APT) coturn nginx-light; }
 
 .PHONY: deps-bench
 deps-bench: deps-interop ## What `bench` needs: coturn, Node.js with socket.io and PeerServer

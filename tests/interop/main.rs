@@ -1,7 +1,8 @@
-//! The binary against coturn's clients.
+//! The binary against coturn's clients, and behind nginx.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod nginx;
 #[path = "../support/mod.rs"]
 mod support;
 

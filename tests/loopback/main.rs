@@ -16,6 +16,7 @@ mod reload;
 mod resume;
 mod room_relay;
 mod rooms;
+mod sites;
 mod stacks;
 mod start;
 mod turn;
