@@ -5,7 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abuse;
 mod crowd;
+mod hostile;
 mod http;
 mod ipv6;
 mod large;

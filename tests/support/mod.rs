@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "a test may panic, and not every binary uses all")]
 
 pub mod conn;
+pub mod frames;
 pub mod room;
 pub mod server;
 pub mod stun;
+pub mod talk;
 pub mod tls;
 pub mod turn_client;
 pub mod web;

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -14,6 +15,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::PATIENCE;
 use super::server::Server;
 use super::tls;
 
@@ -102,6 +104,21 @@ pub async fn fetch(server: &Server, address: SocketAddr, path: &str) -> Reply {
 /// The metrics, which this machine may read without a key.
 pub async fn metrics(address: SocketAddr) -> String {
     h1(http(address).await, get(address, "/metrics")).await.text()
+}
+
+/// The value of one line of the metrics, 0 if there is none.
+pub async fn counted(address: SocketAddr, line: &str) -> u64 {
+    let text = metrics(address).await;
+    let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
+/// Waits until that value is as it should be.
+pub async fn becomes(address: SocketAddr, line: &str, value: u64) {
+    let give_up = Instant::now() + PATIENCE;
+    while counted(address, line).await != value {
+        assert!(Instant::now() < give_up, "{line} is {}, not {value}", counted(address, line).await);
+    }
 }
 
 /// An extended CONNECT (RFC 8441) for a WebSocket.
