@@ -66,8 +66,8 @@ async fn a_slow_reader_is_closed_and_nobody_waits_for_it() {
         assert_eq!((&heard["data"], &heard["seq"]), (&json!(sent), &json!(sent + 1)));
         sent += 1;
     }
-    let left = json!({ "type": "peer-left", "id": told["self"]["id"], "reason": "disconnected" });
-    assert_eq!(anna.hear().await, left);
+    let left = anna.hear().await;
+    assert_eq!((&left["id"], &left["reason"]), (&told["self"]["id"], &json!("disconnected")), "{left}");
     becomes(address, CONNECTIONS, 4).await;
     talk.ends_unhindered().await;
 }
@@ -179,8 +179,9 @@ async fn json_of_a_wrong_shape_is_told_so_and_changes_nothing() {
         signal("null", "1"),
         signal("5", "1"),
         signal("{}", "1"),
-        signal(nobody, "1e999"),
-        signal(nobody, "\"\\ud800\""),
+        signal(nobody, "1e"),
+        signal(nobody, "01"),
+        signal(nobody, "undefined"),
         signal(nobody, "\"\\x\""),
         deep,
     ];
@@ -298,4 +299,25 @@ async fn every_way_to_be_cut_off_by_http_is_counted() {
         io.write_all(bytes.as_bytes()).await.unwrap();
         becomes(address, line, 1).await;
     }
+}
+
+#[tokio::test]
+async fn pins_are_not_guessed_by_trying() {
+    let server = server("");
+    let address = server.address();
+    let mut host = raw(address).await;
+    host.say(&json!({ "type": "join", "room": "vault", "pin": "4711" })).await;
+    assert_eq!(host.hear().await.unwrap().unwrap()["type"], "joined");
+    let mut ids = Vec::new();
+    for pin in 0..12 {
+        let mut thief = raw(address).await;
+        thief.say(&json!({ "type": "join", "room": "vault", "pin": pin.to_string() })).await;
+        ids.push(thief.hear().await.unwrap().unwrap()["id"].clone());
+    }
+    assert_eq!(ids[..10], vec![json!("bad-pin"); 10]);
+    assert_eq!(ids[10..], vec![json!("rate-limited"); 2]);
+    assert_eq!((refused(address, "bad-pin").await, refused(address, "rate-limited").await), (10, 2));
+    let mut late = Raw::open(connect_from([127, 0, 0, 3], address).await, address).await;
+    late.say(&json!({ "type": "join", "room": "vault", "pin": "4711" })).await;
+    assert_eq!(late.hear().await.unwrap().unwrap()["type"], "joined", "whoever else has the PIN gets in");
 }
