@@ -66,7 +66,7 @@ fn count(reason: &'static str) {
     metrics::counter!("lanturn_forwarded_for_unused_total", "reason" => reason).increment(1);
 }
 
-/// Worth waking someone: until this is set right, all clients share one rate, and are taken to be on the proxy's network.
+/// Worth waking someone: until this is set right, all clients share one rate.
 fn warn(proxy: SocketAddr, fault: &str) {
-    tracing::warn!("{}, of listen.proxies, {fault}: its clients count as one, and as being where it is", proxy.ip());
+    tracing::warn!("{}, of listen.proxies, {fault}: all its clients count as one", proxy.ip());
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::addresses::is_link_local;
 use super::rule::PeerRule;
 use crate::credentials::{Memberships, Scope};
+use crate::proxies::Proxies;
 
 /// AWS's metadata service over IPv6, inside a range that is otherwise a LAN's.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
@@ -49,6 +50,8 @@ pub struct PeerPolicy {
     pub allow_loopback: bool,
     /// Every address of this box, the outer ones of `relay.external` too.
     pub own: HashSet<IpAddr>,
+    /// The reverse proxies that are believed. Who was seen at one of them was not seen where it is.
+    pub proxies: Proxies,
 }
 
 impl PeerPolicy {
@@ -74,8 +77,10 @@ impl PeerPolicy {
             Scope::Page => Err(Denied::PageScope),
             Scope::Room(member) => {
                 // Someone outside can say 192.168.1.1 as well as anyone, but means no machine that is near this one.
-                let credible = |seen| PeerRule::Public.matches(peer) || is_local(seen);
-                if rooms.reaches(member.room, peer, credible) { Ok(Reachable::Network) } else { Err(Denied::NotInRoom) }
+                let is_near = |seen| is_local(seen) && !self.proxies.contains(seen);
+                let credible = |seen| PeerRule::Public.matches(peer) || is_near(seen);
+                let is_reached = !self.proxies.contains(peer) && rooms.reaches(member.room, peer, credible);
+                if is_reached { Ok(Reachable::Network) } else { Err(Denied::NotInRoom) }
             }
         }
     }
@@ -163,6 +168,7 @@ mod tests {
             deny: vec![PeerRule::Net("192.168.1.1/32".parse().unwrap())],
             allow_loopback: false,
             own: [ip("192.168.1.5"), ip("203.0.113.7"), ip("127.0.0.1"), ip("::1")].into(),
+            proxies: Proxies::new(vec!["172.18.0.2/32".parse().unwrap(), "198.51.100.2/32".parse().unwrap()]),
         }
     }
 
@@ -218,6 +224,22 @@ mod tests {
             }
             rooms.offered(ANNA, ip("1.1.1.1"));
             assert_eq!(reach("1.1.1.1"), Ok(Reachable::Network));
+        }
+    }
+
+    #[test]
+    fn whoever_a_proxy_does_not_tell_from_itself_is_from_outside() {
+        for proxy in ["172.18.0.2", "198.51.100.2"] {
+            let rooms = Memberships::default();
+            rooms.join(ANNA, ip(proxy));
+            rooms.offered(ANNA, ip("192.168.1.9"));
+            rooms.offered(ANNA, ip("1.1.1.1"));
+            let reach = |peer: &str| policy().authorize_peer(Scope::Room(ANNA), ip(peer), &rooms);
+            assert_eq!(reach("192.168.1.9"), Err(Denied::NotInRoom), "{proxy}");
+            assert_eq!(reach(proxy), Err(Denied::NotInRoom), "{proxy}");
+            assert_eq!(reach("1.1.1.1"), Ok(Reachable::Network), "{proxy}");
+            rooms.saw(ANNA, ip("192.168.1.9"));
+            assert_eq!(reach("192.168.1.9"), Ok(Reachable::Network), "{proxy}");
         }
     }
 

@@ -127,6 +127,7 @@ async fn who_does_not_get_on_is_closed_at_the_deadline() {
     let text = metrics(address).await;
     assert!(text.contains("lanturn_half_open_closed_total{reason=\"silent\"} 2"), "{text}");
     assert!(text.contains("lanturn_half_open_closed_total{reason=\"slow-handshake\"} 2"), "{text}");
+    assert!(text.contains("lanturn_http_connections_closed_total{reason=\"head-deadline\"} "), "{text}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::credentials::{
     IceServer, Memberships, Reach, RoomMember, Secrets, Verifier, ice_servers, mint, mint_for_member, mint_for_page,
     mint_invite, verify_invite,
 };
+use crate::proxies::Proxies;
 use crate::signaling::{Grants, Pin, Role, RoomName};
 use crate::{http, tls, turn};
 
@@ -49,6 +50,7 @@ impl Fresh {
             deny: relay.deny.clone(),
             allow_loopback: relay.allow_loopback,
             own: self.own(settings),
+            proxies: Proxies::new(settings.listen.proxies.clone()),
         };
         let addresses = turn::RelayAddresses {
             configured: relay.addresses.clone(),

@@ -95,6 +95,7 @@ impl Lab {
                 deny: vec![PeerRule::Net("198.51.100.66/32".parse().unwrap())],
                 allow_loopback: setup.allow_loopback,
                 own,
+                ..PeerPolicy::default()
             },
             addresses: RelayAddresses { interfaces, external, ..RelayAddresses::default() },
             ports: setup.ports,
