@@ -134,82 +134,77 @@ async fn a_member_that_falls_silent_in_a_frame_is_gone_after_ten_seconds() {
     becomes(address, CONNECTIONS, 1).await;
 }
 
+/// Texts that are no message.
+const WRONG: &[&str] = &[
+    "",
+    " ",
+    "null",
+    "true",
+    "0",
+    r#""join""#,
+    "[]",
+    r#"[{"type":"join"}]"#,
+    "{",
+    "{}",
+    r#"{"type"}"#,
+    r#"{"type":}"#,
+    "{'type':'ping'}",
+    r#"{"type":"ping",}"#,
+    r#"{"type":"ping"}{}"#,
+    "\u{feff}{\"type\":\"ping\"}",
+    "NaN",
+    r#"{"type":null}"#,
+    r#"{"type":1}"#,
+    r#"{"type":["ping"]}"#,
+    r#"{"type":{"ping":1}}"#,
+    r#"{"type":"join"}"#,
+    r#"{"type":"join","room":null}"#,
+    r#"{"type":"join","room":7}"#,
+    r#"{"type":"join","room":["attic"]}"#,
+    r#"{"type":"join","room":"a","name":5}"#,
+    r#"{"type":"signal"}"#,
+    r#"{"type":"signal","to":"4be0643f1d98573b"}"#,
+    r#"{"type":"signal","data":1}"#,
+    r#"{"type":"signal","to":null,"data":1}"#,
+    r#"{"type":"signal","to":5,"data":1}"#,
+    r#"{"type":"signal","to":{},"data":1}"#,
+    r#"{"type":"signal","to":"4be0643f1d98573b","data":1e}"#,
+    r#"{"type":"signal","to":"4be0643f1d98573b","data":01}"#,
+    r#"{"type":"signal","to":"4be0643f1d98573b","data":undefined}"#,
+    r#"{"type":"signal","to":"4be0643f1d98573b","data":"\x"}"#,
+];
+/// Messages that nothing can come of.
+const VAIN: &[(&str, &str)] = &[
+    (r#"{"type":"__proto__"}"#, "unknown-type"),
+    (r#"{"type":"Ping"}"#, "unknown-type"),
+    (r#"{"type":"signal","to":"4be0643f1d98573b","data":1}"#, "no-such-peer"),
+    (r#"{"type":"signal","to":"","data":1}"#, "no-such-peer"),
+    (r#"{"type":"signal","to":"constructor","data":1}"#, "no-such-peer"),
+];
+
 #[tokio::test]
 async fn json_of_a_wrong_shape_is_told_so_and_changes_nothing() {
     let server = server("message_rate = 1000");
     let address = server.address();
     let talk = Talk::start(&server).await;
     let mut anna = joined(address, "attic").await;
-    let deep =
-        format!(r#"{{"type":"signal","to":"4be0643f1d98573b","data":{}{}}}"#, "[".repeat(9000), "]".repeat(9000));
-    let signal = |to: &str, data: &str| format!(r#"{{"type":"signal","to":{to},"data":{data}}}"#);
-    let nobody = r#""4be0643f1d98573b""#;
-    let wrong = [
-        "",
-        " ",
-        "null",
-        "true",
-        "0",
-        "\"join\"",
-        "[]",
-        "[{\"type\":\"join\"}]",
-        "{",
-        "{}",
-        "{\"type\"}",
-        "{\"type\":}",
-        "{'type':'ping'}",
-        "{\"type\":\"ping\",}",
-        "{\"type\":\"ping\"}{}",
-        "\u{feff}{\"type\":\"ping\"}",
-        "NaN",
-        r#"{"type":null}"#,
-        r#"{"type":1}"#,
-        r#"{"type":["ping"]}"#,
-        r#"{"type":{"ping":1}}"#,
-        r#"{"type":"join"}"#,
-        r#"{"type":"join","room":null}"#,
-        r#"{"type":"join","room":7}"#,
-        r#"{"type":"join","room":["attic"]}"#,
-        r#"{"type":"join","room":"a","name":5}"#,
-        r#"{"type":"signal"}"#,
-        r#"{"type":"signal","to":"4be0643f1d98573b"}"#,
-        r#"{"type":"signal","data":1}"#,
-    ];
-    let wrong_signals = [
-        signal("null", "1"),
-        signal("5", "1"),
-        signal("{}", "1"),
-        signal(nobody, "1e"),
-        signal(nobody, "01"),
-        signal(nobody, "undefined"),
-        signal(nobody, "\"\\x\""),
-        deep,
-    ];
-    for text in wrong.iter().copied().chain(wrong_signals.iter().map(String::as_str)) {
-        anna.send(&frame(FIN | TEXT, text.as_bytes())).await;
-        let told = anna.hear().await.unwrap().unwrap_or_else(|code| panic!("{text:.60} closed it: {code}"));
-        assert_eq!(
-            (&told["type"], &told["id"], &told["fatal"]),
-            (&json!("error"), &json!("bad-message"), &json!(false)),
-            "{text:.60}"
-        );
+    let [open, close] = ["[", "]"].map(|bracket| bracket.repeat(9000));
+    let deep = format!(r#"{{"type":"signal","to":"4be0643f1d98573b","data":{open}{close}}}"#);
+    let mut tell = async |first: u8, text: &str| {
+        anna.send(&frame(first, text.as_bytes())).await;
+        anna.hear().await.unwrap().unwrap_or_else(|code| panic!("{text:.60} closed it: {code}"))
+    };
+    for text in WRONG.iter().copied().chain([deep.as_str()]) {
+        let told = tell(FIN | TEXT, text).await;
+        assert_eq!((&told["id"], &told["fatal"]), (&json!("bad-message"), &json!(false)), "{text:.60}");
     }
-    anna.send(&frame(FIN | BINARY, br#"{"type":"ping"}"#)).await;
-    assert_eq!(anna.hear().await.unwrap().unwrap()["id"], "bad-message");
-    assert_eq!(refused(address, "bad-message").await, (wrong.len() + wrong_signals.len() + 1) as u64);
-    for (text, id) in [
-        (r#"{"type":"__proto__"}"#.to_owned(), "unknown-type"),
-        (r#"{"type":"Ping"}"#.to_owned(), "unknown-type"),
-        (signal(nobody, "1"), "no-such-peer"),
-        (signal("\"\"", "1"), "no-such-peer"),
-        (signal("\"constructor\"", "1"), "no-such-peer"),
-    ] {
-        anna.send(&frame(FIN | TEXT, text.as_bytes())).await;
-        assert_eq!(anna.hear().await.unwrap().unwrap()["id"], id, "{text}");
+    assert_eq!(tell(FIN | BINARY, r#"{"type":"ping"}"#).await["id"], "bad-message");
+    for (text, id) in VAIN {
+        assert_eq!(tell(FIN | TEXT, text).await["id"], **id, "{text}");
     }
+    assert_eq!(tell(FIN | TEXT, r#"{"type":"ping"}"#).await["type"], "pong", "she is still there");
+    assert_eq!(refused(address, "bad-message").await, WRONG.len() as u64 + 2);
     assert_eq!((refused(address, "unknown-type").await, refused(address, "no-such-peer").await), (2, 3));
-    anna.say(&json!({ "type": "ping" })).await;
-    assert_eq!(anna.hear().await.unwrap().unwrap()["type"], "pong", "she is still there");
     talk.ends_unhindered().await;
 }
 
