@@ -297,6 +297,37 @@ async fn every_way_to_be_cut_off_by_http_is_counted() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_member_that_is_not_ready_is_bounded() {
+    let server = server("message_rate = 1000");
+    let address = server.address();
+    let talk = Talk::start(&server).await;
+    let mut anna = joined(address, "attic").await;
+    let mut late = raw(address).await;
+    late.say(&json!({ "type": "join", "room": "attic", "ready": false })).await;
+    let id = late.hear().await.unwrap().unwrap()["self"]["id"].clone();
+    assert_eq!(anna.hear().await.unwrap().unwrap()["type"], "peer-joined");
+    for n in 0..200 {
+        anna.say(&json!({ "type": "signal", "to": id, "data": n })).await;
+    }
+    anna.say(&json!({ "type": "ping" })).await;
+    let mut busy = 0;
+    loop {
+        let told = anna.hear().await.unwrap().unwrap();
+        if told["type"] == "pong" {
+            break;
+        }
+        assert_eq!((&told["id"], &told["fatal"]), (&json!("peer-busy"), &json!(false)), "{told}");
+        busy += 1;
+    }
+    assert_eq!((busy, refused(address, "peer-busy").await), (72, 72), "half of 256 wait");
+    late.say(&json!({ "type": "ready" })).await;
+    for n in 0..128 {
+        assert_eq!(late.hear().await.unwrap().unwrap()["data"], n);
+    }
+    talk.ends_unhindered().await;
+}
+
+#[tokio::test]
 async fn pins_are_not_guessed_by_trying() {
     let server = server("");
     let address = server.address();

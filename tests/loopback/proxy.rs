@@ -163,7 +163,7 @@ async fn behind_a_proxy_nobody_is_on_this_machine() {
 async fn rooms_are_entered_through_a_proxy_by_the_outer_name() {
     let server = server("");
     let port = server.address().port();
-    let mut anna = member(&server, PROXY, socket("203.0.113.4", "https://calls.example")).await.ok().unwrap();
+    let mut anna = member(&server, PROXY, socket("203.0.113.4", "https://calls.example")).await.unwrap();
     anna.say(json!({ "type": "join", "room": "kitchen" })).await;
     let joined = anna.hear().await;
     let turn: Vec<String> = ["turn:calls.example", "turn:calls.example", "turns:calls.example"]
@@ -183,7 +183,7 @@ async fn rooms_are_entered_through_a_proxy_by_the_outer_name() {
 async fn a_member_was_seen_where_it_is_and_not_at_the_proxy() {
     let server = server("");
     let (mut ben, joined) = Member::join(&server, server.address(), "kitchen", "Ben").await;
-    let mut anna = member(&server, PROXY, socket("203.0.113.4, 10.1.1.1", "https://calls.example")).await.ok().unwrap();
+    let mut anna = member(&server, PROXY, socket("203.0.113.4, 10.1.1.1", "https://calls.example")).await.unwrap();
     anna.say(json!({ "type": "join", "room": "kitchen" })).await;
     assert_eq!((&anna.hear().await["type"], &ben.hear().await["type"]), (&json!("joined"), &json!("peer-joined")));
     let mut client = RawClient::of_member(&server, server.address(), Over::Udp, &joined).await;
@@ -202,7 +202,7 @@ async fn sockets_are_bounded_for_each_client_and_not_for_the_proxy() {
     for client in ["203.0.113.4", "203.0.113.5", "203.0.113.6"] {
         for _ in 0..2 {
             let origin = "https://calls.example";
-            inside.push(member(&server, PROXY, socket(client, origin)).await.ok().expect("within its bound"));
+            inside.push(member(&server, PROXY, socket(client, origin)).await.expect("within its bound"));
         }
     }
     let one_more = socket("203.0.113.4", "https://calls.example");
