@@ -61,6 +61,8 @@ fn parse(entry: &str) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn proxies() -> Proxies {
@@ -91,6 +93,16 @@ mod tests {
             (&["203.0.113.4, ,"], "203.0.113.4:0"),
         ] {
             assert_eq!(client(lines), found(at), "{lines:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_stands_to_the_left_changes_who_asks(left: Vec<String>, right in "[, \\t]*", last: u8) {
+            let asked = format!("203.0.113.{last}");
+            let lines: Vec<&str> = left.iter().map(String::as_str).chain([asked.as_str(), "10.0.0.2", &right]).collect();
+            prop_assert_eq!(client(&lines), found(&format!("{asked}:0")));
+            prop_assert_eq!(client(&[&lines.join(",")]), found(&format!("{asked}:0")));
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::support::server::{LOOPBACK, Server};
 use super::support::skipped;
 use super::support::turn_client::{Over, client_as};
-use super::support::web::{Ask, Io, Reply, fetch, get, h1, h2, http, https, post, with};
+use super::support::web::{Ask, Io, Reply, counted, fetch, get, h1, h2, http, https, post, with};
 
 async fn ask(server: &Server, request: Ask) -> Reply {
     h1(https(server, server.address(), &["http/1.1"]).await, request).await
@@ -145,6 +145,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     let limited = fetch(&server, address, &path).await;
     assert_eq!(limited.error(), (429, "rate-limited".into()));
     assert!((1..=20).contains(&limited.header("retry-after").parse::<u64>().unwrap()));
+    assert_eq!(counted(address, "lanturn_http_refused_total{reason=\"rate-limited\"}").await, 1);
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
     let other: Io = Box::new(socket.connect(address).await.unwrap());

@@ -180,6 +180,19 @@ async fn rooms_are_entered_through_a_proxy_by_the_outer_name() {
 }
 
 #[tokio::test]
+async fn a_client_behind_a_proxy_relays_at_the_host_that_it_named() {
+    let server = server("");
+    let (port, path) = (server.address().port(), format!("/turn?key={}", server.key()));
+    for client in ["203.0.113.4", "192.168.1.9", "127.0.0.1"] {
+        for host in ["calls.example", "192.0.2.7", "[2001:db8::7]"] {
+            let asked = with(passed_on(&path, client), "host", &format!("{host}:8443"));
+            let reply = ask(&server, PROXY, asked).await.json();
+            assert_eq!(reply["turn"], format!("{host}:{port}"), "{client}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_member_was_seen_where_it_is_and_not_at_the_proxy() {
     let server = server("");
     let (mut ben, joined) = Member::join(&server, server.address(), "kitchen", "Ben").await;
