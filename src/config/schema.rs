@@ -85,6 +85,7 @@ pub(crate) struct RoomsTable {
     pub(crate) max_rooms_per_prefix: u32,
     pub(crate) message_bytes: u32,
     pub(crate) message_rate: u32,
+    pub(crate) join_rate: u32,
     pub(crate) hello_deadline: String,
     pub(crate) resume_window: String,
     pub(crate) origins: Vec<String>,

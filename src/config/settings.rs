@@ -132,6 +132,8 @@ pub struct Rooms {
     pub message_bytes: u32,
     /// Messages a second from one connection, at least 1.
     pub message_rate: u32,
+    /// Rooms that one source prefix can enter in a minute, at least 1.
+    pub join_rate: u32,
     /// From connecting to joining, 1 s to 5 min.
     pub hello_deadline: Duration,
     /// From a dropped connection to the next, 0 s (not at all) to 5 min.

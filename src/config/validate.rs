@@ -147,6 +147,7 @@ impl Keys<'_> {
             max_rooms_per_prefix: number("max_rooms_per_prefix", table.max_rooms_per_prefix, 1..=u32::MAX)?,
             message_bytes: number("message_bytes", table.message_bytes, 4096..=1024 * 1024)?,
             message_rate: number("message_rate", table.message_rate, 1..=u32::MAX)?,
+            join_rate: number("join_rate", table.join_rate, 1..=u32::MAX)?,
             hello_deadline: self.at("rooms.hello_deadline", deadline)?,
             resume_window: self.at("rooms.resume_window", window)?,
             origins: self.list("rooms.origins", &table.origins, parse::origin)?,

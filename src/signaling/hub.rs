@@ -14,6 +14,7 @@ use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::budget::{Budget, WaitingLimits};
 use super::candidates;
 use super::error::ErrorId;
 use super::message::{Capacity, LeaveReason, PeerId, ResumeToken, Role, ServerMessage};
@@ -64,6 +65,12 @@ pub struct HubOptions {
     pub hello_deadline: Duration,
     /// How long a member whose connection dropped is waited for, if it can resume. Zero: not at all.
     pub resume_window: Duration,
+    /// Rooms that one source can enter in a minute, at least 1.
+    pub join_rate: u32,
+    /// Bytes that may wait for everybody, and for the connections of one source. A little always may.
+    pub waiting_bytes: usize,
+    /// See [`waiting_bytes`](Self::waiting_bytes).
+    pub waiting_bytes_per_prefix: usize,
     /// How often the server pings.
     pub ping_every: Duration,
     /// A connection from which nothing came for so long is dropped.
@@ -73,6 +80,10 @@ pub struct HubOptions {
 }
 
 impl HubOptions {
+    /// The documented bound on what waits for everybody.
+    pub const WAITING_BYTES: usize = 256 << 20;
+    /// The documented bound on what waits for the connections of one source.
+    pub const WAITING_BYTES_PER_PREFIX: usize = 32 << 20;
     /// The documented time between pings.
     pub const PING_EVERY: Duration = Duration::from_secs(4);
     /// The documented silence after which a connection is dropped.
@@ -99,6 +110,8 @@ pub struct Hub {
     revoke: Revoke,
     sources: Mutex<Shares>,
     guesses: Mutex<RateLimit>,
+    joins: Mutex<RateLimit>,
+    budget: Mutex<Budget>,
     started: Instant,
     signals: Counter,
     pub(super) connections: watch::Sender<u32>,
@@ -118,13 +131,17 @@ impl Hub {
         let HubOptions { capacity, unlisted, max_rooms, max_rooms_per_prefix, .. } = options;
         let limits = RoomLimits { capacity, unlisted, max_rooms, max_rooms_per_prefix };
         let state = State { rooms: Rooms::new(limits), outboxes: HashMap::new(), rng: StdRng::from_os_rng() };
+        let waiting = WaitingLimits { all: options.waiting_bytes, per_prefix: options.waiting_bytes_per_prefix };
+        let a_minute = |events| Mutex::new(RateLimit::new(events, Duration::from_secs(60)));
         Self {
+            guesses: a_minute(PIN_GUESSES),
+            joins: a_minute(options.join_rate),
+            budget: Mutex::new(Budget::new(waiting)),
             options,
             state: Mutex::new(state),
             memberships,
             revoke,
             sources: Mutex::default(),
-            guesses: Mutex::new(RateLimit::new(PIN_GUESSES, Duration::from_secs(60))),
             started: Instant::now(),
             signals: metrics::counter!("lanturn_signals_total"),
             connections: watch::Sender::new(0),
@@ -164,6 +181,13 @@ impl Hub {
         Ok(())
     }
 
+    /// A mailbox for a connection from `source`.
+    pub(super) fn outbox(&self, source: SourcePrefix) -> Outbox {
+        let mut budget = lock(&self.budget);
+        metrics::gauge!("lanturn_waiting_bytes").set(budget.waiting() as f64);
+        Outbox::new(self.options.message_bytes, budget.purse(source, self.options.connections as usize))
+    }
+
     pub(super) fn give_place(&self, source: SourcePrefix) {
         lock(&self.sources).give(source);
         self.connections.send_modify(|connections| *connections -= 1);
@@ -194,6 +218,9 @@ impl Hub {
         invite: Option<&str>,
     ) -> Result<RoomMember, ErrorId> {
         let (source, now) = (entrant.source, self.started.elapsed());
+        if lock(&self.joins).take(source, now).is_err() {
+            return Err(ErrorId::RateLimited);
+        }
         let has_pin = entrant.pin.is_some() && invite.is_none();
         if has_pin && lock(&self.guesses).is_exhausted(source, now) {
             return Err(ErrorId::RateLimited);

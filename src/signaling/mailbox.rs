@@ -166,6 +166,18 @@ impl Mailbox {
         (self.first, self.keeps, self.is_held) = (1, false, false);
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.waiting_bytes + self.kept_bytes
+    }
+
+    /// Forgets what was sent, acknowledged or not.
+    pub fn forget_kept(&mut self) {
+        while self.kept > 0 {
+            self.forget();
+        }
+    }
+
     /// The number of the last event that was sent. 0 before the first.
     pub fn last_sent(&self) -> u64 {
         self.first + self.kept as u64 - 1
@@ -199,7 +211,7 @@ impl Mailbox {
 }
 
 /// About how many bytes of memory a message takes.
-fn weigh(message: &ServerMessage) -> usize {
+pub(super) fn weigh(message: &ServerMessage) -> usize {
     match message {
         ServerMessage::Signal { data, .. } | ServerMessage::Broadcast { data, .. } => {
             MESSAGE_WEIGHT + data.as_str().len()

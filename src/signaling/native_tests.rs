@@ -51,6 +51,9 @@ fn options() -> HubOptions {
         message_rate: 50,
         hello_deadline: Duration::from_secs(5),
         resume_window: Duration::from_secs(15),
+        join_rate: 100,
+        waiting_bytes: HubOptions::WAITING_BYTES,
+        waiting_bytes_per_prefix: HubOptions::WAITING_BYTES_PER_PREFIX,
         ping_every: HubOptions::PING_EVERY,
         silence: HubOptions::SILENCE,
         grants: Arc::new(Granting),
@@ -612,4 +615,18 @@ async fn everybody_hears_a_broadcast_and_a_new_name() {
     assert_eq!(hear(&mut anna).await["type"], "peer-renamed", "the sender too");
     say(&mut elsewhere, json!({ "type": "ping" })).await;
     assert_eq!(hear(&mut elsewhere).await["type"], "pong", "and nobody in another room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_source_enters_so_many_rooms_a_minute() {
+    let setup = setup(HubOptions { join_rate: 2, ..options() });
+    let mut anna = setup.connect().await;
+    for answer in ["joined", "joined", "rate-limited"] {
+        say(&mut anna, json!({ "type": "join", "room": "kitchen" })).await;
+        let told = hear(&mut anna).await;
+        assert_eq!(if told["type"] == "error" { &told["id"] } else { &told["type"] }, answer);
+        if answer == "joined" {
+            say(&mut anna, json!({ "type": "leave" })).await;
+        }
+    }
 }

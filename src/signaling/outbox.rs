@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::budget::Purse;
 use super::error::ErrorId;
-use super::mailbox::{Mailbox, NotKept, Numbered};
+use super::mailbox::{Mailbox, NotKept, Numbered, weigh};
 use super::message::ServerMessage;
 
 /// Clones are of the same mailbox.
@@ -22,6 +23,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     mailbox: Mailbox,
+    purse: Purse,
     /// Why its connection is to end.
     ended: Option<ErrorId>,
     /// Counts the connections that it has had.
@@ -39,18 +41,14 @@ pub enum Next {
 
 impl Outbox {
     /// For messages of at most `message_bytes` as JSON, held by the first connection.
-    pub(super) fn new(message_bytes: usize) -> Self {
-        let state = State { mailbox: Mailbox::new(message_bytes), ended: None, holder: 0 };
+    pub(super) fn new(message_bytes: usize, purse: Purse) -> Self {
+        let state = State { mailbox: Mailbox::new(message_bytes), purse, ended: None, holder: 0 };
         Self(Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() }))
     }
 
     /// Queues a message. One that does not fit ends the connection.
     pub(super) fn push(&self, message: ServerMessage) {
-        let mut state = self.lock();
-        if state.ended.is_none() && state.mailbox.push(message).is_err() {
-            state.ended = Some(ErrorId::SlowReader);
-        }
-        drop(state);
+        self.lock().push(message);
         self.0.wake.notify_waiters();
     }
 
@@ -64,7 +62,7 @@ impl Outbox {
     /// is not spared.
     pub(super) fn accepts(&self, signal: &ServerMessage) -> bool {
         let state = self.lock();
-        !state.mailbox.is_held() || state.mailbox.fits(signal)
+        !state.mailbox.is_held() || state.mailbox.fits(signal) && state.purse.has_room_for(weigh(signal))
     }
 
     /// Has events kept until they are acknowledged.
@@ -74,7 +72,9 @@ impl Outbox {
 
     /// The member has left, and its connection may join again.
     pub(super) fn renew(&self) {
-        self.lock().mailbox.renew();
+        let mut state = self.lock();
+        state.mailbox.renew();
+        state.pay();
     }
 
     /// Holds events back, or no longer.
@@ -85,7 +85,9 @@ impl Outbox {
 
     /// The connection has every event up to `number`.
     pub(super) fn ack(&self, number: u64) {
-        self.lock().mailbox.ack(number);
+        let mut state = self.lock();
+        state.mailbox.ack(number);
+        state.pay();
     }
 
     /// The number of the last event that was sent.
@@ -105,6 +107,7 @@ impl Outbox {
             None => state.mailbox.restart(),
         }
         state.mailbox.hold(false);
+        state.pay();
         state.holder += 1;
         let holder = state.holder;
         drop(state);
@@ -123,7 +126,9 @@ impl Outbox {
         if state.holder != holder {
             return Some(Next::End(ErrorId::Replaced));
         }
-        state.ended.map(Next::End).or_else(|| state.mailbox.next().map(Next::Say))
+        let next = state.ended.map(Next::End).or_else(|| state.mailbox.next().map(Next::Say));
+        state.pay();
+        next
     }
 
     /// What the connection with this hold is to do next, when there is anything.
@@ -161,16 +166,73 @@ impl Outbox {
     }
 }
 
+impl State {
+    fn push(&mut self, message: ServerMessage) {
+        if self.ended.is_some() {
+            return;
+        }
+        let fits = self.mailbox.push(message).is_ok();
+        // What it has and only might need again goes first.
+        let is_paid = self.pay() || {
+            self.mailbox.forget_kept();
+            self.pay()
+        };
+        if !fits || !is_paid {
+            self.ended = Some(ErrorId::SlowReader);
+        }
+    }
+
+    /// Says whether the mailbox may hold what it holds.
+    fn pay(&mut self) -> bool {
+        self.purse.hold(self.mailbox.bytes())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
 
+    use std::net::Ipv4Addr;
+
+    use super::super::budget::{ALWAYS, Budget, WaitingLimits};
+    use super::super::mailbox::MAX_WAITING;
+    use super::super::{Payload, PeerId};
     use super::*;
-    use crate::signaling::mailbox::MAX_WAITING;
+    use crate::credentials::MemberTag;
+
+    fn outbox_within(all: usize) -> Outbox {
+        let mut budget = Budget::new(WaitingLimits { all, per_prefix: all });
+        Outbox::new(1024, budget.purse(std::net::IpAddr::from(Ipv4Addr::LOCALHOST).into(), 1))
+    }
+
+    #[test]
+    fn when_memory_is_short_what_was_sent_goes_first() {
+        let outbox = outbox_within(2 * ALWAYS);
+        outbox.keep();
+        let data = Payload::of(&"x".repeat(ALWAYS / 2));
+        let signal = || ServerMessage::Signal { from: PeerId(MemberTag(1)), epoch: 1, seq: 1, data: data.clone() };
+        for _ in 0..10 {
+            outbox.push(signal());
+            assert!(matches!(outbox.try_next(0), Some(Next::Say(_))), "a reader is not closed for what it might need");
+        }
+        outbox.hold(true);
+        let waiting = (0..10)
+            .take_while(|_| {
+                outbox.accepts(&signal()) && {
+                    outbox.push(signal());
+                    true
+                }
+            })
+            .count();
+        assert_eq!(waiting, 2, "one who is away gets no more than fits");
+        outbox.hold(false);
+        (0..10).for_each(|_| outbox.push(signal()));
+        assert_eq!(outbox.try_next(0), Some(Next::End(ErrorId::SlowReader)));
+    }
 
     #[test]
     fn who_does_not_read_is_told_so_instead_of_the_rest() {
-        let outbox = Outbox::new(1024);
+        let outbox = outbox_within(1 << 20);
         (0..MAX_WAITING).for_each(|_| outbox.push(ServerMessage::Pong));
         assert!(outbox.ended(0).now_or_never().is_none());
         outbox.push(ServerMessage::Pong);
@@ -180,7 +242,7 @@ mod tests {
 
     #[test]
     fn only_the_last_connection_hears_anything() {
-        let outbox = Outbox::new(1024);
+        let outbox = outbox_within(1 << 20);
         assert_eq!(outbox.next(0).now_or_never(), None);
         assert_eq!(outbox.take_over(Some(0)), Ok(1));
         outbox.push(ServerMessage::Pong);

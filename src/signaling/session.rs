@@ -32,7 +32,7 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(hub: Arc<Hub>, remote: IpAddr, reach: Reach) -> Self {
-        let outbox = Outbox::new(hub.options().message_bytes);
+        let outbox = hub.outbox(remote.into());
         let pace = Pace::new(hub.options().message_rate);
         let since = Instant::now();
         Self { hub, remote, reach, outbox, holder: 0, pace, since, member: None, can_resume: false }

@@ -202,7 +202,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Dialect> Connection<S, D> {
                     self.refresh_at = self.dialect.session().refresh().map(renewal);
                     None
                 }
-                Event::Silence => Some(End::Gone),
+                Event::Silence => {
+                    metrics::counter!("lanturn_signaling_refused_total", "reason" => "silence").increment(1);
+                    Some(End::Gone)
+                }
                 Event::NoHello => self.close_for(ErrorId::HelloTimeout),
                 Event::Shutdown => Some(End::Close(GOING_AWAY)),
             };

@@ -3,12 +3,13 @@
 use crate::names::{self, FullPath};
 
 /// Bytes and time in, effects out.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "stun",
     "turn",
     "credentials",
     "limit",
     "proxies",
+    "signaling::budget",
     "signaling::candidates",
     "signaling::error",
     "signaling::mailbox",

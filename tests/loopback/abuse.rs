@@ -156,7 +156,7 @@ async fn make_rooms(server: &Server, source: u8, names: std::ops::Range<usize>) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn room_names_without_end_leave_nothing_behind() {
-    let server = server("message_rate = 1000000000");
+    let server = server("message_rate = 1000000000\njoin_rate = 1000000000");
     let talk = Talk::start(&server).await;
     let flood = |from: usize, to: usize| {
         let server = &server;
