@@ -22,13 +22,14 @@ use super::errors::HttpError;
 use super::origin::Site;
 use super::web::{Inner, Running};
 use crate::signaling::socket::websocket_config;
-use crate::signaling::{ErrorId, Session, native};
+use crate::signaling::{ErrorId, Session, ayame, native};
 
 /// Whose client a WebSocket is, by the path that it asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// Our own protocol.
     Native,
+    Ayame,
 }
 
 impl Dialect {
@@ -36,6 +37,7 @@ impl Dialect {
     pub(super) fn of(path: &str) -> Option<Self> {
         match path {
             "/ws" => Some(Self::Native),
+            "/signaling" => Some(Self::Ayame),
             _ => None,
         }
     }
@@ -88,6 +90,7 @@ async fn run(dialect: Dialect, upgrade: OnUpgrade, session: Session, running: Ru
             let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
             match dialect {
                 Dialect::Native => native::serve(ws, session).await,
+                Dialect::Ayame => ayame::serve(ws, session).await,
             }
         }
         Err(error) => tracing::debug!(%error, "WebSocket upgrade did not complete"),

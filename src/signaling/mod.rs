@@ -5,7 +5,9 @@
 //! drives one WebSocket against it, in the words of a dialect such as [`native`]: a file each. The protocol itself is
 //! written down in `docs/protocol.md`.
 
+pub mod ayame;
 mod budget;
+mod call;
 pub mod candidates;
 pub mod error;
 pub mod hub;
@@ -39,3 +41,5 @@ pub use session::Session;
 mod model_tests;
 #[cfg(test)]
 mod protocol_tests;
+#[cfg(test)]
+mod testing;

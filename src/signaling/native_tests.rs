@@ -1,93 +1,13 @@
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::io::DuplexStream;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role as Side;
 
-use super::*;
-use crate::credentials::{IceServer, Memberships, Reach, RoomMember};
-use crate::signaling::socket::websocket_config;
-use crate::signaling::{Capacity, Grants, Hub, HubOptions, PeerId, Pin, Role, RoomName};
-
-type Client = WebSocketStream<DuplexStream>;
-
-struct Setup {
-    hub: Arc<Hub>,
-    memberships: Arc<Memberships>,
-    revoked: Arc<Mutex<Vec<RoomMember>>>,
-}
-
-/// Credentials that last a minute, and invites that anybody could write.
-struct Granting;
-
-impl Grants for Granting {
-    fn ice_servers(&self, _: RoomMember, _: &Reach) -> (Vec<IceServer>, u64) {
-        (vec![], 60)
-    }
-
-    fn invite(&self, room: &RoomName, pin: Option<&Pin>, role: Role, ttl: Duration) -> (String, u64) {
-        (format!("{room}/{}/{}", pin.map_or("", Pin::as_str), role.name()), ttl.as_secs())
-    }
-
-    fn invited(&self, invite: &str, room: &RoomName, pin: Option<&Pin>) -> Option<Role> {
-        let role = invite.strip_prefix(&format!("{room}/{}/", pin.map_or("", Pin::as_str)))?;
-        Role::parse(role)
-    }
-}
-
-fn options() -> HubOptions {
-    HubOptions {
-        capacity: Capacity::any(3),
-        unlisted: 3,
-        max_rooms: 2,
-        max_rooms_per_prefix: 2,
-        connections: 4,
-        connections_per_prefix: 4,
-        message_bytes: 65_536,
-        message_rate: 50,
-        hello_deadline: Duration::from_secs(5),
-        resume_window: Duration::from_secs(15),
-        join_rate: 100,
-        waiting_bytes: HubOptions::WAITING_BYTES,
-        waiting_bytes_per_prefix: HubOptions::WAITING_BYTES_PER_PREFIX,
-        ping_every: HubOptions::PING_EVERY,
-        silence: HubOptions::SILENCE,
-        grants: Arc::new(Granting),
-    }
-}
-
-fn setup(options: HubOptions) -> Setup {
-    let (memberships, revoked) = (Arc::<Memberships>::default(), Arc::<Mutex<Vec<RoomMember>>>::default());
-    let log = revoked.clone();
-    let hub = Hub::new(options, memberships.clone(), Arc::new(move |member| log.lock().unwrap().push(member)));
-    Setup { hub: Arc::new(hub), memberships, revoked }
-}
-
-impl Setup {
-    async fn connect(&self) -> Client {
-        let address = "192.168.1.9:5000".parse().unwrap();
-        let session =
-            self.hub.connect("192.168.1.9".parse().unwrap(), Reach::of(address, address, &Default::default()));
-        let (near, far) = tokio::io::duplex(4096);
-        let config = websocket_config(self.hub.options().message_bytes);
-        let ws = WebSocketStream::from_raw_socket(far, Side::Server, Some(config)).await;
-        tokio::spawn(serve(ws, session.expect("there is a place")));
-        WebSocketStream::from_raw_socket(near, Side::Client, None).await
-    }
-
-    async fn joined(&self, room: &str) -> (Client, String) {
-        let mut client = self.connect().await;
-        say(&mut client, json!({ "type": "join", "room": room })).await;
-        let joined = hear(&mut client).await;
-        assert_eq!(joined["type"], "joined");
-        let id = joined["self"]["id"].as_str().unwrap().to_owned();
-        (client, id)
-    }
-}
+use crate::credentials::Reach;
+use crate::signaling::testing::{Client, Setup, hear, options, say, setup};
+use crate::signaling::{HubOptions, PeerId};
 
 /// Somebody who came later and is no more than that.
 fn peer(id: &str) -> Value {
@@ -100,22 +20,6 @@ fn signal(from: &Value, seq: u64, data: Value) -> Value {
 
 fn left(n: u64, id: &str, reason: &str) -> Value {
     json!({ "type": "peer-left", "n": n, "id": id, "reason": reason })
-}
-
-async fn say(client: &mut Client, message: Value) {
-    client.send(Message::text(message.to_string())).await.unwrap();
-}
-
-/// The next message, or `{"closed": code}`.
-async fn hear(client: &mut Client) -> Value {
-    loop {
-        match client.next().await {
-            Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
-            Some(Ok(Message::Close(frame))) => return json!({ "closed": frame.map(|frame| u16::from(frame.code)) }),
-            Some(Ok(_)) => {}
-            Some(Err(_)) | None => return json!({ "closed": null }),
-        }
-    }
 }
 
 /// Hears an error and then the close, if it is fatal.

@@ -1,0 +1,121 @@
+//! What the tests of the dialects share: rooms, and clients of them without a network between.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::io::DuplexStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role as Side;
+
+use super::socket::websocket_config;
+use super::{Capacity, Grants, Hub, HubOptions, Pin, Role, RoomName, Session, native};
+use crate::credentials::{IceServer, Memberships, Reach, RoomMember};
+
+pub(super) type Client = WebSocketStream<DuplexStream>;
+
+pub(super) struct Setup {
+    pub(super) hub: Arc<Hub>,
+    pub(super) memberships: Arc<Memberships>,
+    pub(super) revoked: Arc<Mutex<Vec<RoomMember>>>,
+}
+
+/// Credentials that last a minute, and invites that anybody could write.
+struct Granting;
+
+impl Grants for Granting {
+    fn ice_servers(&self, _: RoomMember, _: &Reach) -> (Vec<IceServer>, u64) {
+        (vec![], 60)
+    }
+
+    fn invite(&self, room: &RoomName, pin: Option<&Pin>, role: Role, ttl: Duration) -> (String, u64) {
+        (format!("{room}/{}/{}", pin.map_or("", Pin::as_str), role.name()), ttl.as_secs())
+    }
+
+    fn invited(&self, invite: &str, room: &RoomName, pin: Option<&Pin>) -> Option<Role> {
+        let role = invite.strip_prefix(&format!("{room}/{}/", pin.map_or("", Pin::as_str)))?;
+        Role::parse(role)
+    }
+}
+
+pub(super) fn options() -> HubOptions {
+    HubOptions {
+        capacity: Capacity::any(3),
+        unlisted: 3,
+        max_rooms: 2,
+        max_rooms_per_prefix: 2,
+        connections: 4,
+        connections_per_prefix: 4,
+        message_bytes: 65_536,
+        message_rate: 50,
+        hello_deadline: Duration::from_secs(5),
+        resume_window: Duration::from_secs(15),
+        join_rate: 100,
+        waiting_bytes: HubOptions::WAITING_BYTES,
+        waiting_bytes_per_prefix: HubOptions::WAITING_BYTES_PER_PREFIX,
+        ping_every: HubOptions::PING_EVERY,
+        silence: HubOptions::SILENCE,
+        grants: Arc::new(Granting),
+    }
+}
+
+pub(super) fn setup(options: HubOptions) -> Setup {
+    let (memberships, revoked) = (Arc::<Memberships>::default(), Arc::<Mutex<Vec<RoomMember>>>::default());
+    let log = revoked.clone();
+    let hub = Hub::new(options, memberships.clone(), Arc::new(move |member| log.lock().unwrap().push(member)));
+    Setup { hub: Arc::new(hub), memberships, revoked }
+}
+
+impl Setup {
+    /// A connection that nobody drives yet.
+    pub(super) fn session(&self) -> Session {
+        let address = "192.168.1.9:5000".parse().unwrap();
+        let reach = Reach::of(address, address, &Default::default());
+        self.hub.connect("192.168.1.9".parse().unwrap(), reach).expect("there is a place")
+    }
+
+    /// A client of the dialect that `serve` drives.
+    pub(super) async fn connect_to<F>(&self, serve: impl FnOnce(Client, Session) -> F) -> Client
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (near, far) = tokio::io::duplex(4096);
+        let config = websocket_config(self.hub.options().message_bytes);
+        let ws = WebSocketStream::from_raw_socket(far, Side::Server, Some(config)).await;
+        tokio::spawn(serve(ws, self.session()));
+        WebSocketStream::from_raw_socket(near, Side::Client, None).await
+    }
+
+    /// A native client.
+    pub(super) async fn connect(&self) -> Client {
+        self.connect_to(native::serve).await
+    }
+
+    /// A native client in a room, and its id.
+    pub(super) async fn joined(&self, room: &str) -> (Client, String) {
+        let mut client = self.connect().await;
+        say(&mut client, json!({ "type": "join", "room": room })).await;
+        let joined = hear(&mut client).await;
+        assert_eq!(joined["type"], "joined");
+        let id = joined["self"]["id"].as_str().unwrap().to_owned();
+        (client, id)
+    }
+}
+
+pub(super) async fn say(client: &mut Client, message: Value) {
+    client.send(Message::text(message.to_string())).await.unwrap();
+}
+
+/// The next message, or `{"closed": code}`.
+pub(super) async fn hear(client: &mut Client) -> Value {
+    loop {
+        match client.next().await {
+            Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+            Some(Ok(Message::Close(frame))) => return json!({ "closed": frame.map(|frame| u16::from(frame.code)) }),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return json!({ "closed": null }),
+        }
+    }
+}
