@@ -13,6 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use super::apprtc;
 use super::body::{MAX_BODY_BYTES, too_large};
 use super::client::Client;
 use super::errors::HttpError;
@@ -82,12 +83,12 @@ async fn answer_for(
     if let Some(redirect) = to_https(client, host, &request) {
         return Ok(redirect);
     }
-    let body = request.body().size_hint().lower();
-    if body > MAX_BODY_BYTES as u64 {
+    let limit = body_limit(inner, request.uri().path());
+    if request.body().size_hint().lower() > limit as u64 {
         let query = request.uri().query().unwrap_or_default();
         return match Form::of(request.uri().path(), query) {
-            Some(form) => Ok(form.refuse(query, too_large())),
-            None => Err(too_large()),
+            Some(form) => Ok(form.refuse(query, too_large(limit))),
+            None => Err(too_large(limit)),
         };
     }
     let site = Site::of(request.headers(), host, client.tls, &inner.options.origins);
@@ -96,11 +97,17 @@ async fn answer_for(
         return upgrade::answer(dialect, inner, &asker, &mut request, running);
     }
     request.extensions_mut().insert(asker);
-    let request = request.map(|body| Limited::new(body, MAX_BODY_BYTES));
+    let request = request.map(|body| Limited::new(body, limit));
     match TowerToHyperService::new(warp::service(routes)).call(request).await {
         Ok(response) => Ok(response),
         Err(never) => match never {},
     }
+}
+
+/// The longest body that the path takes, in bytes.
+fn body_limit(inner: &Inner, path: &str) -> usize {
+    let is_message = apprtc::Request::of(path).is_some_and(|request| request.is_message());
+    if is_message { inner.hub.options().message_bytes } else { MAX_BODY_BYTES }
 }
 
 /// Without TLS only this machine is served, for cameras work on `localhost`; and what a client needs before it can

@@ -12,17 +12,25 @@ use tokio::time::timeout;
 
 use super::errors::HttpError;
 
-/// The longest body of a request, in bytes.
+/// The longest body of a request, unless it is a message for somebody, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 16 * 1024;
 /// How long a body may take.
 pub(super) const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A body on its way, which ends with an error after [`MAX_BODY_BYTES`].
-pub(super) struct Body(BoxStream<'static, Result<Bytes, warp::Error>>);
+/// A body on its way, which ends with an error after `limit` bytes.
+pub(super) struct Body {
+    chunks: BoxStream<'static, Result<Bytes, warp::Error>>,
+    limit: usize,
+}
 
 impl Body {
-    pub(super) fn new(chunks: impl Stream<Item = Result<impl Buf + 'static, warp::Error>> + Send + 'static) -> Self {
-        Self(chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining()))).boxed())
+    /// Of a request that was limited to `limit` bytes.
+    pub(super) fn new(
+        chunks: impl Stream<Item = Result<impl Buf + 'static, warp::Error>> + Send + 'static,
+        limit: usize,
+    ) -> Self {
+        let chunks = chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
+        Self { chunks: chunks.boxed(), limit }
     }
 
     /// # Errors
@@ -35,22 +43,22 @@ impl Body {
 
     async fn collect(mut self) -> Result<Vec<u8>, HttpError> {
         let mut body = Vec::new();
-        while let Some(chunk) = self.0.next().await {
-            body.extend_from_slice(&chunk.map_err(|error| broken(&error))?);
+        while let Some(chunk) = self.chunks.next().await {
+            body.extend_from_slice(&chunk.map_err(|error| broken(&error, self.limit))?);
         }
         Ok(body)
     }
 }
 
-pub(super) fn too_large() -> HttpError {
-    let text = format!("the body is longer than {MAX_BODY_BYTES} bytes: a shorter one");
+pub(super) fn too_large(limit: usize) -> HttpError {
+    let text = format!("the body is longer than {limit} bytes: send a shorter one");
     HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
 }
 
-fn broken(error: &warp::Error) -> HttpError {
+fn broken(error: &warp::Error, limit: usize) -> HttpError {
     let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
     if causes.any(|cause| cause.is::<LengthLimitError>()) {
-        return too_large();
+        return too_large(limit);
     }
     HttpError::new(StatusCode::BAD_REQUEST, "bad-body", "the body broke off: send all of it")
 }

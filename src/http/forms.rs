@@ -19,7 +19,7 @@ use super::web::Inner;
 use super::{cloudflare, google, ice, metered, turn_rest, twilio};
 
 /// Lets a page of a public site ask a server on the local network (Private Network Access).
-const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+pub(super) const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,15 +108,17 @@ impl Form {
     async fn reply(&self, inner: &Inner, call: Call) -> Result<Response, HttpError> {
         let Call { asker, query, headers, body, .. } = call;
         Ok(match self {
-            Self::Turn => json(StatusCode::OK, &turn_rest::turn(inner, &asker, &TurnQuery::parse(&query)?)?),
-            Self::Rest => json(StatusCode::OK, &turn_rest::rest(inner, &asker, &TurnQuery::parse(&query)?)?),
-            Self::Ice => json(StatusCode::OK, &ice::reply(inner, &asker, &TurnQuery::parse(&query)?)?),
-            Self::Google => json(StatusCode::OK, &google::reply(inner, &asker, &query)?),
+            Self::Turn => json_reply(StatusCode::OK, &turn_rest::turn(inner, &asker, &TurnQuery::parse(&query)?)?),
+            Self::Rest => json_reply(StatusCode::OK, &turn_rest::rest(inner, &asker, &TurnQuery::parse(&query)?)?),
+            Self::Ice => json_reply(StatusCode::OK, &ice::reply(inner, &asker, &TurnQuery::parse(&query)?)?),
+            Self::Google => json_reply(StatusCode::OK, &google::reply(inner, &asker, &query)?),
             Self::Twilio(account) => {
-                json(StatusCode::CREATED, &twilio::reply(inner, &asker, account.clone(), &headers, body).await?)
+                json_reply(StatusCode::CREATED, &twilio::reply(inner, &asker, account.clone(), &headers, body).await?)
             }
-            Self::Cloudflare => json(StatusCode::CREATED, &cloudflare::reply(inner, &asker, &headers, body).await?),
-            Self::Metered => json(StatusCode::OK, &metered::reply(inner, &asker, &query)?),
+            Self::Cloudflare => {
+                json_reply(StatusCode::CREATED, &cloudflare::reply(inner, &asker, &headers, body).await?)
+            }
+            Self::Metered => json_reply(StatusCode::OK, &metered::reply(inner, &asker, &query)?),
         })
     }
 
@@ -129,7 +131,7 @@ impl Form {
     }
 }
 
-fn json(status: StatusCode, reply: &impl Serialize) -> Response {
+pub(super) fn json_reply(status: StatusCode, reply: &impl Serialize) -> Response {
     let mut response = Response::new(serde_json::to_string(reply).unwrap_or_default().into());
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -24,13 +24,20 @@ pub(super) struct IceConfig {
     ice_servers: Vec<IceServer>,
 }
 
+impl IceConfig {
+    /// `ttl` is in seconds.
+    pub(super) fn new(ice_servers: Vec<IceServer>, ttl: u64) -> Self {
+        Self { lifetime_duration: format!("{ttl}s"), ice_servers }
+    }
+}
+
 /// # Errors
 /// 400 for the query, then 429, 401 or 403.
 pub(super) fn reply(inner: &Inner, asker: &Asker, query: &str) -> Result<IceConfig, HttpError> {
     let query: Query = parse(query)?;
     let issuer = admit(inner, asker, query.key.as_deref(), "in the query, as `key=…`")?;
     let issued = issue(&issuer, asker, None, None)?;
-    Ok(IceConfig { lifetime_duration: format!("{}s", issued.credential.ttl), ice_servers: issued.ice_servers() })
+    Ok(IceConfig::new(issued.ice_servers(), issued.credential.ttl))
 }
 
 pub(super) fn error(error: &HttpError) -> Value {

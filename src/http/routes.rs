@@ -13,8 +13,9 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::answer::Asker;
+use super::apprtc;
 use super::assets;
-use super::body::Body;
+use super::body::{Body, MAX_BODY_BYTES};
 use super::errors::HttpError;
 use super::forms::{Call, Form};
 use super::issue::admit;
@@ -25,7 +26,7 @@ struct KeyQuery {
     key: Option<String>,
 }
 
-/// Everything but `/ws`. Each request carries its [`Asker`] as an extension.
+/// Everything but WebSockets. Each request carries its [`Asker`] as an extension.
 pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     let room = warp::path!("r" / String).map(drop).untuple_one();
     let pages = warp::path::end().or(room).unify();
@@ -40,6 +41,8 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
         .map(|inner: Arc<Inner>, asker: Asker, query: KeyQuery| metrics(&inner, &asker, &query));
     let assets = warp::path::full().and(warp::header::headers_cloned()).and_then(asset).and(read());
     credentials(inner)
+        .or(calls(inner))
+        .unify()
         .or(index)
         .unify()
         .or(health)
@@ -58,11 +61,29 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
 /// Whatever is of a [`Form`], which looks at the method itself.
 fn credentials(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let body = warp::body::stream().map(Body::new);
-    let call = warp::ext::get::<Asker>().and(warp::method()).and(query).and(warp::header::headers_cloned()).and(body);
-    let call = call.map(|asker, method, query, headers, body| Call { asker, method, query, headers, body });
     let form = warp::path::full().and(query).and_then(form);
+    let call = call(MAX_BODY_BYTES);
     form.and(with(inner)).and(call).then(|form: Form, inner: Arc<Inner>, call: Call| form.answer(inner, call)).boxed()
+}
+
+/// Whatever is of AppRTC, which looks at the method itself.
+fn calls(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
+    let request = warp::path::full().and_then(apprtc);
+    let call = call(inner.hub.options().message_bytes);
+    let answer = |request: apprtc::Request, inner: Arc<Inner>, call: Call| request.answer(inner, call);
+    request.and(with(inner)).and(call).then(answer).boxed()
+}
+
+/// The request in full. Its body was limited to `limit` bytes.
+fn call(limit: usize) -> BoxedFilter<(Call,)> {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let body = warp::body::stream().map(move |chunks| Body::new(chunks, limit));
+    let call = warp::ext::get::<Asker>().and(warp::method()).and(query).and(warp::header::headers_cloned()).and(body);
+    call.map(|asker, method, query, headers, body| Call { asker, method, query, headers, body }).boxed()
+}
+
+async fn apprtc(path: FullPath) -> Result<apprtc::Request, Rejection> {
+    apprtc::Request::of(path.as_str()).ok_or_else(warp::reject)
 }
 
 async fn form(path: FullPath, query: String) -> Result<Form, Rejection> {

@@ -21,8 +21,9 @@ use super::answer::Asker;
 use super::errors::HttpError;
 use super::origin::Site;
 use super::web::{Inner, Running};
+use crate::signaling::apprtc::Callers;
 use crate::signaling::socket::websocket_config;
-use crate::signaling::{ErrorId, Session, ayame, native};
+use crate::signaling::{ErrorId, Session, apprtc, ayame, native};
 
 /// Whose client a WebSocket is, by the path that it asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub(super) enum Dialect {
     /// Our own protocol.
     Native,
     Ayame,
+    AppRtc,
 }
 
 impl Dialect {
@@ -38,6 +40,7 @@ impl Dialect {
         match path {
             "/ws" => Some(Self::Native),
             "/signaling" => Some(Self::Ayame),
+            "/collider" => Some(Self::AppRtc),
             _ => None,
         }
     }
@@ -64,11 +67,8 @@ pub(super) fn answer<B>(
         }
     }
     let reach = asker.reach(&inner.live.current());
-    let session = inner.hub.connect(asker.peer.remote.ip(), reach).ok_or_else(|| {
-        HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "this server has no place for another connection now")
-            .with(RETRY_AFTER, BUSY_SECONDS)
-    })?;
-    tokio::spawn(run(dialect, hyper::upgrade::on(request), session, running));
+    let session = inner.hub.connect(asker.peer.remote.ip(), reach).ok_or_else(busy)?;
+    tokio::spawn(run(dialect, Arc::clone(&inner.callers), hyper::upgrade::on(request), session, running));
     let mut response = Response::default();
     if let Some(accept) = accept {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -80,9 +80,15 @@ pub(super) fn answer<B>(
     Ok(response)
 }
 
+/// Every place is taken.
+pub(super) fn busy() -> HttpError {
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "this server has no place for another connection now")
+        .with(RETRY_AFTER, BUSY_SECONDS)
+}
+
 /// Ends when the client does, or when the hub closes. A client that never completes the upgrade is gone with its
 /// connection.
-async fn run(dialect: Dialect, upgrade: OnUpgrade, session: Session, running: Running) {
+async fn run(dialect: Dialect, callers: Arc<Callers>, upgrade: OnUpgrade, session: Session, running: Running) {
     match upgrade.await {
         Ok(upgraded) => {
             let config = websocket_config(session.hub().options().message_bytes);
@@ -91,6 +97,7 @@ async fn run(dialect: Dialect, upgrade: OnUpgrade, session: Session, running: Ru
             match dialect {
                 Dialect::Native => native::serve(ws, session).await,
                 Dialect::Ayame => ayame::serve(ws, session).await,
+                Dialect::AppRtc => apprtc::serve(ws, session, callers).await,
             }
         }
         Err(error) => tracing::debug!(%error, "WebSocket upgrade did not complete"),

@@ -22,6 +22,7 @@ use super::routes::routes;
 use crate::limit::RateLimit;
 use crate::proxies::Proxies;
 use crate::signaling::Hub;
+use crate::signaling::apprtc::Callers;
 
 /// How long the head of a request may take.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -83,6 +84,7 @@ pub struct Web {
 pub(super) struct Inner {
     pub(super) options: Options,
     pub(super) hub: Arc<Hub>,
+    pub(super) callers: Arc<Callers>,
     pub(super) live: Arc<Live>,
     pub(super) started: std::time::Instant,
     /// Done once it was told that a proxy does not say whom it speaks for.
@@ -106,8 +108,8 @@ impl Web {
     /// Puts the parts together. Rooms are entered through `hub`, credentials come from `live`.
     pub fn new(options: Options, hub: Arc<Hub>, live: Arc<Live>) -> Self {
         let rate = Mutex::new(RateLimit::new(options.credential_rate, Duration::from_secs(60)));
-        let started = std::time::Instant::now();
-        let inner = Arc::new(Inner { options, hub, live, started, silent_proxy: Once::new(), rate });
+        let (started, callers) = (std::time::Instant::now(), Callers::new(Arc::clone(&hub)));
+        let inner = Arc::new(Inner { options, hub, callers, live, started, silent_proxy: Once::new(), rate });
         let routes = routes(&inner);
         Self { inner, routes }
     }

@@ -5,6 +5,7 @@
 //! drives one WebSocket against it, in the words of a dialect such as [`native`]: a file each. The protocol itself is
 //! written down in `docs/protocol.md`.
 
+pub mod apprtc;
 pub mod ayame;
 mod budget;
 mod call;

@@ -14,7 +14,7 @@ use super::outbox::{Next, Outbox};
 use super::pace::{Pace, Paced};
 use super::payload::Payload;
 use super::rooms::Entrant;
-use crate::credentials::{Reach, RoomMember};
+use crate::credentials::{IceServer, Reach, RoomMember};
 
 /// One connection's part in the rooms. Dropping it ends its membership.
 #[derive(Debug)]
@@ -176,6 +176,12 @@ impl Session {
         self.outbox.last_sent()
     }
 
+    /// Another way to use the membership, if there is one.
+    pub(super) fn handle(&self) -> Option<Handle> {
+        let (hub, outbox, holder) = (Arc::clone(&self.hub), self.outbox.clone(), self.holder);
+        self.member.map(|member| Handle { hub, member, outbox, holder })
+    }
+
     /// Queues a new credential for this member. Says for how many seconds it lasts.
     pub fn refresh(&self) -> Option<u64> {
         let (ice_servers, ttl) = self.hub.grants().ice_servers(self.member?, &self.reach);
@@ -256,6 +262,43 @@ impl Session {
         metrics::counter!("lanturn_signaling_refused_total", "reason" => refusal.id.id()).increment(1);
         self.tell(ServerMessage::refusal(refusal, code.is_some()));
         code
+    }
+}
+
+/// A membership as somebody else than its connection may use it: a client can have a second way to talk. It ends with the
+/// session.
+#[derive(Clone, Debug)]
+pub(super) struct Handle {
+    hub: Arc<Hub>,
+    member: RoomMember,
+    outbox: Outbox,
+    holder: u64,
+}
+
+impl Handle {
+    /// As [`Session::hub`].
+    pub(super) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Who it is in its room.
+    pub(super) fn id(&self) -> PeerId {
+        PeerId(self.member.member)
+    }
+
+    /// As [`Session::signal`].
+    pub(super) fn signal(&self, to: PeerId, data: Payload) -> Result<(), ErrorId> {
+        self.hub.pass(self.member, to, None, data)
+    }
+
+    /// As [`Session::leave`]. The session does not notice.
+    pub(super) fn leave(&self, reason: LeaveReason) {
+        self.hub.remove(self.member, (&self.outbox, self.holder), reason);
+    }
+
+    /// The `iceServers` of the member for whoever reaches the box at `reach`, and for how many seconds they last.
+    pub(super) fn ice_servers(&self, reach: &Reach) -> (Vec<IceServer>, u64) {
+        self.hub.grants().ice_servers(self.member, reach)
     }
 }
 
