@@ -1,0 +1,165 @@
+/**
+ * A page with Ayame's own web SDK, and one that does what AppRTC's page does, call their likes, each other and lanturn's
+ * page, whoever comes first.
+ */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { Box } from "./support/box.js";
+import { TestBrowser } from "./support/browsers.js";
+import { explained, Tab, until } from "./support/tab.js";
+import { summary } from "../../src/web/peer.js";
+
+/** @import { AddressInfo } from "node:net" */
+/** @typedef {"ayame" | "apprtc"} Dialect */
+/** @typedef {Dialect | "native"} Kind */
+
+const CASE = { timeout: 60_000 };
+const BOX_IN_DOCS = "192.168.1.5:3478";
+const FILES = {
+  "/ayame": ["support/ayame.html", "text/html; charset=utf-8"],
+  "/apprtc": ["support/apprtc.html", "text/html; charset=utf-8"],
+  "/ayame.mjs": ["node_modules/@open-ayame/ayame-web-sdk/dist/ayame.mjs", "text/javascript"],
+};
+/** How a page says which connection its call runs over. */
+const CONNECTION = { ayame: "globalThis.connection?.peerConnection", apprtc: "globalThis.pc" };
+
+/** @type {Box} */
+let box;
+/** @type {TestBrowser} */
+let browser;
+let origin = "";
+let rooms = 0;
+
+const site = createServer((request, response) => {
+  const { pathname } = new URL(request.url ?? "", "http://site");
+  const [file, type] = FILES[/** @type {keyof typeof FILES} */ (pathname)] ?? [];
+  if (!file || !type) return response.writeHead(404).end();
+  response.setHeader("content-type", type);
+  response.end(readFileSync(new URL(file, import.meta.url), "utf8").replaceAll(BOX_IN_DOCS, new URL(box.url).host));
+});
+
+before(async () => {
+  await new Promise((resolve) => site.listen(0, "127.0.0.1", () => resolve(undefined)));
+  origin = `http://localhost:${/** @type {AddressInfo} */ (site.address()).port}`;
+  box = await Box.start({ env: { LANTURN__ROOMS__ORIGINS: origin } });
+  browser = await TestBrowser.launch("chromium", box.authority);
+}, { timeout: 120_000 });
+
+after(async () => {
+  await browser?.close();
+  await box?.stop();
+  site.close();
+});
+
+/** One person at a page of another dialect. */
+class Guest extends Tab {
+  /** @param {Dialect} dialect @param {string} who @param {Record<string, string>} query */
+  static async enter(dialect, who, query) {
+    const tab = await Tab.open(browser, `${origin}/${dialect}?${new URLSearchParams(query)}`, who);
+    Object.setPrototypeOf(tab, Guest.prototype);
+    const guest = /** @type {Guest} */ (tab);
+    guest.dialect = dialect;
+    const isAnswered = `Boolean(${CONNECTION[dialect]} || globalThis.heard?.length)`;
+    await until(`${who} has an answer`, () => guest.read(isAnswered));
+    return guest;
+  }
+
+  /** @type {Dialect} */
+  dialect = "ayame";
+
+  /** @param {string} expression @returns {Promise<any>} what it is in the page */
+  async read(expression) {
+    return this.page.evaluate(expression);
+  }
+
+  /** @override */
+  async stats() {
+    const reports = await this.read(`${CONNECTION[this.dialect]}?.getStats().then((report) => [...report])`);
+    return reports?.length > 0 ? [summary(/** @type {any} */ (new Map(reports)))] : [];
+  }
+}
+
+/**
+ * @typedef {(kind: Kind, who: string, policy?: string) => Promise<any>} Open
+ * @param {(open: Open) => Promise<void>} story
+ */
+function meeting(story) {
+  return async () => {
+    /** @type {Tab[]} */
+    const tabs = [];
+    const room = `room ${++rooms}`;
+    /** @type {Open} */
+    const open = async (kind, who, policy = "all") => {
+      if (kind !== "native") {
+        const guest = await Guest.enter(kind, who, { room, policy });
+        tabs.push(guest);
+        return guest;
+      }
+      const tab = await Tab.open(browser, `${box.url}/r/${encodeURIComponent(room)}?policy=${policy}`, who);
+      tabs.push(tab);
+      await tab.enter();
+      return tab;
+    };
+    try {
+      await story(open);
+      for (const tab of tabs) await tab.close();
+    } catch (error) {
+      throw explained(error, box, ...tabs);
+    } finally {
+      for (const tab of tabs) await tab.page.close().catch(() => {});
+    }
+  };
+}
+
+/** @type {[Kind, Kind][]} */
+const PAIRS = [
+  ["ayame", "native"],
+  ["native", "ayame"],
+  ["ayame", "ayame"],
+  ["apprtc", "native"],
+  ["native", "apprtc"],
+  ["apprtc", "apprtc"],
+  ["ayame", "apprtc"],
+  ["apprtc", "ayame"],
+];
+
+for (const policy of ["all", "relay"]) {
+  for (const [first, second] of PAIRS) {
+    test(`${first} first, then ${second}, over ${policy}`, CASE, meeting(async (open) => {
+      const anna = await open(first, "Anna", policy);
+      const ben = await open(second, "Ben", policy);
+      await Promise.all([anna.sees(), ben.sees()]);
+      if (policy === "relay") {
+        const pair = await ben.pair();
+        assert.deepEqual([pair.localType, pair.remoteType], ["relay", "relay"]);
+      }
+    }));
+  }
+}
+
+test("Ayame's SDK hears that the other one left, and why it is not let in", CASE, meeting(async (open) => {
+  const ben = await open("ayame", "Ben");
+  const anna = await open("native", "Anna");
+  await Promise.all([anna.sees(), ben.sees()]);
+  await anna.click("#leave");
+  await until("Ben hears of it", async () => (await ben.read("heard")).length > 1);
+  assert.deepEqual((await ben.read("heard")).slice(0, 2), ["bye", "WS-CLOSED"]);
+  const [cara, dora] = [await open("ayame", "Cara"), await open("ayame", "Dora")];
+  await Promise.all([cara.sees(), dora.sees()]);
+  const late = await open("ayame", "Eve");
+  assert.deepEqual(await late.read("heard"), ["full"]);
+}));
+
+test("a client of AppRTC calls whoever comes next after a hang-up", CASE, meeting(async (open) => {
+  const ben = await open("apprtc", "Ben");
+  for (const kind of /** @type {Kind[]} */ (["native", "apprtc", "native"])) {
+    const anna = await open(kind, "Anna");
+    await Promise.all([anna.sees(), ben.sees()]);
+    if (kind === "native") await anna.click("#leave");
+    else await anna.read("hangup()");
+    await until("Ben waits for another", () => ben.read("isInitiator && early !== null"));
+  }
+}));
