@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -13,6 +14,9 @@ use super::payload::Payload;
 
 /// The most addresses taken from one signal. A browser's longest description has under twenty.
 pub const MAX_PER_SIGNAL: usize = 64;
+
+/// Connection lines without an address, to their ends, as they are in JSON text.
+const UNSPECIFIED: [&[u8]; 2] = [br"c=IN IP4 0.0.0.0\r\n", br"c=IN IP6 ::\r\n"];
 
 /// What of a signal may hold addresses, in the forms that pages use.
 #[derive(Deserialize)]
@@ -67,6 +71,9 @@ impl Part<'_> {
 /// `….local` ones that browsers hide behind (mDNS) are no addresses.
 pub fn addresses(data: &Payload) -> Vec<IpAddr> {
     let mut found = Vec::new();
+    if !may_hold_addresses(data.as_str()) {
+        return found;
+    }
     // An array would be taken for the fields of an object in order.
     let Some(signal) = data.read::<Signal<'_>>().filter(|_| data.as_str().starts_with('{')) else {
         return found;
@@ -78,6 +85,16 @@ pub fn addresses(data: &Payload) -> Vec<IpAddr> {
         from_sdp(sdp, &mut found);
     }
     found
+}
+
+/// A look at the JSON text that spares reading most of it in full: a description that comes before its candidates has
+/// none but unspecified addresses.
+fn may_hold_addresses(json: &str) -> bool {
+    let json = json.as_bytes();
+    let is_unspecified = |at: usize| UNSPECIFIED.iter().any(|line| json[at..].starts_with(line));
+    memmem::find(json, b"candidate:").is_some()
+        || memmem::find(json, br"\u").is_some()
+        || memmem::find_iter(json, b"c=IN").any(|at| !is_unspecified(at))
 }
 
 fn from_sdp(sdp: &str, found: &mut Vec<IpAddr>) {
@@ -143,6 +160,21 @@ mod tests {
         let all = ["192.168.1.7", "2001:db8::9", "203.0.113.4", "192.168.1.8"];
         assert_eq!(found(json!({ "description": { "type": "offer", "sdp": sdp } })), all);
         assert_eq!(found(json!({ "type": "offer", "sdp": sdp })), all);
+    }
+
+    #[test]
+    fn any_way_of_writing_json_will_do() {
+        for data in [
+            r#"{"sdp":"c=IN IP4 192.168.1.7\r\n"}"#,
+            r#"{"sdp":"c=IN IP4 0.0.0.0\r\nc=IN IP4 192.168.1.7"}"#,
+            r#"{"sdp":"c\u003dIN IP4 192.168.1.7\r\n"}"#,
+            r#"{"sdp":"c=IN\u0020IP4 192.168.1.7\r\n"}"#,
+            r#"{"sdp":"a=candidate:a\/b 1 udp 1 192.168.1.7 9 typ host\r\n"}"#,
+            r#"{"\u0063andidate":"\u0063andidate:1 1 udp 1 192.168.1.7 9 typ host"}"#,
+        ] {
+            let payload = Payload::from(serde_json::from_str::<&serde_json::value::RawValue>(data).unwrap());
+            assert_eq!(addresses(&payload), ["192.168.1.7".parse::<IpAddr>().unwrap()], "{data}");
+        }
     }
 
     #[test]

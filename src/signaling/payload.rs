@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use memchr::memchr2_iter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -11,7 +12,7 @@ pub const MAX_DEPTH: usize = 32;
 
 /// JSON that the server passes on without taking it apart. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Payload(Arc<RawValue>);
+pub struct Payload(Arc<Box<RawValue>>);
 
 impl Payload {
     /// Of a value of ours.
@@ -63,8 +64,7 @@ impl<'de> Deserialize<'de> for Payload {
 
 /// Whether JSON text nests arrays and objects deeper than [`MAX_DEPTH`]. Most has fewer brackets than that in all.
 pub(crate) fn is_too_deep(json: &str) -> bool {
-    let brackets = json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    brackets > MAX_DEPTH && depth(json) > MAX_DEPTH
+    memchr2_iter(b'{', b'[', json.as_bytes()).nth(MAX_DEPTH).is_some() && depth(json) > MAX_DEPTH
 }
 
 fn depth(json: &str) -> usize {
