@@ -1,6 +1,7 @@
 //! What the server says in the native protocol, version 1, and the words that both sides use.
 
 use std::fmt;
+use std::io::Write as _;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -318,12 +319,14 @@ impl ServerMessage {
 
     /// One text frame. Events carry their number as `n`.
     pub fn print(&self, number: Option<u64>) -> String {
-        let mut text = serde_json::to_string(self).unwrap_or_default();
+        let data = if let Self::Signal { data, .. } | Self::Broadcast { data, .. } = self { data.as_str() } else { "" };
+        let mut text = Vec::with_capacity(256 + data.len());
+        let mut printed = serde_json::to_writer(&mut text, self).is_ok();
         if let Some(number) = number {
             text.truncate(text.len().saturating_sub(1));
-            text.push_str(&format!(",\"n\":{number}}}"));
+            printed &= write!(text, ",\"n\":{number}}}").is_ok();
         }
-        text
+        if printed { String::from_utf8(text).unwrap_or_default() } else { String::new() }
     }
 
     /// Whether it says what happened in the room. Everything else concerns one connection.
