@@ -111,6 +111,7 @@ impl Mailbox {
     #[allow(clippy::should_implement_trait, reason = "what is pushed later comes out later: it never ends")]
     pub fn next(&mut self) -> Option<Numbered> {
         if let Some(message) = self.direct.pop_front() {
+            give_back(&mut self.direct);
             self.waiting_bytes -= weigh(&message);
             return Some((None, message));
         }
@@ -203,10 +204,18 @@ impl Mailbox {
 
     fn forget(&mut self) {
         if let Some(message) = self.events.pop_front() {
+            give_back(&mut self.events);
             self.first += 1;
             self.kept -= 1;
             self.kept_bytes -= weigh(&message);
         }
+    }
+}
+
+/// Most members are idle most of the time, and then need no memory for what may come.
+fn give_back(queue: &mut VecDeque<ServerMessage>) {
+    if queue.is_empty() {
+        *queue = VecDeque::new();
     }
 }
 
