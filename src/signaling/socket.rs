@@ -1,12 +1,13 @@
 //! A WebSocket that carries text frames, whatever the dialect in them: pings and silence, how fast a client may talk and
 //! how slowly it may read, the deadline of its hello, and a clean end.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -134,12 +135,18 @@ enum End {
 enum Event {
     Heard(Option<Result<Message, tungstenite::Error>>),
     Next(Next),
-    Ping,
-    Beat,
-    Refresh,
+    Due(Due),
+    Shutdown,
+}
+
+/// What is to be done at a time.
+#[derive(Clone, Copy)]
+enum Due {
     Silence,
     NoHello,
-    Shutdown,
+    Refresh,
+    Beat,
+    Ping,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, D: Dialect> Connection<S, D> {
@@ -173,22 +180,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Dialect> Connection<S, D> {
     async fn talk(&mut self) -> End {
         let options = self.dialect.session().hub().options();
         let (silence, ping_every, hello) = (options.silence, options.ping_every, options.hello_deadline);
-        let mut pings = every(ping_every);
-        let mut beats = every(D::BEAT.unwrap_or(silence));
+        let mut closing = self.closing.clone();
+        let mut closed = pin!(is_true(&mut closing));
         let mut heard = Instant::now();
-        let mut unsettled_since = Some(Instant::now());
+        let (mut ping_at, mut beat_at) = (heard + ping_every, D::BEAT.map(|beat| heard + beat));
+        let mut unsettled_since = Some(heard);
+        // One alarm for all that is due some time, since most of it is put off with each message.
+        let mut alarm = pin!(sleep_until(ping_at));
         loop {
-            let hello_deadline = unsettled_since.map_or(heard + silence, |since| since + hello);
-            let refresh_at = self.refresh_at.unwrap_or(hello_deadline);
+            let (due_at, due) = first(&[
+                (Some(heard + silence), Due::Silence),
+                (unsettled_since.map(|since| since + hello), Due::NoHello),
+                (self.refresh_at, Due::Refresh),
+                (beat_at, Due::Beat),
+                (Some(ping_at), Due::Ping),
+            ]);
+            if alarm.deadline() != due_at {
+                alarm.as_mut().reset(due_at);
+            }
             let event = tokio::select! {
                 frame = self.ws.next() => Event::Heard(frame),
                 next = self.dialect.session().next() => Event::Next(next),
-                _ = pings.tick() => Event::Ping,
-                _ = beats.tick(), if D::BEAT.is_some() => Event::Beat,
-                () = sleep_until(refresh_at), if self.refresh_at.is_some() => Event::Refresh,
-                () = sleep_until(heard + silence) => Event::Silence,
-                () = sleep_until(hello_deadline), if unsettled_since.is_some() => Event::NoHello,
-                () = is_true(&mut self.closing) => Event::Shutdown,
+                () = &mut alarm => Event::Due(due),
+                () = &mut closed => Event::Shutdown,
             };
             let end = match event {
                 Event::Heard(frame) => {
@@ -196,17 +210,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Dialect> Connection<S, D> {
                     self.hear(frame)
                 }
                 Event::Next(next) => self.say(next, silence).await,
-                Event::Ping => self.ask(silence).await,
-                Event::Beat => self.beat(silence).await,
-                Event::Refresh => {
+                Event::Due(Due::Ping) => {
+                    ping_at = Instant::now() + ping_every;
+                    self.ask(silence).await
+                }
+                Event::Due(Due::Beat) => {
+                    beat_at = D::BEAT.map(|beat| Instant::now() + beat);
+                    self.beat(silence).await
+                }
+                Event::Due(Due::Refresh) => {
                     self.refresh_at = self.dialect.session().refresh().map(renewal);
                     None
                 }
-                Event::Silence => {
+                Event::Due(Due::Silence) => {
                     metrics::counter!("lanturn_signaling_refused_total", "reason" => "silence").increment(1);
                     Some(End::Gone)
                 }
-                Event::NoHello => self.close_for(ErrorId::HelloTimeout),
+                Event::Due(Due::NoHello) => self.close_for(ErrorId::HelloTimeout),
                 Event::Shutdown => Some(End::Close(GOING_AWAY)),
             };
             if let Some(end) = end {
@@ -397,10 +417,10 @@ async fn patiently(
     }
 }
 
-fn every(period: Duration) -> Interval {
-    let mut ticks = interval_at(Instant::now() + period, period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+/// What is due first, and when. Silence is always due some time.
+fn first(times: &[(Option<Instant>, Due); 5]) -> (Instant, Due) {
+    let due = times.iter().filter_map(|(at, due)| at.map(|at| (at, *due)));
+    due.min_by_key(|(at, _)| *at).unwrap_or_else(|| (Instant::now(), Due::Silence))
 }
 
 /// When a credential that lasts `ttl` seconds from now is to be replaced: well before its end.
