@@ -23,6 +23,8 @@ const PARTING: Duration = Duration::from_secs(1);
 const MAX_PARTING_BYTES: usize = 1 << 20;
 /// The close code of a server that stops (RFC 6455 section 7.4.1).
 const GOING_AWAY: u16 = 1001;
+/// The most messages that are sent before the client is heard again.
+const MAX_IN_A_ROW: u32 = 32;
 /// After so many events the client is asked, by a ping, whether it has them.
 const ACK_EVERY: u64 = 64;
 
@@ -240,11 +242,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Dialect> Connection<S, D> {
         }
     }
 
-    /// Sends what is queued, as long as there is more, and then flushes once.
+    /// Sends what is queued, but not so much that what the client says would have to wait, and then flushes once.
     async fn say(&mut self, first: Next, patience: Duration) -> Option<End> {
         let mut next = Some(first);
         let mut frames = Vec::new();
-        while let Some(what) = next {
+        for taken in 1..=MAX_IN_A_ROW {
+            let Some(what) = next else { break };
             let (number, message) = match what {
                 Next::Say(numbered) => numbered,
                 Next::End(why) => return Some(self.end(why)),
@@ -259,7 +262,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Dialect> Connection<S, D> {
             if let Some(code) = code {
                 return Some(End::Said(code));
             }
-            next = self.dialect.session().try_next();
+            // What is taken has to be sent, so the last turn takes nothing.
+            next = if taken < MAX_IN_A_ROW { self.dialect.session().try_next() } else { None };
         }
         if let Some(end) = self.flush(patience).await {
             return Some(end);
