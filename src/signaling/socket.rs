@@ -31,7 +31,7 @@ const ACK_EVERY: u64 = 64;
 /// How a WebSocket is to be set up, for messages of at most `message_bytes`.
 pub fn websocket_config(message_bytes: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(4096)
+        .read_buffer_size(2048)
         .write_buffer_size(0)
         .max_message_size(Some(message_bytes))
         .max_frame_size(Some(message_bytes))
