@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -15,6 +16,10 @@ use super::payload::Payload;
 /// The most addresses taken from one signal. A browser's longest description has under twenty.
 pub const MAX_PER_SIGNAL: usize = 64;
 
+/// What is in each text with an address. Any of it can also be written with escapes.
+static CANDIDATE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("candidate:"));
+static CONNECTION: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("c=IN"));
+static ESCAPE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r"\u"));
 /// Connection lines without an address, to their ends, as they are in JSON text.
 const UNSPECIFIED: [&[u8]; 2] = [br"c=IN IP4 0.0.0.0\r\n", br"c=IN IP6 ::\r\n"];
 
@@ -92,9 +97,9 @@ pub fn addresses(data: &Payload) -> Vec<IpAddr> {
 fn may_hold_addresses(json: &str) -> bool {
     let json = json.as_bytes();
     let is_unspecified = |at: usize| UNSPECIFIED.iter().any(|line| json[at..].starts_with(line));
-    memmem::find(json, b"candidate:").is_some()
-        || memmem::find(json, br"\u").is_some()
-        || memmem::find_iter(json, b"c=IN").any(|at| !is_unspecified(at))
+    CANDIDATE.find(json).is_some()
+        || ESCAPE.find(json).is_some()
+        || CONNECTION.find_iter(json).any(|at| !is_unspecified(at))
 }
 
 fn from_sdp(sdp: &str, found: &mut Vec<IpAddr>) {

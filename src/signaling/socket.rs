@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -409,6 +409,11 @@ async fn patiently(
     closing: &mut watch::Receiver<bool>,
     patience: Duration,
 ) -> Result<Option<End>, ErrorId> {
+    let mut writing = pin!(writing);
+    // Most take no time, and then need no timer.
+    if let Some(written) = writing.as_mut().now_or_never() {
+        return Ok(written.err().map(|_| End::Gone));
+    }
     tokio::select! {
         biased;
         written = timeout(patience, writing) => match written {
