@@ -90,7 +90,7 @@ impl Callers {
             other.meet_early(id);
         }
         let is_initiator = earlier.is_none_or(|peer| peer.initiate);
-        let caller = Caller::new(joined.room.clone(), handle, earlier.map(|peer| peer.id));
+        let caller = Arc::new(Caller::new(joined.room.clone(), handle, earlier.map(|peer| peer.id)));
         let mut messages = Vec::new();
         while !is_initiator && let Some(Next::Say((_, message))) = session.try_next() {
             messages.extend(caller.print(&message));
@@ -99,9 +99,9 @@ impl Callers {
         let client = format!("{:032x}", rand::random::<u128>());
         let mut here = self.here();
         here.clients.insert(id, client.clone());
-        here.callers.insert(client.clone(), Arc::new(caller));
+        here.callers.insert(client.clone(), Arc::clone(&caller));
         drop(here);
-        tokio::spawn(Arc::clone(self).expire(client.clone()));
+        caller.expires(tokio::spawn(Arc::clone(self).expire(client.clone())).abort_handle());
         Ok(Welcome { client, room: joined.room, is_initiator, messages })
     }
 

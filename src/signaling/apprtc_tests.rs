@@ -256,6 +256,22 @@ async fn who_never_registers_is_gone_at_the_deadline_and_takes_a_place_until_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_and_goes_leaves_nothing_behind() {
+    let lab = lab(options());
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for _ in 0..100 {
+        let ben = lab.join("kitchen").unwrap();
+        lab.callers.leave("kitchen", &ben.client).unwrap();
+    }
+    while tasks() > before {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(lab.setup.revoked.lock().unwrap().len(), 100);
+    assert!(lab.callers.here().callers.is_empty() && lab.callers.here().clients.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_for_nobody_is_bounded() {
     let lab = lab(HubOptions { message_rate: 100_000, ..options() });
     let ben = lab.join("kitchen").unwrap();

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::credentials::{IceServer, Reach};
@@ -35,6 +36,8 @@ pub(super) struct Caller {
 #[derive(Debug)]
 struct State {
     seat: Seat,
+    /// What ends the membership if nobody takes up its session.
+    expiry: Option<AbortHandle>,
     pace: Pace,
     /// The only other in its room, as far as this client has heard.
     peer: Option<PeerId>,
@@ -87,7 +90,8 @@ impl Caller {
         let (pace, max_bytes) = (Pace::new(options.message_rate), MAX_WAITING_BYTES.max(4 * options.message_bytes));
         let (waiting, waiting_bytes) = (Vec::new(), 0);
         let seat = Seat::Taken;
-        let state = State { seat, pace, peer, is_described: false, waiting, waiting_bytes, has_offer: false };
+        let expiry = None;
+        let state = State { seat, expiry, pace, peer, is_described: false, waiting, waiting_bytes, has_offer: false };
         Self { room, handle, max_bytes, started: Instant::now(), state: Mutex::new(state) }
     }
 
@@ -108,9 +112,15 @@ impl Caller {
         self.lock().seat = Seat::Kept(session.into());
     }
 
+    /// Notes what is to stop when the session has been taken up, or there is none any more.
+    pub(super) fn expires(&self, expiry: AbortHandle) {
+        self.lock().expiry = Some(expiry);
+    }
+
     /// Takes the session up, once.
     pub(super) fn take_seat(&self) -> Option<Session> {
         let mut state = self.lock();
+        state.stop_expiry();
         match std::mem::replace(&mut state.seat, Seat::Taken) {
             Seat::Kept(session) => Some(*session),
             Seat::Taken => None,
@@ -124,7 +134,10 @@ impl Caller {
     /// Ends the membership, wherever its session is.
     pub(super) fn leave(&self, reason: LeaveReason) {
         self.handle.leave(reason);
-        let seat = std::mem::replace(&mut self.lock().seat, Seat::Over);
+        let mut state = self.lock();
+        state.stop_expiry();
+        let seat = std::mem::replace(&mut state.seat, Seat::Over);
+        drop(state);
         drop(seat);
     }
 
@@ -233,6 +246,12 @@ impl Caller {
 }
 
 impl State {
+    fn stop_expiry(&mut self) {
+        if let Some(expiry) = self.expiry.take() {
+            expiry.abort();
+        }
+    }
+
     fn wait(&mut self, data: Payload, is_offer: bool, max_bytes: usize) -> Result<(), ErrorId> {
         if is_offer && self.has_offer {
             // The client has begun anew.
