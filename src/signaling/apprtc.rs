@@ -90,7 +90,8 @@ impl Callers {
             other.meet_early(id);
         }
         let is_initiator = earlier.is_none_or(|peer| peer.initiate);
-        let caller = Arc::new(Caller::new(joined.room.clone(), handle, earlier.map(|peer| peer.id)));
+        let purse = self.hub.purse(session.remote().into());
+        let caller = Arc::new(Caller::new(joined.room.clone(), handle, earlier.map(|peer| peer.id), purse));
         let mut messages = Vec::new();
         while !is_initiator && let Some(Next::Say((_, message))) = session.try_next() {
             messages.extend(caller.print(&message));

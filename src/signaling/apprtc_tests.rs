@@ -285,6 +285,13 @@ async fn what_waits_for_nobody_is_bounded() {
     let long = json!({ "type": "candidate", "candidate": "x".repeat(60_000) });
     let fitted = (0..1000).take_while(|_| lab.try_post(&eve, &long).unwrap().is_ok()).count();
     assert_eq!(fitted, 8, "of half a megabyte");
+    let waiting_bytes_per_prefix = 300_000;
+    let lab = self::lab(HubOptions { message_rate: 100_000, waiting_bytes_per_prefix, ..options() });
+    let both = [lab.join("attic").unwrap(), lab.join("cellar").unwrap()];
+    let fitted = |who| (0..1000).take_while(|_| lab.try_post(who, &long).unwrap().is_ok()).count();
+    assert_eq!(both.each_ref().map(fitted), [4, 0], "of what one source may have waiting");
+    lab.callers.leave("attic", &both[0].client).unwrap();
+    assert_eq!(fitted(&both[1]), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::budget::{Budget, WaitingLimits};
+use super::budget::{Budget, Purse, WaitingLimits};
 use super::candidates;
 use super::error::ErrorId;
 use super::message::{Capacity, LeaveReason, PeerId, ResumeToken, Role, ServerMessage};
@@ -183,9 +183,14 @@ impl Hub {
 
     /// A mailbox for a connection from `source`.
     pub(super) fn outbox(&self, source: SourcePrefix) -> Outbox {
+        Outbox::new(self.options.message_bytes, self.purse(source))
+    }
+
+    /// What a mailbox for somebody from `source` pays from.
+    pub(super) fn purse(&self, source: SourcePrefix) -> Purse {
         let mut budget = lock(&self.budget);
         metrics::gauge!("lanturn_waiting_bytes").set(budget.waiting() as f64);
-        Outbox::new(self.options.message_bytes, budget.purse(source, self.options.connections as usize))
+        budget.purse(source, self.options.connections as usize)
     }
 
     pub(super) fn give_place(&self, source: SourcePrefix) {

@@ -15,6 +15,10 @@ use support::server::{LOOPBACK, Server};
 use support::tls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+/// The test that each client's snippets are from.
+const SNIPPETS: &[(&str, &str)] =
+    &[("ayame", "tests/browser/support/ayame.html"), ("apprtc", "tests/browser/support/apprtc.html")];
+const CLIENTS: &str = include_str!("../../docs/clients.md");
 const README: &str = include_str!("../../README.md");
 const CONFIG: &str = include_str!("../../config.toml");
 const MAKEFILE: &str = include_str!("../../Makefile");
@@ -112,8 +116,8 @@ async fn every_path_answers() {
                 (true, true) => panic!("one of them: {row}"),
             };
             let expected = match (method, path) {
-                ("GET", "/ws") => 426,
-                ("GET", _) => 200,
+                ("GET", "/ws" | "/signaling" | "/collider") => 426,
+                ("GET", _) | ("POST", "/join/ROOM") => 200,
                 _ => 201,
             };
             let answer = ask(&server, method, &path.replace('…', &server.key()), &headers).await;
@@ -129,6 +133,26 @@ fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let targets = README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
     for target in targets.filter(|target| !target.starts_with("https://")) {
-        assert!(root.join(target).exists(), "{target}");
+        let file = target.split('#').next().unwrap();
+        assert!(root.join(file).exists(), "{target}");
     }
+}
+
+#[test]
+fn every_snippet_for_a_client_is_from_a_test_of_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for fence in CLIENTS.split("\n```js ").skip(1) {
+        let (client, rest) = fence.split_once('\n').unwrap();
+        let snippet = rest.split("\n```\n").next().unwrap();
+        let file = SNIPPETS.iter().find(|(of, _)| *of == client).unwrap_or_else(|| panic!("no test of {client}")).1;
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        assert!(text.contains(snippet), "this is not in {file}:\n{snippet}");
+        found.push(client);
+    }
+    for (client, _) in SNIPPETS {
+        assert!(found.contains(client), "no snippet for {client}");
+    }
+    let fences = CLIENTS.lines().filter(|line| line.starts_with("```")).count();
+    assert_eq!(fences, 2 * found.len(), "each says whose client it is for");
 }

@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::credentials::{IceServer, Reach};
+use crate::signaling::budget::Purse;
 use crate::signaling::call::{self, Candidate, Description, Form, Key};
 use crate::signaling::error::{ErrorId, Refusal};
 use crate::signaling::message::{LeaveReason, PeerId, ServerMessage};
@@ -47,6 +48,7 @@ struct State {
     /// In native form. An offer comes first.
     waiting: Vec<Payload>,
     waiting_bytes: usize,
+    purse: Purse,
     has_offer: bool,
 }
 
@@ -85,13 +87,15 @@ struct SaidCandidate<'a> {
 }
 
 impl Caller {
-    pub(super) fn new(room: RoomName, handle: Handle, peer: Option<PeerId>) -> Self {
+    /// What waits is paid from `purse`.
+    pub(super) fn new(room: RoomName, handle: Handle, peer: Option<PeerId>, purse: Purse) -> Self {
         let options = handle.hub().options();
         let (pace, max_bytes) = (Pace::new(options.message_rate), MAX_WAITING_BYTES.max(4 * options.message_bytes));
         let (waiting, waiting_bytes) = (Vec::new(), 0);
         let seat = Seat::Taken;
         let expiry = None;
-        let state = State { seat, expiry, pace, peer, is_described: false, waiting, waiting_bytes, has_offer: false };
+        let state =
+            State { seat, expiry, pace, peer, is_described: false, waiting, waiting_bytes, purse, has_offer: false };
         Self { room, handle, max_bytes, started: Instant::now(), state: Mutex::new(state) }
     }
 
@@ -259,11 +263,14 @@ impl State {
             self.waiting_bytes -= old.as_str().len();
             self.has_offer = false;
         }
+        self.purse.hold(self.waiting_bytes);
         let bytes = self.waiting_bytes + data.as_str().len();
-        if self.waiting.len() >= MAX_WAITING || bytes > max_bytes {
+        let fits = self.waiting.len() < MAX_WAITING && bytes <= max_bytes;
+        if !fits || !self.purse.has_room_for(data.as_str().len()) {
             return Err(ErrorId::PeerBusy);
         }
         self.waiting_bytes = bytes;
+        self.purse.hold(bytes);
         let place = if is_offer { 0 } else { self.waiting.len() };
         self.waiting.insert(place, data);
         self.has_offer |= is_offer;
@@ -272,6 +279,7 @@ impl State {
 
     fn take_waiting(&mut self) -> Vec<Payload> {
         (self.waiting_bytes, self.has_offer) = (0, false);
+        self.purse.hold(0);
         std::mem::take(&mut self.waiting)
     }
 }
