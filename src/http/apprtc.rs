@@ -15,10 +15,11 @@ use warp::reply::Response;
 use super::answer::Asker;
 use super::errors::HttpError;
 use super::forms::{ALLOW_PRIVATE_NETWORK, Call, json_reply};
+use super::gate::check_rate;
 use super::google::IceConfig;
 use super::origin::Site;
 use super::turn_rest::parse;
-use super::upgrade::busy;
+use super::upgrade::{check_site, take_place};
 use super::web::Inner;
 use crate::signaling::apprtc::{NotHere, Welcome};
 use crate::signaling::{ErrorId, Refusal, RoomName};
@@ -116,13 +117,7 @@ impl Request {
     }
 
     async fn reply(self, inner: &Inner, call: Call) -> Result<Response, HttpError> {
-        match call.asker.site {
-            Site::Own | Site::Allowed | Site::Unknown => {}
-            Site::Other => {
-                let id = ErrorId::BadOrigin;
-                return Err(HttpError::new(StatusCode::FORBIDDEN, id.id(), id.text()));
-            }
-        }
+        check_site(call.asker.site)?;
         if call.method == Method::OPTIONS {
             return Ok(preflight(self.methods()));
         }
@@ -148,6 +143,7 @@ impl Request {
             }
             Self::Collider(whose) => said(inner, &whose, call).await?.map(|()| ok()).map_err(unknown),
             Self::IceConfig(whose) => {
+                check_rate(inner, &call.asker)?;
                 let reach = call.asker.reach(&inner.live.current());
                 let (ice_servers, ttl) =
                     inner.callers.ice_servers(&whose.room, &whose.client, &reach).map_err(unknown)?;
@@ -167,8 +163,7 @@ impl Request {
 
 fn join(inner: &Inner, call: &Call, room: &str) -> Result<Response, HttpError> {
     let query: Query = parse(&call.query)?;
-    let reach = call.asker.reach(&inner.live.current());
-    let session = inner.hub.connect(call.asker.peer.remote.ip(), reach).ok_or_else(busy)?;
+    let session = take_place(inner, &call.asker)?;
     let joined = RoomName::parse(room).and_then(|room| inner.callers.join(session, &room));
     Ok(match joined {
         Ok(welcome) => {
@@ -275,9 +270,9 @@ fn preflight(methods: &'static str) -> Response {
     response
 }
 
-/// What no text is stays as it is, and is the name of nothing.
+/// Empty, which is the name of nothing, for what is no text.
 fn decoded(part: &str) -> String {
-    percent_decode_str(part).decode_utf8().map_or_else(|_| part.to_owned(), Into::into)
+    percent_decode_str(part).decode_utf8().unwrap_or_default().into_owned()
 }
 
 #[cfg(test)]
@@ -290,7 +285,7 @@ mod tests {
         for (path, request) in [
             ("/join/my%20room", Request::Join("my room".into())),
             ("/join/K%C3%BCche", Request::Join("Küche".into())),
-            ("/join/%ff", Request::Join("%ff".into())),
+            ("/join/%ff", Request::Join(String::new())),
             ("/message/my%20room/c1", Request::Message(whose())),
             ("/leave/my%20room/c1", Request::Leave(whose())),
             ("/collider/my%20room/c1", Request::Collider(whose())),

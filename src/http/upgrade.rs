@@ -59,15 +59,8 @@ pub(super) fn answer<B>(
     running: Running,
 ) -> Result<Response, HttpError> {
     let accept = handshake(request)?;
-    match asker.site {
-        Site::Own | Site::Allowed | Site::Unknown => {}
-        Site::Other => {
-            let id = ErrorId::BadOrigin;
-            return Err(HttpError::new(StatusCode::FORBIDDEN, id.id(), id.text()));
-        }
-    }
-    let reach = asker.reach(&inner.live.current());
-    let session = inner.hub.connect(asker.peer.remote.ip(), reach).ok_or_else(busy)?;
+    check_site(asker.site)?;
+    let session = take_place(inner, asker)?;
     tokio::spawn(run(dialect, Arc::clone(&inner.callers), hyper::upgrade::on(request), session, running));
     let mut response = Response::default();
     if let Some(accept) = accept {
@@ -80,10 +73,28 @@ pub(super) fn answer<B>(
     Ok(response)
 }
 
-/// Every place is taken.
-pub(super) fn busy() -> HttpError {
-    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "this server has no place for another connection now")
-        .with(RETRY_AFTER, BUSY_SECONDS)
+/// # Errors
+/// 403 `bad-origin`.
+pub(super) fn check_site(site: Site) -> Result<(), HttpError> {
+    match site {
+        Site::Own | Site::Allowed | Site::Unknown => Ok(()),
+        Site::Other => {
+            let id = ErrorId::BadOrigin;
+            Err(HttpError::new(StatusCode::FORBIDDEN, id.id(), id.text()))
+        }
+    }
+}
+
+/// A place among the connections, for as long as the session lives.
+///
+/// # Errors
+/// 503 `busy`.
+pub(super) fn take_place(inner: &Inner, asker: &Asker) -> Result<Session, HttpError> {
+    let reach = asker.reach(&inner.live.current());
+    inner.hub.connect(asker.peer.remote.ip(), reach).ok_or_else(|| {
+        HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "this server has no place for another connection now")
+            .with(RETRY_AFTER, BUSY_SECONDS)
+    })
 }
 
 /// Ends when the client does, or when the hub closes. A client that never completes the upgrade is gone with its

@@ -6,6 +6,8 @@
 mod support;
 
 mod abuse;
+mod apprtc;
+mod ayame;
 mod crowd;
 mod hostile;
 mod http;

@@ -13,7 +13,7 @@ use super::support::server::{LOOPBACK, Server};
 use super::support::web::{Ask, Reply, connect_websocket, get, h1, h2_sender, https, metrics, with};
 
 /// Every path at which a WebSocket opens.
-const SOCKETS: &[&str] = &["/ws"];
+const SOCKETS: &[&str] = &["/ws", "/signaling", "/collider"];
 /// Every path that gives credentials to whoever shows a key, and how it is asked. `KEY` stands for the key.
 const CREDENTIALS: &[(Method, &str)] = &[
     (Method::GET, "/turn?username=a&key=KEY"),

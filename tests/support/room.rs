@@ -36,6 +36,12 @@ impl Member {
         Self::over(io, address, None).await.unwrap()
     }
 
+    /// Connects over HTTP/1.1 to another path than `/ws`.
+    pub async fn at(server: &Server, path: &str) -> Self {
+        let io = https(server, server.address(), &["http/1.1"]).await;
+        Self::asking(io, handshake(server.address(), path, None)).await.unwrap()
+    }
+
     /// Connects over a stream, as a page of `origin` would.
     pub async fn over(io: Io, address: SocketAddr, origin: Option<&str>) -> Result<Self, Error> {
         Self::asking(io, handshake(address, "/ws", origin)).await
