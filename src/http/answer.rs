@@ -21,6 +21,7 @@ use super::forms::Form;
 use super::headers;
 use super::live::Issuer;
 use super::origin::{Host, Site};
+use super::socketio;
 use super::upgrade::{self, Dialect};
 use super::web::{Inner, Peer, Running};
 use crate::credentials::Reach;
@@ -83,6 +84,11 @@ async fn answer_for(
     if let Some(redirect) = to_https(client, host, &request) {
         return Ok(redirect);
     }
+    let site = Site::of(request.headers(), host, client.tls, &inner.options.origins);
+    let asker = Asker { peer: client, site, host: host.clone() };
+    if socketio::is_path(request.uri().path()) {
+        return socketio::answer(inner, &asker, request, running).await;
+    }
     let limit = body_limit(inner, request.uri().path());
     if request.body().size_hint().lower() > limit as u64 {
         let query = request.uri().query().unwrap_or_default();
@@ -91,8 +97,6 @@ async fn answer_for(
             None => Err(too_large(limit)),
         };
     }
-    let site = Site::of(request.headers(), host, client.tls, &inner.options.origins);
-    let asker = Asker { peer: client, site, host: host.clone() };
     if let Some(dialect) = Dialect::of(request.uri().path()) {
         return upgrade::answer(dialect, inner, &asker, &mut request, running);
     }

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, Stream};
 use http_body_util::LengthLimitError;
 use hyper::StatusCode;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::errors::HttpError;
@@ -36,8 +37,6 @@ impl Body {
     /// # Errors
     /// 413 when it is too long, 408 when it takes too long, 400 when it breaks off.
     pub(super) async fn read(self) -> Result<Vec<u8>, HttpError> {
-        let text = format!("the body took longer than {} s: send it at once", BODY_DEADLINE.as_secs());
-        let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "slow-body", text);
         timeout(BODY_DEADLINE, self.collect()).await.map_err(slow)?
     }
 
@@ -48,6 +47,12 @@ impl Body {
         }
         Ok(body)
     }
+}
+
+/// The answer after [`BODY_DEADLINE`].
+pub(super) fn slow(_: Elapsed) -> HttpError {
+    let text = format!("the body took longer than {} s: send it at once", BODY_DEADLINE.as_secs());
+    HttpError::new(StatusCode::REQUEST_TIMEOUT, "slow-body", text)
 }
 
 pub(super) fn too_large(limit: usize) -> HttpError {

@@ -1,8 +1,9 @@
 //! The web side of the one port: the page, ICE configuration and credentials, and the way in to the rooms.
 //!
 //! [`Web::serve`] drives one HTTP connection (h1 or h2, TLS or not). Each request is asked who its `client` is, checked
-//! for the host it names, sent to HTTPS if it came without, and then answered: WebSockets by `upgrade`, all else by
-//! warp filters (`routes`). The `forms` are those in which programs ask for credentials, a file each; all come to `issue`.
+//! for the host it names, sent to HTTPS if it came without, and then answered: WebSockets by `upgrade`, Socket.IO by
+//! `socketio`, all else by warp filters (`routes`). The `forms` are those in which programs ask for credentials, a file
+//! each; all come to `issue`.
 
 mod answer;
 mod apprtc;
@@ -19,8 +20,10 @@ mod ice;
 mod issue;
 mod live;
 mod metered;
+mod namespace;
 mod origin;
 mod routes;
+mod socketio;
 mod turn_rest;
 mod twilio;
 mod upgrade;

@@ -62,6 +62,11 @@ pub(super) fn answer<B>(
     check_site(asker.site)?;
     let session = take_place(inner, asker)?;
     tokio::spawn(run(dialect, Arc::clone(&inner.callers), hyper::upgrade::on(request), session, running));
+    Ok(switched(accept))
+}
+
+/// The answer to a [`handshake`].
+pub(super) fn switched(accept: Option<HeaderValue>) -> Response {
     let mut response = Response::default();
     if let Some(accept) = accept {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -70,7 +75,7 @@ pub(super) fn answer<B>(
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     }
-    Ok(response)
+    response
 }
 
 /// # Errors
@@ -117,7 +122,10 @@ async fn run(dialect: Dialect, callers: Arc<Callers>, upgrade: OnUpgrade, sessio
 }
 
 /// What proves to an h1 client that the handshake was understood. An h2 client needs no proof.
-fn handshake<B>(request: &Request<B>) -> Result<Option<HeaderValue>, HttpError> {
+///
+/// # Errors
+/// 426 when it is no WebSocket handshake, 400 when it is a broken one.
+pub(super) fn handshake<B>(request: &Request<B>) -> Result<Option<HeaderValue>, HttpError> {
     let headers = request.headers();
     let is_h2 = request.method() == Method::CONNECT
         && request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
@@ -126,7 +134,7 @@ fn handshake<B>(request: &Request<B>) -> Result<Option<HeaderValue>, HttpError> 
         && has_token(headers, &CONNECTION, "upgrade")
         && has_token(headers, &UPGRADE, "websocket");
     if !is_h2 && !is_h1 {
-        return Err(not_websocket("this path takes WebSocket connections only"));
+        return Err(not_websocket("a WebSocket handshake is needed here"));
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(not_websocket("WebSocket version 13 is needed"));

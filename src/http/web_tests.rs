@@ -19,6 +19,8 @@ use crate::signaling::{Capacity, Grants, HubOptions, Pin, Role, RoomName};
 
 #[path = "form_tests.rs"]
 mod forms;
+#[path = "socketio_tests.rs"]
+mod socketio;
 
 const KEY: &str = "an-api-key";
 

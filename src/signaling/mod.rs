@@ -10,6 +10,7 @@ pub mod ayame;
 mod budget;
 mod call;
 pub mod candidates;
+pub mod codelab;
 pub mod error;
 pub mod hub;
 pub mod mailbox;

@@ -13,10 +13,13 @@ pub enum FirstOffer {
     /// As it is told.
     #[default]
     Told,
-    /// Whoever came first: the WebRTC codelab, AppRTC, matchbox.
+    /// Whoever came first: AppRTC, matchbox.
     Earlier,
     /// Whoever came last: Ayame.
     Newcomer,
+    /// Itself, unless the other one was there first and is used to something: the WebRTC codelab, which cannot take an
+    /// offer before it has a camera.
+    Itself,
 }
 
 /// Who wants to be in a room, and how.
@@ -162,7 +165,7 @@ impl Member {
         let (earlier, newcomer) = if is_earlier { (self, receiver) } else { (receiver, self) };
         let newcomer_offers = match (earlier.first_offer, newcomer.first_offer) {
             (FirstOffer::Told, offer) => offer != FirstOffer::Earlier,
-            (FirstOffer::Earlier, _) => false,
+            (FirstOffer::Earlier | FirstOffer::Itself, _) => false,
             (FirstOffer::Newcomer, _) => true,
         };
         PeerEntry {

@@ -111,12 +111,16 @@ fn pair(earlier: FirstOffer, newcomer: FirstOffer) -> [(bool, bool); 2] {
 
 #[test]
 fn who_is_used_to_offer_offers_and_who_can_give_way_does() {
-    use FirstOffer::{Earlier, Newcomer, Told};
+    use FirstOffer::{Earlier, Itself, Newcomer, Told};
     assert_eq!(pair(Told, Told), [(false, false), (true, true)]);
-    assert_eq!(pair(Earlier, Told), [(false, true), (true, false)], "a codelab page was there: it calls");
+    assert_eq!(pair(Earlier, Told), [(false, true), (true, false)], "it was there: it calls");
     assert_eq!(pair(Told, Earlier), [(true, true), (false, false)], "it came second: it waits to be called");
     assert_eq!(pair(Newcomer, Told), [(false, false), (true, true)]);
     assert_eq!(pair(Told, Newcomer), [(true, false), (false, true)]);
+    assert_eq!(pair(Itself, Told), [(false, true), (true, false)]);
+    assert_eq!(pair(Told, Itself), [(true, false), (false, true)], "a codelab page calls whenever it comes");
+    assert_eq!(pair(Itself, Itself), [(false, true), (true, false)], "but not two of them");
+    assert_eq!(pair(Earlier, Itself), [(false, true), (true, false)], "nor when somebody else is used to");
     for (one, other) in [(Earlier, Newcomer), (Newcomer, Earlier), (Earlier, Earlier), (Newcomer, Newcomer)] {
         let [first, second] = pair(one, other);
         assert!(first.0 != second.0 && first.1 != second.1, "exactly one of {one:?} and {other:?}");
