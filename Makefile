@@ -3,6 +3,7 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT = $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends
 BROWSER_DEPS := tests/browser/node_modules/.package-lock.json
+INTEROP_DEPS := tests/interop/node/node_modules/.package-lock.json
 BENCH_DEPS := tests/bench/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
@@ -24,8 +25,10 @@ test: ## Unit tests, the commands, and the server against peers on loopback
 	cargo test --locked --lib --bins --test commands --test readme --test loopback
 
 .PHONY: interop
-interop: ## Against coturn's clients, and behind nginx (see deps-interop)
+interop: $(INTEROP_DEPS) ## Against coturn's clients, behind nginx, and with clients from npm (see deps-interop)
 	cargo test --locked --test interop
+	cargo build --locked
+	cd tests/interop/node && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
 
 .PHONY: browser
 browser: $(BROWSER_DEPS) ## Against Chromium and Firefox (see deps-browser)
@@ -83,9 +86,14 @@ deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 
 .PHONY: deps-interop
-deps-interop: ## What `interop` needs: coturn, nginx
+deps-interop: ## What `interop` needs: coturn, nginx, Node.js with the clients
 	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null && command -v nginx >/dev/null || \
 		{ $(APT) coturn nginx-light; }
+	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; }
+	@$(MAKE) --no-print-directory $(INTEROP_DEPS)
+
+$(INTEROP_DEPS): tests/interop/node/package-lock.json
+	cd tests/interop/node && npm ci --no-audit --no-fund
 
 .PHONY: deps-bench
 deps-bench: deps-interop ## What `bench` needs: coturn, Node.js with socket.io and PeerServer
