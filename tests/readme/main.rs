@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod clients;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -117,6 +118,7 @@ async fn every_path_answers() {
             };
             let expected = match (method, path) {
                 ("GET", "/ws" | "/signaling" | "/collider") => 426,
+                ("GET", "/socket.io/") => 400,
                 ("GET", _) | ("POST", "/join/ROOM") => 200,
                 _ => 201,
             };
