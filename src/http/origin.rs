@@ -10,8 +10,7 @@ use hyper::Request;
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::http::uri::Authority;
 
-/// Says which site's page sent a request, where `Origin` does not (W3C Fetch Metadata).
-pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The host that a request names, found to be ours: `name`, `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`, in
 /// lower case.

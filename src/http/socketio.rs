@@ -25,7 +25,7 @@ use super::answer::Asker;
 use super::body::{BODY_DEADLINE, slow};
 use super::errors::HttpError;
 use super::namespace::Seat;
-use super::origin::{SEC_FETCH_SITE, Site};
+use super::origin::Site;
 use super::upgrade::{check_site, handshake, switched, take_place};
 use super::web::{Inner, Running};
 
@@ -49,7 +49,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     running: Running,
 ) -> Result<Response, HttpError> {
-    check_site(site(asker, &request))?;
+    check_site(asker.site)?;
     let origin = request.headers().get(ORIGIN).filter(|_| asker.site == Site::Allowed).cloned();
     let mut response = if request.method() == Method::OPTIONS {
         preflight()
@@ -67,15 +67,6 @@ pub(super) async fn answer(
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     Ok(response)
-}
-
-/// An image or a form of another site's page opens a session without saying its origin.
-fn site(asker: &Asker, request: &Request<Incoming>) -> Site {
-    let fetched = request.headers().get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
-    match (asker.site, fetched) {
-        (Site::Unknown, Some(b"cross-site" | b"same-site")) => Site::Other,
-        (site, _) => site,
-    }
 }
 
 /// What a browser asks before it sends a header that is not of the simple ones.

@@ -13,7 +13,13 @@ use super::support::server::{LOOPBACK, Server};
 use super::support::web::{Ask, Reply, connect_websocket, get, h1, h2_sender, https, metrics, with};
 
 /// Every path at which a WebSocket opens.
-const SOCKETS: &[&str] = &["/ws", "/signaling", "/collider"];
+const SOCKETS: &[&str] = &[
+    "/ws",
+    "/signaling",
+    "/collider",
+    "/socket.io/?EIO=3&transport=websocket",
+    "/socket.io/?EIO=4&transport=websocket",
+];
 /// Every path that gives credentials to whoever shows a key, and how it is asked. `KEY` stands for the key.
 const CREDENTIALS: &[(Method, &str)] = &[
     (Method::GET, "/turn?username=a&key=KEY"),
@@ -27,7 +33,18 @@ const CREDENTIALS: &[(Method, &str)] = &[
     (Method::GET, "/api/v1/turn/credentials?apiKey=KEY"),
 ];
 /// What else is at the port.
-const OTHERS: &[&str] = &["/", "/r/kitchen", "/lanturn.js", "/health", "/ca.crt", "/metrics", "/ice", "/nothing"];
+const OTHERS: &[&str] = &[
+    "/",
+    "/r/kitchen",
+    "/lanturn.js",
+    "/socket.io/socket.io.js",
+    "/socket.io/?EIO=4&transport=polling",
+    "/health",
+    "/ca.crt",
+    "/metrics",
+    "/ice",
+    "/nothing",
+];
 
 /// Hosts that a rebound name, or a careless parser, would let through. `PORT` stands for ours.
 const FOREIGN_HOSTS: &[&str] = &[
