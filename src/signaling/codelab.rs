@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::sleep;
 
-use self::words::{BYE, HAS_MEDIA, Said, has_media};
+use self::words::{BYE, HAS_MEDIA, Said, greeting, has_media};
 use super::error::{ErrorId, Refusal};
 use super::message::{LeaveReason, PeerEntry, PeerId, ServerMessage};
 use super::names::RoomName;
@@ -110,8 +110,8 @@ struct Client<'a, W> {
 /// The other one in the room.
 struct Other {
     entry: PeerEntry,
-    /// It has said that it has media, as pages like this one do.
-    is_page_with_media: bool,
+    is_page: bool,
+    has_media: bool,
 }
 
 enum Event {
@@ -341,12 +341,13 @@ impl<W: Wire> Client<'_, W> {
     /// Somebody else is there now.
     fn meet(&mut self, entry: PeerEntry, was_first: bool) {
         let initiates = entry.initiate;
-        self.other = Some(Other { entry, is_page_with_media: false });
+        self.other = Some(Other { entry, is_page: false, has_media: false });
         self.take_role(initiates);
         if was_first || initiates {
             self.say("join", vec![self.typed()]);
         }
         self.say("ready", Vec::new());
+        self.signal(greeting());
         if self.has_media {
             self.signal(has_media());
         }
@@ -370,33 +371,31 @@ impl<W: Wire> Client<'_, W> {
         let Some(other) = self.other.as_mut().filter(|other| other.entry.id == from) else {
             return;
         };
-        let is_page_with_media = other.is_page_with_media;
         match words::Heard::of(data) {
+            words::Heard::IsPage => other.is_page = true,
             words::Heard::HasMedia => {
-                other.is_page_with_media = true;
+                other.has_media = true;
                 self.say("message", vec![json!(HAS_MEDIA)]);
             }
             words::Heard::Offer(offer) => {
                 self.offered.clear();
-                self.offer(offer, is_page_with_media);
+                self.offer(offer);
             }
             // It belongs to an offer that has not been answered.
-            words::Heard::Other(value) if value["type"] == "candidate" && !self.offered.is_empty() => {
-                self.offer(value, is_page_with_media);
-            }
+            words::Heard::Other(value) if value["type"] == "candidate" && !self.offered.is_empty() => self.offer(value),
             words::Heard::Other(value) => self.say("message", vec![value]),
             words::Heard::Nothing => {}
         }
     }
 
-    /// A page that waits for its camera cannot take an offer yet. Whether it is such a page shows in the other: if that
-    /// announced its media, so will this one, and the offer waits for it. Otherwise the offer comes at once, and once
-    /// more should the announcement come first after all.
-    fn offer(&mut self, value: Value, is_page_with_media: bool) {
+    /// A page that waits for its camera cannot take an offer yet: the offer waits with it. But some pages never announce
+    /// a camera. They call each other, so this is one of those if the other one offers without having announced its own;
+    /// should that be wrong, the offer comes once more with the announcement.
+    fn offer(&mut self, value: Value) {
         if self.is_initiator == Some(true) || self.has_media {
             return self.say("message", vec![value]);
         }
-        if !is_page_with_media {
+        if self.other.as_ref().is_some_and(|other| other.is_page && !other.has_media) {
             self.say("message", vec![value.clone()]);
         }
         let length = value.to_string().len();

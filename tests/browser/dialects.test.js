@@ -1,6 +1,6 @@
 /**
- * A page with Ayame's own web SDK, and one that does what AppRTC's page does, call their likes, each other and lanturn's
- * page, whoever comes first.
+ * A page with Ayame's own web SDK, one that does what AppRTC's page does, and one of the WebRTC codelab call their likes,
+ * each other and lanturn's page, whoever comes first.
  */
 
 import assert from "node:assert/strict";
@@ -13,7 +13,7 @@ import { explained, Tab, until } from "./support/tab.js";
 import { summary } from "../../src/web/peer.js";
 
 /** @import { AddressInfo } from "node:net" */
-/** @typedef {"ayame" | "apprtc"} Dialect */
+/** @typedef {"ayame" | "apprtc" | "codelab"} Dialect */
 /** @typedef {Dialect | "native"} Kind */
 
 const CASE = { timeout: 60_000 };
@@ -21,10 +21,11 @@ const BOX_IN_DOCS = "192.168.1.5:3478";
 const FILES = {
   "/ayame": ["support/ayame.html", "text/html; charset=utf-8"],
   "/apprtc": ["support/apprtc.html", "text/html; charset=utf-8"],
+  "/codelab": ["support/codelab.html", "text/html; charset=utf-8"],
   "/ayame.mjs": ["node_modules/@open-ayame/ayame-web-sdk/dist/ayame.mjs", "text/javascript"],
 };
 /** How a page says which connection its call runs over. */
-const CONNECTION = { ayame: "globalThis.connection?.peerConnection", apprtc: "globalThis.pc" };
+const CONNECTION = { ayame: "globalThis.connection?.peerConnection", apprtc: "globalThis.pc", codelab: "globalThis.pc" };
 
 /** @type {Box} */
 let box;
@@ -63,7 +64,9 @@ class Guest extends Tab {
     const guest = /** @type {Guest} */ (tab);
     guest.dialect = dialect;
     const isAnswered = `Boolean(${CONNECTION[dialect]} || globalThis.heard?.length)`;
-    await until(`${who} has an answer`, () => guest.read(isAnswered));
+    const isTold = dialect === "codelab" ? "isInitiator || isChannelReady" : isAnswered;
+    await until(`${who} has an answer`, () => guest.read(isTold));
+    if (dialect === "codelab") await guest.read("allowCamera()");
     return guest;
   }
 
@@ -124,6 +127,10 @@ const PAIRS = [
   ["apprtc", "apprtc"],
   ["ayame", "apprtc"],
   ["apprtc", "ayame"],
+  ["codelab", "ayame"],
+  ["ayame", "codelab"],
+  ["codelab", "apprtc"],
+  ["apprtc", "codelab"],
 ];
 
 for (const policy of ["all", "relay"]) {

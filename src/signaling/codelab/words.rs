@@ -51,6 +51,8 @@ impl Said {
 /// What somebody else sent, for a page.
 #[derive(Debug, PartialEq)]
 pub(super) enum Heard {
+    /// The other one is such a page, too.
+    IsPage,
     /// [`HAS_MEDIA`], of another page.
     HasMedia,
     /// An offer.
@@ -68,6 +70,9 @@ impl Heard {
             return Self::Nothing;
         };
         let value = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap_or_default();
+        if native.codelab.is_some() {
+            return Self::IsPage;
+        }
         if let Some(message) = native.message.map(value) {
             return if message == HAS_MEDIA { Self::HasMedia } else { Self::Other(message) };
         }
@@ -113,6 +118,8 @@ struct Native<'a> {
     candidate: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "even_null", skip_serializing_if = "Option::is_none")]
     message: Option<&'a RawValue>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    codelab: Option<&'a RawValue>,
 }
 
 impl<'a> Native<'a> {
@@ -147,7 +154,12 @@ fn for_page(candidate: &Candidate<'_>) -> Value {
     serde_json::json!({ "type": "candidate", "label": label, "id": id, "candidate": candidate.candidate })
 }
 
-/// What a page says before its words: that it has a camera.
+/// How one page knows another.
+pub(super) fn greeting() -> Payload {
+    Payload::of(&serde_json::json!({ "codelab": {} }))
+}
+
+/// [`HAS_MEDIA`], in the native words.
 pub(super) fn has_media() -> Payload {
     Payload::of(&serde_json::json!({ "message": HAS_MEDIA }))
 }
@@ -223,7 +235,7 @@ mod tests {
         fn one_page_hears_what_another_said(words in any_words()) {
             match Heard::of(&payload(by_page(&words))) {
                 Heard::Offer(heard) | Heard::Other(heard) => prop_assert_eq!(heard, words),
-                heard @ (Heard::HasMedia | Heard::Nothing) => prop_assert!(false, "{:?} for {}", heard, words),
+                heard @ (Heard::IsPage | Heard::HasMedia | Heard::Nothing) => prop_assert!(false, "{:?} for {}", heard, words),
             }
         }
     }
