@@ -16,10 +16,6 @@ use support::server::{LOOPBACK, Server};
 use support::tls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// The test that each client's snippets are from.
-const SNIPPETS: &[(&str, &str)] =
-    &[("ayame", "tests/browser/support/ayame.html"), ("apprtc", "tests/browser/support/apprtc.html")];
-const CLIENTS: &str = include_str!("../../docs/clients.md");
 const README: &str = include_str!("../../README.md");
 const CONFIG: &str = include_str!("../../config.toml");
 const MAKEFILE: &str = include_str!("../../Makefile");
@@ -138,23 +134,4 @@ fn every_link_leads_somewhere() {
         let file = target.split('#').next().unwrap();
         assert!(root.join(file).exists(), "{target}");
     }
-}
-
-#[test]
-fn every_snippet_for_a_client_is_from_a_test_of_it() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    for fence in CLIENTS.split("\n```js ").skip(1) {
-        let (client, rest) = fence.split_once('\n').unwrap();
-        let snippet = rest.split("\n```\n").next().unwrap();
-        let file = SNIPPETS.iter().find(|(of, _)| *of == client).unwrap_or_else(|| panic!("no test of {client}")).1;
-        let text = std::fs::read_to_string(root.join(file)).unwrap();
-        assert!(text.contains(snippet), "this is not in {file}:\n{snippet}");
-        found.push(client);
-    }
-    for (client, _) in SNIPPETS {
-        assert!(found.contains(client), "no snippet for {client}");
-    }
-    let fences = CLIENTS.lines().filter(|line| line.starts_with("```")).count();
-    assert_eq!(fences, 2 * found.len(), "each says whose client it is for");
 }
