@@ -15,6 +15,14 @@ const SLOTS: usize = 8192;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourcePrefix(u64, bool);
 
+impl SourcePrefix {
+    /// The site that the source is a part of: an IPv6 /48 (RFC 6177), or the IPv4 address itself.
+    pub fn site(self) -> Self {
+        let Self(bits, is_v6) = self;
+        if is_v6 { Self(bits >> 16 << 16, true) } else { self }
+    }
+}
+
 impl From<IpAddr> for SourcePrefix {
     fn from(ip: IpAddr) -> Self {
         match ip.to_canonical() {
@@ -136,6 +144,9 @@ mod tests {
         assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
         assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
         assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+        assert_eq!(source("2001:db8::1").site(), source("2001:db8:0:ffff::1").site());
+        assert_ne!(source("2001:db8::1").site(), source("2001:db8:1::1").site());
+        assert_ne!(source("192.0.2.1").site(), source("192.0.2.2").site());
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::limit::SourcePrefix;
 
 /// What a mailbox may hold whatever the others do, in bytes.
 pub(super) const ALWAYS: usize = 16 << 10;
+/// What the mailboxes of one source may hold together whatever other sources do, in bytes.
+const ALWAYS_OF_SOURCE: usize = 128 << 10;
 
 /// How many bytes may wait.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +80,14 @@ impl Purse {
     /// Whether the mailbox may hold so many bytes more.
     pub(super) fn has_room_for(&self, bytes: usize) -> bool {
         let fits = |waiting: &AtomicUsize, limit| waiting.load(Ordering::Relaxed) + bytes <= limit;
-        self.taken + bytes <= ALWAYS || fits(&self.all, self.limits.all) && fits(&self.source, self.limits.per_prefix)
+        let fits_all = || fits(&self.all, self.limits.all) || fits(&self.source, ALWAYS_OF_SOURCE);
+        self.taken + bytes <= ALWAYS || fits(&self.source, self.limits.per_prefix) && fits_all()
+    }
+
+    /// Whether there is enough for what has been sent to be kept, too: half of it is for what waits.
+    pub(super) fn may_keep(&self) -> bool {
+        let half = |waiting: &AtomicUsize, limit| waiting.load(Ordering::Relaxed) <= limit / 2;
+        self.taken <= ALWAYS || half(&self.all, self.limits.all) && half(&self.source, self.limits.per_prefix)
     }
 }
 
@@ -100,16 +109,18 @@ mod tests {
 
     #[test]
     fn one_source_cannot_take_what_is_for_all() {
-        let mut budget = Budget::new(WaitingLimits { all: 10 * ALWAYS, per_prefix: 4 * ALWAYS });
+        let big = ALWAYS_OF_SOURCE;
+        let mut budget = Budget::new(WaitingLimits { all: 5 * big, per_prefix: 4 * big });
         let mut greedy: Vec<_> = (0..4).map(|_| budget.purse(source(1), 9)).collect();
-        let fitted = greedy.iter_mut().filter_map(|purse| purse.hold(2 * ALWAYS).then_some(())).count();
+        let fitted = greedy.iter_mut().filter_map(|purse| purse.hold(2 * big).then_some(())).count();
         assert_eq!(fitted, 2);
         let mut other = budget.purse(source(2), 9);
-        assert!(other.hold(2 * ALWAYS) && !other.has_room_for(ALWAYS), "8 and 2 are all there is");
-        let mut late = budget.purse(source(3), 9);
-        assert!(late.hold(ALWAYS) && !late.hold(ALWAYS + 1), "a little is always there");
+        assert!(other.hold(big) && !other.has_room_for(1), "one who is not greedy has a share of its own, and no more");
+        let mut late = budget.purse(source(1), 9);
+        assert!(late.hold(ALWAYS) && !late.hold(ALWAYS + 1), "each mailbox always holds a little");
         greedy.clear();
-        assert!(late.hold(ALWAYS + 1), "and what was taken comes back");
+        assert!(late.hold(ALWAYS + 1) && late.may_keep(), "and what was taken comes back");
+        assert!(late.hold(3 * big) && !late.may_keep(), "half is for what waits");
         drop((other, late));
         assert_eq!(budget.waiting(), 0);
     }

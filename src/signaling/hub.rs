@@ -28,6 +28,8 @@ use crate::limit::{RateLimit, Shares, SourcePrefix};
 
 /// Wrong PINs that one source may try in a minute.
 const PIN_GUESSES: u32 = 10;
+/// Wrong PINs that one site, an IPv6 /48, may try in a minute from all its sources.
+const PIN_GUESSES_OF_SITE: u32 = 30;
 
 /// What the rooms give to their members, signed with the secrets in force.
 pub trait Grants: Send + Sync {
@@ -109,13 +111,31 @@ pub struct Hub {
     memberships: Arc<Memberships>,
     revoke: Revoke,
     sources: Mutex<Shares>,
-    guesses: Mutex<RateLimit>,
+    /// Wrong PINs: of a source, and of the whole site that it may be one of.
+    guesses: Mutex<(RateLimit, RateLimit)>,
     joins: Mutex<RateLimit>,
     budget: Mutex<Budget>,
     started: Instant,
     signals: Counter,
     pub(super) connections: watch::Sender<u32>,
     closing: watch::Sender<bool>,
+}
+
+/// A member who says something over the connection with this hold on its mailbox.
+pub(super) struct Sender<'a> {
+    pub(super) member: RoomMember,
+    pub(super) outbox: &'a Outbox,
+    pub(super) holder: u64,
+    /// The client's own number for it.
+    pub(super) number: Option<u64>,
+}
+
+impl Sender<'_> {
+    /// Whether it is to be passed on: an older connection is heard no more, and nothing is heard twice. Only under the
+    /// lock, or what a newer connection says could overtake it.
+    fn is_heard(&self) -> Result<bool, ErrorId> {
+        self.outbox.is_new(self.holder, self.number)
+    }
 }
 
 struct State {
@@ -132,10 +152,10 @@ impl Hub {
         let limits = RoomLimits { capacity, unlisted, max_rooms, max_rooms_per_prefix };
         let state = State { rooms: Rooms::new(limits), outboxes: HashMap::new(), rng: StdRng::from_os_rng() };
         let waiting = WaitingLimits { all: options.waiting_bytes, per_prefix: options.waiting_bytes_per_prefix };
-        let a_minute = |events| Mutex::new(RateLimit::new(events, Duration::from_secs(60)));
+        let a_minute = |events| RateLimit::new(events, Duration::from_secs(60));
         Self {
-            guesses: a_minute(PIN_GUESSES),
-            joins: a_minute(options.join_rate),
+            guesses: Mutex::new((a_minute(PIN_GUESSES), a_minute(PIN_GUESSES_OF_SITE))),
+            joins: Mutex::new(a_minute(options.join_rate)),
             budget: Mutex::new(Budget::new(waiting)),
             options,
             state: Mutex::new(state),
@@ -224,16 +244,18 @@ impl Hub {
     ) -> Result<RoomMember, ErrorId> {
         let (source, now) = (entrant.source, self.started.elapsed());
         if lock(&self.joins).take(source, now).is_err() {
-            return Err(ErrorId::RateLimited);
-        }
-        let has_pin = entrant.pin.is_some() && invite.is_none();
-        if has_pin && lock(&self.guesses).is_exhausted(source, now) {
+            metrics::counter!("lanturn_joins_refused_total").increment(1);
             return Err(ErrorId::RateLimited);
         }
         let is_listed = entrant.is_listed;
         let invited = invite.map(|invite| |pin: Option<&Pin>| self.options.grants.invited(invite, room, pin));
         let mut state = lock(&self.state);
         let State { rooms, outboxes, rng } = &mut *state;
+        let guesses = entrant.pin.is_some() && invite.is_none() && rooms.has_pin(room);
+        if guesses && self.has_guessed_enough(source, now) {
+            metrics::counter!("lanturn_pin_guesses_refused_total").increment(1);
+            return Err(ErrorId::RateLimited);
+        }
         let joined = rooms.join(room, entrant, invited, rng, |member| {
             if !is_listed {
                 return (Vec::new(), 0);
@@ -241,15 +263,21 @@ impl Hub {
             self.memberships.join(member, remote);
             self.options.grants.ice_servers(member, reach)
         });
-        if has_pin && joined.as_ref().is_err_and(|id| *id == ErrorId::BadPin) {
+        if guesses && joined.as_ref().is_err_and(|id| *id == ErrorId::BadPin) {
             // Whether it was one too many shows at the next.
-            let _ = lock(&self.guesses).take(source, now);
+            let mut guesses = lock(&self.guesses);
+            let _ = (guesses.0.take(source, now), guesses.1.take(source.site(), now));
         }
         let (member, effects) = joined?;
         outboxes.insert(PeerId(member.member), outbox.clone());
         self.carry_out(&state, effects);
         self.count(&state);
         Ok(member)
+    }
+
+    fn has_guessed_enough(&self, source: SourcePrefix, now: Duration) -> bool {
+        let guesses = lock(&self.guesses);
+        guesses.0.is_exhausted(source, now) || guesses.1.is_exhausted(source.site(), now)
     }
 
     /// Has the connection from `remote` go on with the membership that the token proves, in its mailbox.
@@ -265,7 +293,7 @@ impl Hub {
         let Ok(holder) = outbox.take_over(last) else {
             let effects = state.rooms.leave(token.id, LeaveReason::Disconnected);
             state.outboxes.remove(&token.id);
-            outbox.end(ErrorId::Replaced);
+            outbox.end(ErrorId::Gone);
             let ended = self.carry_out(&state, effects);
             self.count(&state);
             drop(state);
@@ -275,7 +303,7 @@ impl Hub {
         self.memberships.saw(member, remote);
         let (ice_servers, ttl) = self.options.grants.ice_servers(member, reach);
         let effects = if last.is_some() {
-            outbox.push(ServerMessage::Resumed { ice_servers, ttl });
+            outbox.push(ServerMessage::Resumed { received: outbox.received(), ice_servers, ttl });
             state.rooms.back(token.id)
         } else {
             state.rooms.restart(token.id, ice_servers, ttl)
@@ -290,14 +318,24 @@ impl Hub {
         if !outbox.is_held_by(holder) {
             return;
         }
-        outbox.hold(true);
+        outbox.hold(holder, true);
         let effects = state.rooms.away(id);
         self.carry_out(state, effects);
     }
 
-    pub(super) fn pass(&self, from: RoomMember, to: PeerId, epoch: Option<u32>, data: Payload) -> Result<(), ErrorId> {
+    pub(super) fn pass(
+        &self,
+        sender: Sender<'_>,
+        to: PeerId,
+        epoch: Option<u32>,
+        data: Payload,
+    ) -> Result<(), ErrorId> {
         let addresses = candidates::addresses(&data);
         let state = &mut *lock(&self.state);
+        if !sender.is_heard()? {
+            return Ok(());
+        }
+        let from = sender.member;
         let State { rooms, outboxes, .. } = &mut *state;
         let fits = |signal: &ServerMessage| outboxes.get(&to).is_none_or(|outbox| outbox.accepts(signal));
         let effect = rooms.signal(PeerId(from.member), to, epoch, data, fits)?;
@@ -311,8 +349,12 @@ impl Hub {
         Ok(())
     }
 
-    pub(super) fn pass_to_all(&self, from: RoomMember, data: &Payload) -> Result<(), ErrorId> {
+    pub(super) fn pass_to_all(&self, sender: Sender<'_>, data: &Payload) -> Result<(), ErrorId> {
         let state = &mut *lock(&self.state);
+        if !sender.is_heard()? {
+            return Ok(());
+        }
+        let from = sender.member;
         let State { rooms, outboxes, .. } = &mut *state;
         let fits = |to, signal: &ServerMessage| outboxes.get(&to).is_none_or(|outbox| outbox.accepts(signal));
         let effects = rooms.broadcast(PeerId(from.member), data, fits)?;
@@ -348,10 +390,10 @@ impl Hub {
         let effects = state.rooms.leave(id, LeaveReason::Kicked);
         let ended = self.carry_out(&state, effects);
         self.count(&state);
-        drop(state);
         if let Some(outbox) = outbox {
             outbox.end(ErrorId::Kicked);
         }
+        drop(state);
         self.revoke(ended);
         Ok(())
     }

@@ -45,6 +45,7 @@ pub struct Mailbox {
     waiting_bytes: usize,
     /// How many kept events went back to waiting, and are not counted against the bound until they are sent.
     rewound: usize,
+    forgotten: u64,
 }
 
 impl Mailbox {
@@ -61,6 +62,7 @@ impl Mailbox {
             kept_bytes: 0,
             waiting_bytes: 0,
             rewound: 0,
+            forgotten: 0,
         }
     }
 
@@ -91,6 +93,9 @@ impl Mailbox {
     /// # Errors
     /// [`Overflow`] when too much waits already.
     pub fn push(&mut self, message: ServerMessage) -> Result<(), Overflow> {
+        if self.is_held && self.supersede(&message) {
+            return Ok(());
+        }
         let weight = weigh(&message);
         if self.waiting() >= MAX_WAITING + self.rewound || self.waiting_bytes + weight > 2 * self.max_bytes {
             return Err(Overflow);
@@ -126,6 +131,7 @@ impl Mailbox {
         self.kept += 1;
         self.kept_bytes += weight;
         while self.kept > 0 && (!self.keeps || self.kept > MAX_KEPT || self.kept_bytes > self.max_bytes) {
+            self.forgotten += u64::from(self.keeps);
             self.forget();
         }
         Some((Some(number), message))
@@ -144,7 +150,7 @@ impl Mailbox {
     /// # Errors
     /// [`NotKept`] when that cannot be.
     pub fn rewind(&mut self, number: u64) -> Result<(), NotKept> {
-        if number + 1 < self.first || number + 1 > self.first + self.kept as u64 {
+        if number < self.first - 1 || number > self.last_sent() {
             return Err(NotKept);
         }
         self.ack(number);
@@ -155,16 +161,22 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Forgets everything: the member starts anew.
+    /// Forgets everything: the member starts anew, and counts from 1.
     pub fn restart(&mut self) {
         self.drop_direct();
         self.restart_events();
+        self.is_held = false;
     }
 
     /// The member has left: the next membership begins at 1. What concerns the connection stays.
     pub fn renew(&mut self) {
         self.restart_events();
-        (self.first, self.keeps, self.is_held) = (1, false, false);
+        (self.keeps, self.is_held) = (false, false);
+    }
+
+    /// Whether one message waits, and nothing else is there.
+    pub fn is_single(&self) -> bool {
+        self.direct.len() + self.events.len() == 1 && self.kept == 0
     }
 
     /// About how many bytes of memory it takes.
@@ -174,9 +186,15 @@ impl Mailbox {
 
     /// Forgets what was sent, acknowledged or not.
     pub fn forget_kept(&mut self) {
+        self.forgotten += self.kept as u64;
         while self.kept > 0 {
             self.forget();
         }
+    }
+
+    /// How many events were forgotten for want of space since this was last asked.
+    pub fn take_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// The number of the last event that was sent. 0 before the first.
@@ -185,10 +203,70 @@ impl Mailbox {
     }
 
     fn restart_events(&mut self) {
-        self.first += self.events.len() as u64;
+        self.first = 1;
         self.events.clear();
         (self.kept, self.kept_bytes, self.rewound) = (0, 0, 0);
         self.waiting_bytes = self.direct.iter().map(weigh).sum();
+    }
+
+    /// While events are held back, nobody who comes, goes and renames itself can make more wait than there are members:
+    /// what nobody has heard yet and a new message makes untrue is dropped. Says whether the message itself needs not be
+    /// told either.
+    fn supersede(&mut self, message: &ServerMessage) -> bool {
+        match message {
+            ServerMessage::PeerLeft { id, .. } => {
+                let came = self
+                    .forget_waiting(|waiting| matches!(waiting, ServerMessage::PeerJoined { peer } if peer.id == *id));
+                self.forget_waiting(|waiting| waiting.is_from(*id));
+                came
+            }
+            ServerMessage::PeerRenamed { id, .. } => {
+                self.forget_waiting(
+                    |waiting| matches!(waiting, ServerMessage::PeerRenamed { id: other, .. } if other == id),
+                );
+                false
+            }
+            ServerMessage::PeerAway { id } => {
+                self.forget_waiting(|waiting| *waiting == ServerMessage::PeerBack { id: *id })
+            }
+            ServerMessage::PeerBack { id } => {
+                self.forget_waiting(|waiting| *waiting == ServerMessage::PeerAway { id: *id })
+            }
+            ServerMessage::PeerRestarted { id, .. } => {
+                self.forget_waiting(|waiting| {
+                    waiting.is_from(*id) && !matches!(waiting, ServerMessage::PeerRenamed { .. })
+                });
+                false
+            }
+            ServerMessage::Room { .. } => {
+                self.forget_waiting(|waiting| matches!(waiting, ServerMessage::Room { .. }));
+                false
+            }
+            ServerMessage::Joined(_)
+            | ServerMessage::Resumed { .. }
+            | ServerMessage::PeerJoined { .. }
+            | ServerMessage::Signal { .. }
+            | ServerMessage::Broadcast { .. }
+            | ServerMessage::IceServers { .. }
+            | ServerMessage::Invite { .. }
+            | ServerMessage::Pong
+            | ServerMessage::Error { .. } => false,
+        }
+    }
+
+    /// Drops what waits and is so. Says whether anything was.
+    fn forget_waiting(&mut self, is_so: impl Fn(&ServerMessage) -> bool) -> bool {
+        let (mut index, before) = (0, self.events.len());
+        let (kept, bytes) = (self.kept, &mut self.waiting_bytes);
+        self.events.retain(|event| {
+            let drops = index >= kept && is_so(event);
+            index += 1;
+            if drops {
+                *bytes -= weigh(event);
+            }
+            !drops
+        });
+        self.events.len() < before
     }
 
     /// What concerned the connection that dropped.
@@ -247,7 +325,7 @@ mod tests {
 
     use super::*;
     use crate::credentials::MemberTag;
-    use crate::signaling::{Payload, PeerId};
+    use crate::signaling::{LeaveReason, Payload, PeerEntry, PeerId, Role, RoomState};
 
     fn signal(seq: u64, bytes: usize) -> ServerMessage {
         let data = Payload::of(&json!("x".repeat(bytes)));
@@ -296,6 +374,7 @@ mod tests {
         mailbox.ack(5);
         assert_eq!(mailbox.rewind(4), Err(NotKept), "it said that it has 5");
         assert_eq!(mailbox.rewind(7), Err(NotKept), "7 was never sent");
+        assert_eq!(mailbox.rewind(u64::MAX), Err(NotKept));
         mailbox.rewind(5).unwrap();
         assert_eq!(read(&mut mailbox), [6]);
     }
@@ -336,12 +415,37 @@ mod tests {
     }
 
     #[test]
+    fn coming_and_going_does_not_pile_up_for_one_who_is_away() {
+        let mut mailbox = with_signals(1);
+        mailbox.hold(true);
+        let state = RoomState { host: None, locked: true, pin: false };
+        for round in 1_000..10_000 {
+            let id = PeerId(MemberTag(round));
+            let peer =
+                PeerEntry { id, name: None, role: Role::Member, epoch: 1, polite: true, initiate: true, away: false };
+            for message in [
+                ServerMessage::PeerJoined { peer },
+                ServerMessage::PeerRenamed { id, name: None },
+                ServerMessage::Signal { from: id, epoch: 1, seq: 1, data: Payload::of("gone") },
+                ServerMessage::PeerAway { id },
+                ServerMessage::Room { state: state.clone() },
+                ServerMessage::PeerLeft { id, reason: LeaveReason::Left },
+            ] {
+                mailbox.push(message).unwrap();
+            }
+        }
+        mailbox.hold(false);
+        assert_eq!(read(&mut mailbox).len(), 2, "the signal that was there, and how the room stands");
+        assert_eq!(mailbox.bytes(), 2 * MESSAGE_WEIGHT + 3, "nothing of the rest is counted");
+    }
+
+    #[test]
     fn who_starts_anew_is_sent_nothing_old() {
         let mut mailbox = with_signals(3);
         mailbox.next();
         mailbox.restart();
         assert_eq!(mailbox.next(), None);
         mailbox.push(signal(4, 1)).unwrap();
-        assert_eq!(mailbox.next().unwrap().0, Some(4), "numbers go on");
+        assert_eq!(mailbox.next().unwrap().0, Some(1), "numbers begin again");
     }
 }

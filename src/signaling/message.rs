@@ -101,6 +101,8 @@ pub enum ServerMessage {
     Joined(Box<Joined>),
     /// The answer to `resume`. What was missed follows.
     Resumed {
+        /// The number of the last `signal` or `broadcast` of the receiver that came, as it numbered them. 0 if none did.
+        received: u64,
         /// As in `joined`, for the address that the new connection came in on.
         ice_servers: Vec<IceServer>,
         /// How long that credential lasts, in seconds.
@@ -343,6 +345,26 @@ impl ServerMessage {
             | Self::Broadcast { .. } => true,
             Self::Joined(_)
             | Self::Resumed { .. }
+            | Self::IceServers { .. }
+            | Self::Invite { .. }
+            | Self::Pong
+            | Self::Error { .. } => false,
+        }
+    }
+
+    /// Whether it tells what a member said or did since it came.
+    pub(super) fn is_from(&self, id: PeerId) -> bool {
+        match self {
+            Self::Signal { from, .. } | Self::Broadcast { from, .. } => *from == id,
+            Self::PeerRenamed { id: other, .. }
+            | Self::PeerAway { id: other }
+            | Self::PeerBack { id: other }
+            | Self::PeerRestarted { id: other, .. } => *other == id,
+            Self::Joined(_)
+            | Self::Resumed { .. }
+            | Self::PeerJoined { .. }
+            | Self::PeerLeft { .. }
+            | Self::Room { .. }
             | Self::IceServers { .. }
             | Self::Invite { .. }
             | Self::Pong

@@ -54,8 +54,8 @@ impl Native {
             }
             ClientMessage::Ready => session.hold(false),
             ClientMessage::Ack { n } => session.ack(n),
-            ClientMessage::Signal { to, epoch, data } => session.signal(to, epoch, data)?,
-            ClientMessage::Broadcast { data } => session.broadcast(&data)?,
+            ClientMessage::Signal { to, epoch, n, data } => session.signal_once(n, to, epoch, data)?,
+            ClientMessage::Broadcast { n, data } => session.broadcast_once(n, &data)?,
             ClientMessage::Rename { name } => session.rename(name)?,
             ClientMessage::Lock { locked } => session.lock(locked)?,
             ClientMessage::SetPin { pin } => session.set_pin(pin)?,

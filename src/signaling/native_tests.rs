@@ -4,10 +4,12 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::credentials::Reach;
 use crate::signaling::testing::{Client, Setup, hear, options, say, setup};
-use crate::signaling::{HubOptions, PeerId};
+use crate::signaling::{Entrant, ErrorId, HubOptions, LeaveReason, Next, Payload, PeerId, RoomName, ServerMessage};
 
 /// Somebody who came later and is no more than that.
 fn peer(id: &str) -> Value {
@@ -294,7 +296,7 @@ async fn who_resumes_misses_nothing_and_was_never_gone() {
     say(&mut ben, json!({ "type": "ping" })).await;
     assert_eq!(hear(&mut ben).await["type"], "pong");
     let mut anna = resume(&setup, &joined, 0).await;
-    assert_eq!(hear(&mut anna).await, json!({ "type": "resumed", "iceServers": [], "ttl": 60 }));
+    assert_eq!(hear(&mut anna).await, json!({ "type": "resumed", "received": 0, "iceServers": [], "ttl": 60 }));
     assert_eq!(hear(&mut anna).await["peer"]["id"], json!(ben_id), "she had not even heard that Ben came");
     for n in 1..=3 {
         let heard = hear(&mut anna).await;
@@ -533,4 +535,74 @@ async fn one_source_enters_so_many_rooms_a_minute() {
             say(&mut anna, json!({ "type": "leave" })).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_again_is_heard_once() {
+    let setup = setup(options());
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    for n in 1..=2 {
+        say(&mut anna, json!({ "type": "signal", "to": ben_id, "n": n, "data": n })).await;
+        assert_eq!(hear(&mut ben).await["data"], n);
+    }
+    drop(anna);
+    let mut anna = resume(&setup, &joined, 0).await;
+    assert_eq!(hear(&mut anna).await["received"], 2);
+    // She has not looked at that, and says it all again.
+    for n in 1..=3 {
+        say(&mut anna, json!({ "type": "signal", "to": ben_id, "n": n, "data": n })).await;
+    }
+    let heard = loop {
+        let message = hear(&mut ben).await;
+        if message["type"] == "signal" {
+            break message;
+        }
+    };
+    assert_eq!((&heard["data"], &heard["seq"]), (&json!(3), &json!(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_replaced_can_do_nothing_more() {
+    let setup = setup(options());
+    let (mut old, joined) = resumable(&setup, "kitchen").await;
+    let mut session = setup.session();
+    let token = serde_json::from_value(joined["resume"]["token"].clone()).unwrap();
+    session.resume(Some(token), Some(0)).unwrap();
+    let (mut first, mut second) = (setup.session(), setup.session());
+    let entrant = Entrant { resume_window: Some(15), ..first.entrant() };
+    let attic = RoomName::parse("attic").unwrap();
+    first.join(&attic, entrant, None).unwrap();
+    let Some(Next::Say((None, ServerMessage::Joined(told)))) = first.try_next() else { panic!("no `joined`") };
+    second.resume(Some(told.resume.unwrap().token), Some(0)).unwrap();
+    assert_eq!(first.broadcast(&Payload::of("late")), Err(ErrorId::Replaced));
+    assert_eq!(first.rename(None), Err(ErrorId::Replaced));
+    first.leave(LeaveReason::Left);
+    assert_eq!(first.join(&RoomName::parse("cellar").unwrap(), first.entrant(), None), Err(ErrorId::Replaced));
+    drop(first);
+    assert!(second.broadcast(&Payload::of("mine")).is_ok(), "and takes nothing along when it goes");
+    drop((second, session));
+    expect_error(&mut old, "replaced", Some(1008)).await;
+    drop(old);
+    setup.hub.closed().await;
+    assert_eq!(setup.revoked.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_goes_away_may_come_back() {
+    let setup = setup(options());
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    let away = CloseFrame { code: CloseCode::Away, reason: "".into() };
+    anna.close(Some(away)).await.unwrap();
+    drop(anna);
+    assert_eq!(hear(&mut ben).await["type"], "peer-away");
+    let mut anna = setup.connect().await;
+    say(&mut anna, json!({ "type": "resume", "token": joined["resume"]["token"], "fresh": true })).await;
+    assert_eq!(hear(&mut anna).await["self"]["epoch"], 2);
+    drop(anna);
+    assert_eq!(hear(&mut ben).await["type"], "peer-restarted");
+    assert_eq!(hear(&mut ben).await["type"], "peer-away");
+    let mut anna = resume(&setup, &joined, 0).await;
+    assert_eq!(hear(&mut anna).await["type"], "resumed", "again, before anything happened");
 }

@@ -28,6 +28,8 @@ struct State {
     ended: Option<ErrorId>,
     /// Counts the connections that it has had.
     holder: u64,
+    /// The number of the last message that its member said, as the client numbers them.
+    received: u64,
 }
 
 /// What a connection is to do next.
@@ -42,13 +44,23 @@ pub enum Next {
 impl Outbox {
     /// For messages of at most `message_bytes` as JSON, held by the first connection.
     pub(super) fn new(message_bytes: usize, purse: Purse) -> Self {
-        let state = State { mailbox: Mailbox::new(message_bytes), purse, ended: None, holder: 0 };
+        let state = State { mailbox: Mailbox::new(message_bytes), purse, ended: None, holder: 0, received: 0 };
         Self(Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() }))
     }
 
     /// Queues a message. One that does not fit ends the connection.
     pub(super) fn push(&self, message: ServerMessage) {
         self.lock().push(message);
+        self.0.wake.notify_waiters();
+    }
+
+    /// Queues what concerns the connection with this hold, if it still has it.
+    pub(super) fn tell(&self, holder: u64, message: ServerMessage) {
+        let mut state = self.lock();
+        if state.holder == holder {
+            state.push(message);
+        }
+        drop(state);
         self.0.wake.notify_waiters();
     }
 
@@ -74,20 +86,45 @@ impl Outbox {
     pub(super) fn renew(&self) {
         let mut state = self.lock();
         state.mailbox.renew();
+        state.received = 0;
         state.pay();
     }
 
-    /// Holds events back, or no longer.
-    pub(super) fn hold(&self, is_held: bool) {
-        self.lock().mailbox.hold(is_held);
+    /// Holds events back, or no longer, for the connection with this hold.
+    pub(super) fn hold(&self, holder: u64, is_held: bool) {
+        let mut state = self.lock();
+        if state.holder == holder {
+            state.mailbox.hold(is_held);
+        }
+        drop(state);
         self.0.wake.notify_waiters();
     }
 
-    /// The connection has every event up to `number`.
-    pub(super) fn ack(&self, number: u64) {
+    /// The connection with this hold has every event up to `number`, if it still has it.
+    pub(super) fn ack(&self, holder: u64, number: u64) {
         let mut state = self.lock();
-        state.mailbox.ack(number);
-        state.pay();
+        if state.holder == holder {
+            state.mailbox.ack(number);
+            state.pay();
+        }
+    }
+
+    /// Whether the connection with this hold says something new. One that numbers what it says may say it again, when it
+    /// does not know whether it arrived.
+    pub(super) fn is_new(&self, holder: u64, number: Option<u64>) -> Result<bool, ErrorId> {
+        let mut state = self.lock();
+        if state.holder != holder {
+            return Err(ErrorId::Replaced);
+        }
+        let Some(number) = number else { return Ok(true) };
+        let is_new = number > state.received;
+        state.received = state.received.max(number);
+        Ok(is_new)
+    }
+
+    /// The number of the last message that the member said.
+    pub(super) fn received(&self) -> u64 {
+        self.lock().received
     }
 
     /// The number of the last event that was sent.
@@ -102,9 +139,15 @@ impl Outbox {
     /// [`NotKept`] when what it has missed is no longer there. It has not taken over then.
     pub(super) fn take_over(&self, last: Option<u64>) -> Result<u64, NotKept> {
         let mut state = self.lock();
+        if state.ended.is_some() {
+            return Err(NotKept);
+        }
         match last {
             Some(last) => state.mailbox.rewind(last)?,
-            None => state.mailbox.restart(),
+            None => {
+                state.mailbox.restart();
+                state.received = 0;
+            }
         }
         state.mailbox.hold(false);
         state.pay();
@@ -127,7 +170,12 @@ impl Outbox {
             return Some(Next::End(ErrorId::Replaced));
         }
         let next = state.ended.map(Next::End).or_else(|| state.mailbox.next().map(Next::Say));
+        // What is sent may be needed again, but never at the cost of what has yet to be sent.
         state.pay();
+        if !state.purse.may_keep() {
+            state.forget_kept();
+        }
+        state.count_forgotten();
         next
     }
 
@@ -174,11 +222,24 @@ impl State {
         let fits = self.mailbox.push(message).is_ok();
         // What it has and only might need again goes first.
         let is_paid = self.pay() || {
-            self.mailbox.forget_kept();
-            self.pay()
+            self.forget_kept();
+            self.pay() || self.mailbox.is_single()
         };
+        self.count_forgotten();
         if !fits || !is_paid {
             self.ended = Some(ErrorId::SlowReader);
+        }
+    }
+
+    fn forget_kept(&mut self) {
+        self.mailbox.forget_kept();
+        self.pay();
+    }
+
+    fn count_forgotten(&mut self) {
+        let forgotten = self.mailbox.take_forgotten();
+        if forgotten > 0 {
+            metrics::counter!("lanturn_events_forgotten_total").increment(forgotten);
         }
     }
 
@@ -215,7 +276,7 @@ mod tests {
             outbox.push(signal());
             assert!(matches!(outbox.try_next(0), Some(Next::Say(_))), "a reader is not closed for what it might need");
         }
-        outbox.hold(true);
+        outbox.hold(0, true);
         let waiting = (0..10)
             .take_while(|_| {
                 outbox.accepts(&signal()) && {
@@ -224,8 +285,8 @@ mod tests {
                 }
             })
             .count();
-        assert_eq!(waiting, 2, "one who is away gets no more than fits");
-        outbox.hold(false);
+        assert_eq!(waiting, 3, "one who is away gets no more than fits");
+        outbox.hold(0, false);
         (0..10).for_each(|_| outbox.push(signal()));
         assert_eq!(outbox.try_next(0), Some(Next::End(ErrorId::SlowReader)));
     }

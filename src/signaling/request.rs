@@ -42,11 +42,15 @@ pub enum ClientMessage {
         to: PeerId,
         /// The epoch of `to` that it is meant for. Any, if the client does not say.
         epoch: Option<u32>,
+        /// The client's own number for it, if it may have to say it again.
+        n: Option<u64>,
         /// Any JSON. The server reads it only to find ICE candidates.
         data: Payload,
     },
     /// Something for everybody else in the room.
     Broadcast {
+        /// As for `signal`.
+        n: Option<u64>,
         /// Any JSON.
         data: Payload,
     },
@@ -172,9 +176,10 @@ impl ClientMessage {
             "signal" => Ok(Self::Signal {
                 to: peer(fields.to, "to")?,
                 epoch: optional(fields.epoch, "epoch", NUMBER)?,
+                n: optional(fields.n, "n", NUMBER)?,
                 data: fields.data()?,
             }),
-            "broadcast" => Ok(Self::Broadcast { data: fields.data()? }),
+            "broadcast" => Ok(Self::Broadcast { n: optional(fields.n, "n", NUMBER)?, data: fields.data()? }),
             "rename" => Ok(Self::Rename { name: fields.display_name()? }),
             "lock" => Ok(Self::Lock { locked: required(fields.locked, "locked", FLAG)? }),
             "pin" => Ok(Self::SetPin { pin: fields.pin()? }),
@@ -322,7 +327,10 @@ mod tests {
     fn null_is_nothing_but_in_data() {
         let parse = |text| ClientMessage::parse(text).unwrap();
         assert_eq!(parse(r#"{"type":"pin","pin":null}"#), ClientMessage::SetPin { pin: None });
-        assert_eq!(parse(r#"{"type":"broadcast","data":null}"#), ClientMessage::Broadcast { data: Payload::of(&()) });
+        assert_eq!(
+            parse(r#"{"type":"broadcast","data":null}"#),
+            ClientMessage::Broadcast { n: None, data: Payload::of(&()) }
+        );
     }
 
     #[test]
@@ -374,7 +382,7 @@ mod tests {
         fn data_is_read_as_it_was_sent(to in any::<u64>(), data in any_json()) {
             let to = PeerId(MemberTag(to));
             let sent = json!({ "type": "signal", "to": to, "data": &data }).to_string();
-            prop_assert_eq!(ClientMessage::parse(&sent), Ok(ClientMessage::Signal { to, epoch: None, data: Payload::of(&data) }));
+            prop_assert_eq!(ClientMessage::parse(&sent), Ok(ClientMessage::Signal { to, epoch: None, n: None, data: Payload::of(&data) }));
         }
     }
 }

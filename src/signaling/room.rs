@@ -57,6 +57,8 @@ pub(super) struct Room {
     pub(super) name: RoomName,
     pub(super) maker: SourcePrefix,
     pub(super) host: Option<PeerId>,
+    /// Whether the host has come to it by another's leaving.
+    is_inherited: bool,
     pub(super) is_locked: bool,
     pub(super) pin: Option<Pin>,
     /// By the order of coming.
@@ -83,7 +85,7 @@ impl Room {
     pub(super) fn new(name: RoomName, entrant: &Entrant) -> Self {
         let pin = if entrant.is_listed { entrant.pin.clone() } else { None };
         let members = BTreeMap::new();
-        Self { name, maker: entrant.source, host: None, is_locked: false, pin, members }
+        Self { name, maker: entrant.source, host: None, is_inherited: false, is_locked: false, pin, members }
     }
 
     /// Lets nobody in who may not. An invite, looked at with the room's PIN, says the role or that it is not good.
@@ -132,13 +134,16 @@ impl Room {
         others.map(|(&other, member)| member.entry_for(receiver, other < order)).collect()
     }
 
-    /// The host stays host. After it comes whoever was there first, viewers last. Says whether that is another.
+    /// Who made the room stays its host. After it comes whoever was there first, viewers last and only until somebody
+    /// comes who takes part. Says whether that is another.
     pub(super) fn choose_host(&mut self) -> bool {
         let is_more = |member: &&Member| member.role != Role::Viewer;
         let stays = self.listed().find(|member| Some(member.id) == self.host);
-        let next = stays.filter(is_more).or_else(|| self.listed().find(is_more)).or(stays);
-        let next = next.or_else(|| self.listed().next()).map(|member| member.id);
+        let next = stays.filter(|member| !self.is_inherited || is_more(member));
+        let next = next.or_else(|| self.listed().find(is_more)).or(stays).or_else(|| self.listed().next());
+        let next = next.map(|member| member.id);
         let changes = next != self.host;
+        self.is_inherited |= changes && self.host.is_some();
         self.host = next;
         changes
     }
@@ -179,7 +184,7 @@ impl Member {
                 (false, true) => false,
                 (true, true) | (false, false) => is_earlier,
             },
-            initiate: newcomer_offers == is_earlier,
+            initiate: newcomer_offers == is_earlier && !(self.role == Role::Viewer && receiver.role == Role::Viewer),
             away: self.is_away,
         }
     }

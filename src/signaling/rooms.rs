@@ -104,12 +104,12 @@ impl Rooms {
         let member = RoomMember { room: tag, member: id.0 };
         let (ice_servers, ttl) = issue(member);
         let order = self.arrivals;
-        self.arrivals += 1;
-        self.whereabouts.insert(id, (tag, order));
         let is_listed = entrant.is_listed;
         let Some(room) = self.rooms.get_mut(&tag) else {
             return Err(ErrorId::TooManyRooms);
         };
+        self.arrivals += 1;
+        self.whereabouts.insert(id, (tag, order));
         room.members.insert(order, Member::new(entrant, id, secret));
         let another_host = room.choose_host();
         let joined = room.joined(order, self.limits.capacity, ice_servers, ttl);
@@ -192,6 +192,9 @@ impl Rooms {
     pub fn rename(&mut self, id: PeerId, name: Option<DisplayName>) -> Result<Vec<Effect>, ErrorId> {
         let (room, order) = self.room_of(id)?;
         let member = room.members.get_mut(&order).ok_or(ErrorId::JoinFirst)?;
+        if !member.is_listed {
+            return Err(ErrorId::NotAllowed);
+        }
         member.name.clone_from(&name);
         Ok(room.to_listed(&ServerMessage::PeerRenamed { id, name }))
     }
@@ -223,11 +226,17 @@ impl Rooms {
     /// in no room.
     pub fn invitation(&mut self, id: PeerId, role: Role) -> Result<(&RoomName, Option<&Pin>), ErrorId> {
         let (room, order) = self.room_of(id)?;
-        let own = room.members.get(&order).ok_or(ErrorId::JoinFirst)?.role;
-        if room.host != Some(id) && !own.may_invite(role) {
+        let own = room.members.get(&order).ok_or(ErrorId::JoinFirst)?;
+        if !own.is_listed || room.host != Some(id) && !own.role.may_invite(role) {
             return Err(ErrorId::NotAllowed);
         }
         Ok((&room.name, room.pin.as_ref()))
+    }
+
+    /// Whether there is such a room, and it has a PIN.
+    pub fn has_pin(&self, name: &RoomName) -> bool {
+        let room = self.names.get(name).and_then(|tag| self.rooms.get(tag));
+        room.is_some_and(|room| room.pin.is_some())
     }
 
     /// Whether the host `by` may send `id` away, which [`leave`](Self::leave) then does.
@@ -308,6 +317,10 @@ impl Rooms {
             effects.extend(room.to_others(id, &ServerMessage::PeerLeft { id, reason }));
             let another_host = room.choose_host();
             effects.extend(room.tell_state(another_host));
+            if room.host.is_none() {
+                // Nobody is left who could open the door again.
+                (room.is_locked, room.pin) = (false, None);
+            }
         }
         if room.members.is_empty() {
             self.made.give(room.maker);

@@ -181,6 +181,11 @@ fn one_who_is_not_listed_is_seen_by_nobody_and_reached_by_all() {
     assert_eq!(world.signal(second.id, first.id), Ok(1));
     assert_eq!(world.rooms.away(first.id).len(), 0);
     assert!(matches!(world.rooms.leave(first.id, LeaveReason::Left)[..], [Effect::Ended(_)]));
+    assert_eq!(world.rooms.rename(second.id, None).err(), Some(ErrorId::NotAllowed));
+    world.rooms.lock(anna.id, true).unwrap();
+    world.rooms.set_pin(anna.id, Some(pin("4711"))).unwrap();
+    world.rooms.leave(anna.id, LeaveReason::Left);
+    assert!(world.join("kitchen", from(1)).is_ok(), "a door that nobody could open again is open");
 }
 
 #[test]
@@ -223,6 +228,8 @@ fn viewers_watch_and_do_not_call_each_other() {
     let eve = world.join("kitchen", as_role(Role::Viewer)).unwrap().id;
     assert_eq!(world.signal(ben, eve), Err(ErrorId::NotAllowed));
     assert_eq!((world.signal(ben, anna), world.signal(anna, eve)), (Ok(1), Ok(1)));
+    let late = world.join("kitchen", as_role(Role::Viewer)).unwrap();
+    assert_eq!(late.peers.iter().map(|peer| peer.initiate).collect::<Vec<_>>(), [true, false, false]);
 }
 
 #[test]
@@ -266,6 +273,9 @@ fn the_host_locks_and_sends_away_and_hands_over_by_leaving() {
     assert_eq!(World::host_told(&effects), Some(viewer), "there is always somebody");
     let eve = world.join("kitchen", from(1)).unwrap();
     assert_eq!(World::host_told(&eve.effects), Some(eve.id), "until somebody comes who takes part");
+    let maker = world.join("cellar", Entrant { role: Role::Viewer, ..from(1) }).unwrap().id;
+    assert_eq!(World::host_told(&world.join("cellar", from(1)).unwrap().effects), None, "who made the room keeps it");
+    assert!(world.rooms.lock(maker, true).is_ok());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::error::{ErrorId, Refusal};
-use super::hub::Hub;
+use super::hub::{Hub, Sender};
 use super::message::{LeaveReason, PeerId, ResumeToken, Role, ServerMessage};
 use super::names::{DisplayName, Pin, RoomName};
 use super::outbox::{Next, Outbox};
@@ -48,6 +48,11 @@ impl Session {
         self.remote
     }
 
+    /// Whether another connection can go on with its membership.
+    pub(super) fn can_resume(&self) -> bool {
+        self.can_resume && !self.hub.options().resume_window.is_zero()
+    }
+
     /// Who it is in its room, if it is in one.
     pub fn id(&self) -> Option<PeerId> {
         self.member.map(|member| PeerId(member.member))
@@ -68,6 +73,7 @@ impl Session {
         if self.member.is_some() {
             return Err(ErrorId::AlreadyJoined);
         }
+        self.check_hold()?;
         let can_resume = entrant.resume_window.is_some();
         let member = self.hub.enter((self.remote, &self.reach, &self.outbox), room, entrant, invite)?;
         if can_resume {
@@ -91,6 +97,7 @@ impl Session {
         if self.member.is_some() {
             return Err(ErrorId::AlreadyJoined);
         }
+        self.check_hold()?;
         let token = token.ok_or(ErrorId::Gone)?;
         let (member, outbox, holder) = self.hub.resume((self.remote, &self.reach), token, last)?;
         (self.outbox, self.holder) = (outbox, holder);
@@ -105,7 +112,22 @@ impl Session {
     /// # Errors
     /// [`ErrorId::JoinFirst`], or what [`Rooms::signal`](super::Rooms::signal) says.
     pub fn signal(&mut self, to: PeerId, epoch: Option<u32>, data: Payload) -> Result<(), ErrorId> {
-        self.hub.pass(self.member.ok_or(ErrorId::JoinFirst)?, to, epoch, data)
+        self.signal_once(None, to, epoch, data)
+    }
+
+    /// As [`signal`](Self::signal), but nothing when the client has said something with this number or a higher one
+    /// before: it does not know whether what it says again had arrived.
+    ///
+    /// # Errors
+    /// As [`signal`](Self::signal).
+    pub fn signal_once(
+        &mut self,
+        number: Option<u64>,
+        to: PeerId,
+        epoch: Option<u32>,
+        data: Payload,
+    ) -> Result<(), ErrorId> {
+        self.hub.pass(self.sender(number)?, to, epoch, data)
     }
 
     /// Sends something to everybody else in the room.
@@ -113,7 +135,15 @@ impl Session {
     /// # Errors
     /// [`ErrorId::JoinFirst`].
     pub fn broadcast(&mut self, data: &Payload) -> Result<(), ErrorId> {
-        self.hub.pass_to_all(self.member.ok_or(ErrorId::JoinFirst)?, data)
+        self.broadcast_once(None, data)
+    }
+
+    /// As [`broadcast`](Self::broadcast) and [`signal_once`](Self::signal_once).
+    ///
+    /// # Errors
+    /// [`ErrorId::JoinFirst`].
+    pub fn broadcast_once(&mut self, number: Option<u64>, data: &Payload) -> Result<(), ErrorId> {
+        self.hub.pass_to_all(self.sender(number)?, data)
     }
 
     /// Takes another display name.
@@ -163,12 +193,12 @@ impl Session {
 
     /// Has events held back, or no longer.
     pub fn hold(&self, is_held: bool) {
-        self.outbox.hold(is_held);
+        self.outbox.hold(self.holder, is_held);
     }
 
     /// The client has every event up to `number`.
     pub fn ack(&self, number: u64) {
-        self.outbox.ack(number);
+        self.outbox.ack(self.holder, number);
     }
 
     /// The number of the last event that [`next`](Self::next) gave.
@@ -203,7 +233,7 @@ impl Session {
     /// time.
     pub async fn linger(self) {
         let window = self.hub.options().resume_window;
-        let Some(id) = self.id().filter(|_| self.can_resume && !window.is_zero()) else {
+        let Some(id) = self.id().filter(|_| self.can_resume()) else {
             return;
         };
         self.hub.away(id, (&self.outbox, self.holder));
@@ -217,7 +247,7 @@ impl Session {
 
     /// Queues something for this connection itself, before events that are queued already.
     pub fn tell(&self, message: ServerMessage) {
-        self.outbox.push(message);
+        self.outbox.tell(self.holder, message);
     }
 
     /// Queues an error. Says with which WebSocket close code the connection is to end, if it is.
@@ -253,7 +283,18 @@ impl Session {
         self.outbox.ended(self.holder).await
     }
 
+    fn sender(&self, number: Option<u64>) -> Result<Sender<'_>, ErrorId> {
+        let member = self.member.ok_or(ErrorId::JoinFirst)?;
+        Ok(Sender { member, outbox: &self.outbox, holder: self.holder, number })
+    }
+
+    /// A connection that another one has replaced does nothing more: what it joined, nobody would leave.
+    fn check_hold(&self) -> Result<(), ErrorId> {
+        if self.outbox.is_held_by(self.holder) { Ok(()) } else { Err(ErrorId::Replaced) }
+    }
+
     fn joined(&self) -> Result<PeerId, ErrorId> {
+        self.check_hold()?;
         self.id().ok_or(ErrorId::JoinFirst)
     }
 
@@ -288,7 +329,8 @@ impl Handle {
 
     /// As [`Session::signal`].
     pub(super) fn signal(&self, to: PeerId, data: Payload) -> Result<(), ErrorId> {
-        self.hub.pass(self.member, to, None, data)
+        let sender = Sender { member: self.member, outbox: &self.outbox, holder: self.holder, number: None };
+        self.hub.pass(sender, to, None, data)
     }
 
     /// As [`Session::leave`]. The session does not notice.

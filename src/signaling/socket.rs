@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -334,6 +335,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Dialect> Connection<S, D> {
                 Ok(())
             }
             Message::Ping(_) | Message::Frame(_) => Ok(()),
+            // A page that is loaded again, or whose tab is closed, goes away (RFC 6455 section 7.4.1), and may come back.
+            Message::Close(Some(frame)) if frame.code == CloseCode::Away && self.dialect.session().can_resume() => {
+                return Some(End::Gone);
+            }
             Message::Close(_) => return Some(End::Closed),
         };
         handled.err().and_then(|stop| self.stop(stop))
@@ -419,6 +424,8 @@ async fn patiently(
         written = timeout(patience, writing) => match written {
             Ok(Ok(())) => Ok(None),
             Ok(Err(_)) => Ok(Some(End::Gone)),
+            // On a network that stands still, nobody reads.
+            Err(_) if session.can_resume() => Ok(Some(End::Gone)),
             Err(_) => Err(ErrorId::SlowReader),
         },
         why = session.ended() => Err(why),

@@ -135,7 +135,7 @@ impl World {
     /// What somebody in a room says.
     fn say(&mut self, rooms: &mut Rooms, (id, room): (PeerId, RoomName), message: ClientMessage) {
         let effects = match message {
-            ClientMessage::Signal { to, epoch, data } => {
+            ClientMessage::Signal { to, epoch, data, .. } => {
                 assert!(candidates::addresses(&data).len() <= candidates::MAX_PER_SIGNAL);
                 let receiver = self.find(to).filter(|other| other.id != id && other.room == room);
                 let right = receiver.map(|other| epoch.is_none_or(|epoch| epoch == other.epoch));
@@ -147,7 +147,7 @@ impl World {
                 }
                 effect.map(|effect| vec![effect])
             }
-            ClientMessage::Broadcast { data } => rooms.broadcast(id, &data, |_, _| true),
+            ClientMessage::Broadcast { data, .. } => rooms.broadcast(id, &data, |_, _| true),
             ClientMessage::Rename { name } => rooms.rename(id, name),
             ClientMessage::Lock { locked } => rooms.lock(id, locked),
             ClientMessage::SetPin { pin } => rooms.set_pin(id, pin),
