@@ -183,6 +183,19 @@ async fn a_page_that_does_not_read_is_closed_and_nobody_waits() {
     drop(called);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_page_that_asks_and_does_not_read_the_answers_is_closed() {
+    let server = server();
+    let mut page = Page(server.page().await);
+    for _ in 0..100 {
+        // Each has it told a `full` of the same length.
+        page.says("create or join", json!("x".repeat(60_000))).await;
+    }
+    let start = Instant::now();
+    server.hub.closed().await;
+    assert!(start.elapsed() <= MISSED, "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn what_cannot_be_joined_is_full_and_why_is_logged() {
     let server = server();

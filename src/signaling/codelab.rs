@@ -129,7 +129,8 @@ impl<W: Wire> Client<'_, W> {
             }
             let is_full = !self.to_say.is_empty();
             let event = tokio::select! {
-                heard = heard.recv() => Event::Heard(heard),
+                // What it says next would have it told even more.
+                heard = heard.recv(), if !is_full => Event::Heard(heard),
                 next = self.session.next(), if !is_full => Event::Next(next),
                 why = self.session.ended(), if is_full => Event::Next(Next::End(why)),
                 () = sleep(RETRY), if is_full => Event::Retry,
