@@ -213,7 +213,7 @@ impl World {
                 let (seen, seeing) = (&member.client.peers[other], &theirs.client.peers[id]);
                 assert!(seen.polite != seeing.polite, "one of each pair");
                 let viewers = seen.role == Role::Viewer && seeing.role == Role::Viewer;
-                assert!((seen.initiate != seeing.initiate) == !viewers, "one of each pair that may call");
+                assert!((seen.initiate != seeing.initiate) != viewers, "one of each pair that may call");
                 assert_eq!((seen.epoch, seen.away), (theirs.epoch, false));
                 assert_eq!(member.client.host, theirs.client.host, "one host");
             }
