@@ -1,9 +1,8 @@
 //! A member's mailbox, between those who fill it and the one connection that empties it. Nobody waits for a slow reader.
 
-use std::pin::pin;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Notify;
+use std::task::{Context, Poll, Waker};
 
 use super::budget::Purse;
 use super::error::ErrorId;
@@ -12,13 +11,7 @@ use super::message::ServerMessage;
 
 /// Clones are of the same mailbox.
 #[derive(Clone, Debug)]
-pub(super) struct Outbox(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    wake: Notify,
-}
+pub(super) struct Outbox(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -30,6 +23,8 @@ struct State {
     holder: u64,
     /// The number of the last message that its member said, as the client numbers them.
     received: u64,
+    /// The task of the connection that holds it, while it waits.
+    waiting: Option<Waker>,
 }
 
 /// What a connection is to do next.
@@ -44,14 +39,15 @@ pub enum Next {
 impl Outbox {
     /// For messages of at most `message_bytes` as JSON, held by the first connection.
     pub(super) fn new(message_bytes: usize, purse: Purse) -> Self {
-        let state = State { mailbox: Mailbox::new(message_bytes), purse, ended: None, holder: 0, received: 0 };
-        Self(Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() }))
+        let state = State { mailbox: Mailbox::new(message_bytes), purse, ended: None, holder: 0, received: 0, waiting: None };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Queues a message. One that does not fit ends the connection.
     pub(super) fn push(&self, message: ServerMessage) {
-        self.lock().push(message);
-        self.0.wake.notify_waiters();
+        let mut state = self.lock();
+        state.push(message);
+        wake(state);
     }
 
     /// Queues what concerns the connection with this hold, if it still has it.
@@ -60,14 +56,14 @@ impl Outbox {
         if state.holder == holder {
             state.push(message);
         }
-        drop(state);
-        self.0.wake.notify_waiters();
+        wake(state);
     }
 
     /// Ends the connection that holds it, or the next one.
     pub(super) fn end(&self, why: ErrorId) {
-        self.lock().ended.get_or_insert(why);
-        self.0.wake.notify_waiters();
+        let mut state = self.lock();
+        state.ended.get_or_insert(why);
+        wake(state);
     }
 
     /// Whether a signal may be queued. For one who is away or not ready it must fit; one who is there and does not read
@@ -96,8 +92,7 @@ impl Outbox {
         if state.holder == holder {
             state.mailbox.hold(is_held);
         }
-        drop(state);
-        self.0.wake.notify_waiters();
+        wake(state);
     }
 
     /// The connection with this hold has every event up to `number`, if it still has it.
@@ -153,8 +148,7 @@ impl Outbox {
         state.pay();
         state.holder += 1;
         let holder = state.holder;
-        drop(state);
-        self.0.wake.notify_waiters();
+        wake(state);
         Ok(holder)
     }
 
@@ -165,56 +159,68 @@ impl Outbox {
 
     /// What the connection with this hold is to do next, if there is anything.
     pub(super) fn try_next(&self, holder: u64) -> Option<Next> {
-        let mut state = self.lock();
-        if state.holder != holder {
-            return Some(Next::End(ErrorId::Replaced));
-        }
-        let next = state.ended.map(Next::End).or_else(|| state.mailbox.next().map(Next::Say));
-        // What is sent may be needed again, but never at the cost of what has yet to be sent.
-        state.pay();
-        if !state.purse.may_keep() {
-            state.forget_kept();
-        }
-        state.count_forgotten();
-        next
+        self.lock().next(holder)
     }
 
-    /// What the connection with this hold is to do next, when there is anything.
+    /// What the connection with this hold is to do next, when there is anything. One task may wait at a time.
     pub(super) async fn next(&self, holder: u64) -> Next {
-        loop {
-            let mut woken = pin!(self.0.wake.notified());
-            woken.as_mut().enable();
-            if let Some(next) = self.try_next(holder) {
-                return next;
-            }
-            woken.await;
-        }
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            let next = state.next(holder);
+            state.or_wait(next, cx)
+        })
+        .await
     }
 
-    /// Returns once the connection with this hold is to end, and why.
+    /// Returns once the connection with this hold is to end, and why. One task may wait at a time.
     pub(super) async fn ended(&self, holder: u64) -> ErrorId {
-        loop {
-            let mut woken = pin!(self.0.wake.notified());
-            woken.as_mut().enable();
-            {
-                let state = self.lock();
-                if state.holder != holder {
-                    return ErrorId::Replaced;
-                }
-                if let Some(why) = state.ended {
-                    return why;
-                }
-            }
-            woken.await;
-        }
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            let why = if state.holder == holder { state.ended } else { Some(ErrorId::Replaced) };
+            state.or_wait(why, cx)
+        })
+        .await
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has the connection look again.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waiting = state.waiting.take();
+    drop(state);
+    if let Some(waiting) = waiting {
+        waiting.wake();
     }
 }
 
 impl State {
+    fn next(&mut self, holder: u64) -> Option<Next> {
+        if self.holder != holder {
+            return Some(Next::End(ErrorId::Replaced));
+        }
+        let next = self.ended.map(Next::End).or_else(|| self.mailbox.next().map(Next::Say));
+        // What is sent may be needed again, but never at the cost of what has yet to be sent.
+        self.pay();
+        if !self.purse.may_keep() {
+            self.forget_kept();
+        }
+        self.count_forgotten();
+        next
+    }
+
+    fn or_wait<T>(&mut self, ready: Option<T>, cx: &Context<'_>) -> Poll<T> {
+        if ready.is_none() {
+            match &mut self.waiting {
+                Some(waiting) => waiting.clone_from(cx.waker()),
+                None => self.waiting = Some(cx.waker().clone()),
+            }
+        }
+        ready.map_or(Poll::Pending, Poll::Ready)
+    }
+
     fn push(&mut self, message: ServerMessage) {
         if self.ended.is_some() {
             return;
