@@ -155,6 +155,8 @@ fn socket_io(door: &Door, room: usize) -> io::Result<Member> {
     until(&mut socket, |text| text.starts_with("40"))?;
     socket.send(&format!(r#"42["create or join","bench-{room}"]"#))?;
     until(&mut socket, |text| text.starts_with(r#"42["created""#) || text.starts_with(r#"42["joined""#))?;
+    // As a page does, and is sent no offer before.
+    socket.send(r#"42["message","got user media"]"#)?;
     Ok(Member { socket, id: String::new() })
 }
 

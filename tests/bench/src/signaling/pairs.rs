@@ -39,6 +39,9 @@ pub fn measure(dialect: Dialect, server: &Server, window: Duration) -> io::Resul
         let (wall, cpu, count) = (begin.elapsed(), server.cpu() - cpu, arrived.load(Ordering::Relaxed) - count);
         stop.store(true, Ordering::Relaxed);
         load.join().expect("the load has failed")?;
+        if count == 0 {
+            return Err(io::Error::other("no message arrives"));
+        }
         Ok(Cost { count, cpu, wall, lost: 0 })
     })
 }
