@@ -97,7 +97,7 @@ async fn answer_for(
             None => Err(too_large(limit)),
         };
     }
-    if let Some(dialect) = Dialect::of(request.uri().path()) {
+    if let Some(dialect) = Dialect::of(&request) {
         return upgrade::answer(dialect, inner, &asker, &mut request, running);
     }
     request.extensions_mut().insert(asker);

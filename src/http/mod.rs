@@ -22,6 +22,7 @@ mod live;
 mod metered;
 mod namespace;
 mod origin;
+mod peerjs;
 mod routes;
 mod socketio;
 mod turn_rest;

@@ -19,6 +19,7 @@ use super::body::{Body, MAX_BODY_BYTES};
 use super::errors::HttpError;
 use super::forms::{Call, Form};
 use super::issue::admit;
+use super::peerjs::Question;
 use super::web::Inner;
 
 #[derive(Debug, Deserialize)]
@@ -44,6 +45,8 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
         .or(calls(inner))
         .unify()
         .or(index)
+        .unify()
+        .or(peerjs())
         .unify()
         .or(health)
         .unify()
@@ -90,6 +93,17 @@ async fn form(path: FullPath, query: String) -> Result<Form, Rejection> {
     Form::of(path.as_str(), &query).ok_or_else(warp::reject)
 }
 
+/// Whatever is a [`Question`] of a PeerJS client.
+fn peerjs() -> BoxedFilter<(Response,)> {
+    let question = warp::path::full().and_then(question).and(read()).and(warp::ext::get::<Asker>());
+    let answer = |question: Question, asker: Asker| question.answer(&asker).unwrap_or_else(HttpError::into_response);
+    question.map(answer).boxed()
+}
+
+async fn question(path: FullPath) -> Result<Question, Rejection> {
+    Question::of(path.as_str()).ok_or_else(warp::reject)
+}
+
 fn read() -> BoxedFilter<()> {
     warp::get().or(warp::head()).unify().boxed()
 }
@@ -129,7 +143,7 @@ fn metrics(inner: &Inner, asker: &Asker, query: &KeyQuery) -> Response {
     }
 }
 
-fn text(body: String) -> Response {
+pub(super) fn text(body: String) -> Response {
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

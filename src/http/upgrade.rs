@@ -1,5 +1,6 @@
 //! From an HTTP request to a WebSocket, over h1 (RFC 6455) or h2 (RFC 8441).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use hyper::header::{
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -23,27 +25,46 @@ use super::origin::Site;
 use super::web::{Inner, Running};
 use crate::signaling::apprtc::Callers;
 use crate::signaling::socket::websocket_config;
-use crate::signaling::{ErrorId, Session, apprtc, ayame, native};
+use crate::signaling::{ErrorId, Session, apprtc, ayame, matchbox, native, peerjs, y_webrtc};
 
-/// Whose client a WebSocket is, by the path that it asks for.
+/// Whose client a WebSocket is, by what it asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// Our own protocol.
     Native,
     Ayame,
     AppRtc,
+    /// With the query, which says who the client is.
+    PeerJs(String),
+    /// y-webrtc.
+    YWebrtc,
+    /// With the room and the query, which may ask for a group.
+    Matchbox(String, String),
 }
 
 impl Dialect {
-    /// The dialect of a path, if it is one's.
-    pub(super) fn of(path: &str) -> Option<Self> {
-        match path {
-            "/ws" => Some(Self::Native),
-            "/signaling" => Some(Self::Ayame),
-            "/collider" => Some(Self::AppRtc),
-            _ => None,
+    /// The dialect of a request, if it is one's. Some paths are one's whatever is asked there; a path that is nothing
+    /// else's is a room of matchbox for a WebSocket, and only then.
+    pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
+        let query = || request.uri().query().unwrap_or_default().to_owned();
+        let path = request.uri().path().strip_prefix('/')?;
+        match path.split_once('/') {
+            None if path == "ws" => Some(Self::Native),
+            None if path == "signaling" => Some(Self::Ayame),
+            None if path == "collider" => Some(Self::AppRtc),
+            None if path == "peerjs" => Some(Self::PeerJs(query())),
+            None if path == "y-webrtc" => Some(Self::YWebrtc),
+            Some(("peerjs", "peerjs")) => Some(Self::PeerJs(query())),
+            Some(("matchbox", room)) if !room.contains('/') => Some(Self::Matchbox(decode(room), query())),
+            None if !path.is_empty() && is_upgrade(request) => Some(Self::Matchbox(decode(path), query())),
+            None | Some(_) => None,
         }
     }
+}
+
+/// Nothing, which is no room's name, when it is no text.
+fn decode(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8().map(Cow::into_owned).unwrap_or_default()
 }
 
 /// How long a client should wait when every place is taken, in seconds.
@@ -114,6 +135,9 @@ async fn run(dialect: Dialect, callers: Arc<Callers>, upgrade: OnUpgrade, sessio
                 Dialect::Native => native::serve(ws, session).await,
                 Dialect::Ayame => ayame::serve(ws, session).await,
                 Dialect::AppRtc => apprtc::serve(ws, session, callers).await,
+                Dialect::PeerJs(query) => peerjs::serve(ws, session, &query).await,
+                Dialect::YWebrtc => y_webrtc::serve(ws, session).await,
+                Dialect::Matchbox(room, query) => matchbox::serve(ws, session, &room, &query).await,
             }
         }
         Err(error) => tracing::debug!(%error, "WebSocket upgrade did not complete"),
@@ -127,19 +151,13 @@ async fn run(dialect: Dialect, callers: Arc<Callers>, upgrade: OnUpgrade, sessio
 /// 426 when it is no WebSocket handshake, 400 when it is a broken one.
 pub(super) fn handshake<B>(request: &Request<B>) -> Result<Option<HeaderValue>, HttpError> {
     let headers = request.headers();
-    let is_h2 = request.method() == Method::CONNECT
-        && request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
-    let is_h1 = request.method() == Method::GET
-        && request.version() == Version::HTTP_11
-        && has_token(headers, &CONNECTION, "upgrade")
-        && has_token(headers, &UPGRADE, "websocket");
-    if !is_h2 && !is_h1 {
+    if !is_upgrade(request) {
         return Err(not_websocket("a WebSocket handshake is needed here"));
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(not_websocket("WebSocket version 13 is needed"));
     }
-    if is_h2 {
+    if request.method() == Method::CONNECT {
         return Ok(None);
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -147,6 +165,17 @@ pub(super) fn handshake<B>(request: &Request<B>) -> Result<Option<HeaderValue>, 
     let accept = HeaderValue::try_from(derive_accept_key(key)).ok().filter(|_| is_key);
     let text = "`Sec-WebSocket-Key` must be 16 bytes in base64";
     accept.map(Some).ok_or_else(|| HttpError::new(StatusCode::BAD_REQUEST, "bad-handshake", text))
+}
+
+/// Whether a WebSocket is asked for, over h2 or h1.
+fn is_upgrade<B>(request: &Request<B>) -> bool {
+    let is_h2 = request.method() == Method::CONNECT
+        && request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
+    let is_h1 = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && has_token(request.headers(), &CONNECTION, "upgrade")
+        && has_token(request.headers(), &UPGRADE, "websocket");
+    is_h2 || is_h1
 }
 
 fn not_websocket(text: &'static str) -> HttpError {

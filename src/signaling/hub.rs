@@ -17,10 +17,12 @@ use tokio::time::Instant;
 use super::budget::{Budget, Purse, WaitingLimits};
 use super::candidates;
 use super::error::ErrorId;
+use super::matchbox::groups::Groups;
 use super::message::{Capacity, LeaveReason, PeerId, ResumeToken, Role, ServerMessage};
 use super::names::{Pin, RoomName};
 use super::outbox::Outbox;
 use super::payload::Payload;
+use super::peerjs::directory::Directory;
 use super::rooms::{Effect, Entrant, RoomLimits, Rooms};
 use super::session::Session;
 use crate::credentials::{IceServer, Memberships, Reach, RoomMember};
@@ -110,6 +112,8 @@ pub struct Hub {
     state: Mutex<State>,
     memberships: Arc<Memberships>,
     revoke: Revoke,
+    directory: Mutex<Directory>,
+    groups: Mutex<Groups>,
     sources: Mutex<Shares>,
     /// Wrong PINs: of a source, and of the whole site that it may be one of.
     guesses: Mutex<(RateLimit, RateLimit)>,
@@ -161,6 +165,8 @@ impl Hub {
             state: Mutex::new(state),
             memberships,
             revoke,
+            directory: Mutex::default(),
+            groups: Mutex::default(),
             sources: Mutex::default(),
             started: Instant::now(),
             signals: metrics::counter!("lanturn_signals_total"),
@@ -230,6 +236,21 @@ impl Hub {
         let _ = self.connections.subscribe().wait_for(|connections| *connections == 0).await;
     }
 
+    /// Who goes by which chosen id. While it is held, [`pass`](Self::pass) may be called, and not the other way round.
+    pub(super) fn directory(&self) -> MutexGuard<'_, Directory> {
+        lock(&self.directory)
+    }
+
+    /// The groups that form.
+    pub(super) fn groups(&self) -> MutexGuard<'_, Groups> {
+        lock(&self.groups)
+    }
+
+    /// The time since the hub was made.
+    pub(super) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     pub(crate) fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
     }
@@ -242,7 +263,7 @@ impl Hub {
         entrant: Entrant,
         invite: Option<&str>,
     ) -> Result<RoomMember, ErrorId> {
-        let (source, now) = (entrant.source, self.started.elapsed());
+        let (source, now) = (entrant.source, self.now());
         if lock(&self.joins).take(source, now).is_err() {
             metrics::counter!("lanturn_joins_refused_total").increment(1);
             return Err(ErrorId::RateLimited);
@@ -323,6 +344,7 @@ impl Hub {
         self.carry_out(state, effects);
     }
 
+    /// Passes a signal on. A member with credentials may be reached at the addresses that it offers.
     pub(super) fn pass(
         &self,
         sender: Sender<'_>,
@@ -330,7 +352,8 @@ impl Hub {
         epoch: Option<u32>,
         data: Payload,
     ) -> Result<(), ErrorId> {
-        let addresses = candidates::addresses(&data);
+        let is_reached = self.memberships.is_member(sender.member);
+        let addresses = if is_reached { candidates::addresses(&data) } else { Vec::new() };
         let state = &mut *lock(&self.state);
         if !sender.is_heard()? {
             return Ok(());
@@ -411,6 +434,18 @@ impl Hub {
         self.count(&state);
         drop(state);
         self.revoke(ended);
+    }
+
+    /// Ends the connection of a member, if it is still there.
+    pub(super) fn end(&self, id: PeerId, why: ErrorId) {
+        if let Some(outbox) = lock(&self.state).outboxes.get(&id) {
+            outbox.end(why);
+        }
+    }
+
+    /// How many members the room of `id` has, itself included.
+    pub(super) fn company(&self, id: PeerId) -> usize {
+        lock(&self.state).rooms.company(id)
     }
 
     pub(super) fn grants(&self) -> &dyn Grants {

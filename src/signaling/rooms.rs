@@ -84,6 +84,12 @@ impl Rooms {
         self.whereabouts.len()
     }
 
+    /// How many members the room of `id` has, itself included. 0 when it is in none.
+    pub fn company(&self, id: PeerId) -> usize {
+        let room = self.whereabouts.get(&id).and_then(|(tag, _)| self.rooms.get(tag));
+        room.map_or(0, |room| room.members.len())
+    }
+
     /// Lets someone in, under an id that `rng` makes. `invited` looks at an invite, if there is one, with the PIN of the
     /// room, and says as what it lets in. `issue` says how the new member reaches the relay and for how many seconds; it
     /// is asked once, and only if there is a place.

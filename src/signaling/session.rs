@@ -58,6 +58,21 @@ impl Session {
         self.member.map(|member| PeerId(member.member))
     }
 
+    /// The same, and in which room.
+    pub(super) fn member(&self) -> Option<RoomMember> {
+        self.member
+    }
+
+    /// What waits for it, for who is to read or fill it besides.
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Another part in the rooms for the same connection, which takes a place of its own. `None` when there is none.
+    pub(super) fn another(&self) -> Option<Self> {
+        self.hub.connect(self.remote, self.reach.clone())
+    }
+
     /// Whether it is in a room.
     pub fn is_member(&self) -> bool {
         self.member.is_some()
@@ -134,7 +149,7 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorId::JoinFirst`].
-    pub fn broadcast(&mut self, data: &Payload) -> Result<(), ErrorId> {
+    pub fn broadcast(&self, data: &Payload) -> Result<(), ErrorId> {
         self.broadcast_once(None, data)
     }
 
@@ -142,7 +157,7 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorId::JoinFirst`].
-    pub fn broadcast_once(&mut self, number: Option<u64>, data: &Payload) -> Result<(), ErrorId> {
+    pub fn broadcast_once(&self, number: Option<u64>, data: &Payload) -> Result<(), ErrorId> {
         self.hub.pass_to_all(self.sender(number)?, data)
     }
 

@@ -38,8 +38,13 @@ impl Member {
 
     /// Connects over HTTP/1.1 to another path than `/ws`.
     pub async fn at(server: &Server, path: &str) -> Self {
+        Self::from(server, path, None).await.unwrap()
+    }
+
+    /// The same, as a page of `origin` would.
+    pub async fn from(server: &Server, path: &str, origin: Option<&str>) -> Result<Self, Error> {
         let io = https(server, server.address(), &["http/1.1"]).await;
-        Self::asking(io, handshake(server.address(), path, None)).await.unwrap()
+        Self::asking(io, handshake(server.address(), path, origin)).await
     }
 
     /// Connects over a stream, as a page of `origin` would.
@@ -68,6 +73,11 @@ impl Member {
 
     pub async fn say(&mut self, message: Value) {
         self.ws.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// Says what may be no JSON.
+    pub async fn say_text(&mut self, text: &str) {
+        self.ws.send(Message::text(text)).await.unwrap();
     }
 
     /// What it is told next.

@@ -1,0 +1,70 @@
+//! Players that meet through a signaling server, as games with matchbox do.
+//!
+//! `lanturn-matchbox-tests PLAYERS URL [TURN-URL USERNAME PASSWORD]`: each player greets each other one, answers greetings,
+//! and is done when all have answered. Prints who met whom.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::{Either, join_all, select};
+use futures_timer::Delay;
+use matchbox_socket::{PeerId, PeerState, RtcIceServerConfig, WebRtcSocket};
+
+const PATIENCE: Duration = Duration::from_secs(40);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a player who is done stays, so that the others can be.
+const LINGER: Duration = Duration::from_millis(500);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [players, url, ice @ ..] = &arguments[..] else {
+        panic!("say how many players, and where they meet");
+    };
+    let players: usize = players.parse().expect("a number of players");
+    let playing = join_all((0..players).map(|_| play(url, ice, players - 1)));
+    match futures::executor::block_on(select(playing, Delay::new(PATIENCE))) {
+        Either::Left((met, _)) => met.iter().for_each(|met| println!("{met}")),
+        Either::Right(_) => panic!("they did not all meet within {PATIENCE:?}"),
+    }
+}
+
+/// Plays until `others` have answered. Says who they were.
+async fn play(url: &str, ice: &[String], others: usize) -> String {
+    let mut builder = WebRtcSocket::builder(url).reconnect_attempts(Some(1)).add_reliable_channel();
+    if let [turn, username, password] = ice {
+        // [matchbox ice
+        builder = builder.ice_server(RtcIceServerConfig {
+            urls: vec![turn.clone()],
+            username: Some(username.clone()),
+            credential: Some(password.clone()),
+        });
+        // ]
+    }
+    let (mut socket, run) = builder.build();
+    let talk = Box::pin(async {
+        let mut answered: BTreeMap<PeerId, bool> = BTreeMap::new();
+        while answered.len() < others || answered.values().any(|answered| !answered) {
+            for (peer, state) in socket.update_peers() {
+                if state == PeerState::Connected {
+                    answered.insert(peer, false);
+                    socket.channel_mut(0).send(b"hello".to_vec().into(), peer);
+                }
+            }
+            for (peer, packet) in socket.channel_mut(0).receive() {
+                match &packet[..] {
+                    b"hello" => socket.channel_mut(0).send(b"hello yourself".to_vec().into(), peer),
+                    b"hello yourself" => drop(answered.insert(peer, true)),
+                    other => panic!("{peer} said {other:?}"),
+                }
+            }
+            Delay::new(LOOK_EVERY).await;
+        }
+        Delay::new(LINGER).await;
+        let met: Vec<String> = answered.keys().map(PeerId::to_string).collect();
+        format!("{} met {}", socket.id().expect("the server has said who I am"), met.join(" "))
+    });
+    match select(talk, run).await {
+        Either::Left((met, _)) => met,
+        Either::Right((ended, _)) => panic!("the connection has ended: {ended:?}"),
+    }
+}
