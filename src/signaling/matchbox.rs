@@ -84,10 +84,10 @@ impl Dialect for Matchbox {
 
     fn print(&mut self, _: Option<u64>, message: ServerMessage, frames: &mut Vec<String>) -> Option<u16> {
         match message {
-            ServerMessage::Joined { myself, peers, .. } => {
-                let uuid = Uuid { id: myself.id, epoch: myself.epoch };
+            ServerMessage::Joined(joined) => {
+                let uuid = Uuid { id: joined.myself.id, epoch: joined.myself.epoch };
                 frames.push(Event::IdAssigned(uuid).print());
-                peers.iter().for_each(|peer| self.meet(peer, frames));
+                joined.peers.iter().for_each(|peer| self.meet(peer, frames));
             }
             ServerMessage::PeerJoined { peer } => self.meet(&peer, frames),
             ServerMessage::PeerLeft { id, .. } => {

@@ -94,7 +94,7 @@ impl Dialect for PeerJs {
             return Some(POLICY);
         }
         match message {
-            ServerMessage::Joined { .. } => frames.push(wire::open()),
+            ServerMessage::Joined(_) => frames.push(wire::open()),
             ServerMessage::Signal { data, .. } => frames.push(data.as_str().to_owned()),
             // Clients take an error for the end.
             ServerMessage::Error { text, fatal: true, .. } => frames.push(wire::error(&text)),

@@ -70,7 +70,7 @@ impl Dialect for YWebrtc {
             ServerMessage::Pong => frames.push(wire::PONG.to_owned()),
             // Clients pass over a type that they do not know; people who look for what is wrong do not.
             ServerMessage::Error { .. } => frames.push(message.print(number)),
-            ServerMessage::Joined { .. }
+            ServerMessage::Joined(_)
             | ServerMessage::Resumed { .. }
             | ServerMessage::PeerJoined { .. }
             | ServerMessage::PeerRenamed { .. }

@@ -119,7 +119,13 @@ async fn what_is_no_message_changes_nothing() {
 #[tokio::test]
 async fn pages_of_other_sites_are_refused_everywhere() {
     let server = Server::start(LOOPBACK);
-    for path in ["/peerjs/peerjs?key=peerjs&id=eve&token=1", "/peerjs?key=k&id=e&token=1", "/y-webrtc", "/matchbox/game", "/game"] {
+    for path in [
+        "/peerjs/peerjs?key=peerjs&id=eve&token=1",
+        "/peerjs?key=k&id=e&token=1",
+        "/y-webrtc",
+        "/matchbox/game",
+        "/game",
+    ] {
         let Err(Error::Http(response)) = Member::from(&server, path, Some("https://evil.example")).await else {
             panic!("{path} was let in");
         };
