@@ -25,7 +25,7 @@ test: ## Unit tests, the commands, and the server against peers on loopback
 	cargo test --locked --lib --bins --test commands --test readme --test loopback
 
 .PHONY: interop
-interop: $(INTEROP_DEPS) ## Against coturn's clients, behind nginx, and with clients from npm (see deps-interop)
+interop: $(INTEROP_DEPS) ## Against coturn's and matchbox's clients, behind nginx, and with clients from npm (see deps-interop)
 	cargo test --locked --test interop
 	cargo build --locked
 	cd tests/interop/node && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent

@@ -1,10 +1,12 @@
-//! The binary against coturn's clients, and behind nginx.
+//! The binary against clients that others wrote, coturn's and matchbox's, and behind nginx.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod nginx;
 #[path = "../support/mod.rs"]
 mod support;
+
+mod matchbox;
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
