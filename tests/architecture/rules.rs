@@ -3,7 +3,7 @@
 use crate::names::{self, FullPath};
 
 /// Bytes and time in, effects out.
-const PURE: [&str; 18] = [
+const PURE: [&str; 23] = [
     "stun",
     "turn",
     "credentials",
@@ -15,13 +15,18 @@ const PURE: [&str; 18] = [
     "signaling::codelab::words",
     "signaling::error",
     "signaling::mailbox",
+    "signaling::matchbox::groups",
+    "signaling::matchbox::wire",
     "signaling::message",
     "signaling::names",
     "signaling::pace",
     "signaling::payload",
+    "signaling::peerjs::directory",
+    "signaling::peerjs::wire",
     "signaling::request",
     "signaling::room",
     "signaling::rooms",
+    "signaling::y_webrtc::wire",
 ];
 
 /// What a pure core may not name: I/O, the clock, randomness of its own.

@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod matchbox;
 mod nginx;
 #[path = "../support/mod.rs"]
 mod support;
-
-mod matchbox;
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
