@@ -3,11 +3,14 @@
 const CLIENTS: &str = include_str!("../../docs/clients.md");
 
 /// What may stand beside the language of an example, and where that is run.
-const TESTS: [(&str, &str); 4] = [
+const TESTS: [(&str, &str); 7] = [
     ("ayame", include_str!("../browser/support/ayame.html")),
     ("apprtc", include_str!("../browser/support/apprtc.html")),
     ("codelab", include_str!("../browser/support/codelab.html")),
     ("codelab-node", include_str!("../interop/node/codelab.test.js")),
+    ("matchbox", include_str!("../interop/matchbox/src/main.rs")),
+    ("peerjs", include_str!("../browser/support/peerjs.html")),
+    ("y-webrtc", include_str!("../browser/support/y-webrtc.html")),
 ];
 
 #[test]

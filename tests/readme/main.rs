@@ -113,7 +113,10 @@ async fn every_path_answers() {
                 (true, true) => panic!("one of them: {row}"),
             };
             let expected = match (method, path) {
-                ("GET", "/ws" | "/signaling" | "/collider") => 426,
+                (
+                    "GET",
+                    "/ws" | "/signaling" | "/collider" | "/peerjs/peerjs" | "/peerjs" | "/y-webrtc" | "/matchbox/ROOM",
+                ) => 426,
                 ("GET", "/socket.io/") => 400,
                 ("GET", _) | ("POST", "/join/ROOM") => 200,
                 _ => 201,

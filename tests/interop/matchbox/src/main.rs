@@ -1,6 +1,6 @@
 //! Players that meet through a signaling server, as games with matchbox do.
 //!
-//! `lanturn-matchbox-tests PLAYERS URL [TURN-URL USERNAME PASSWORD]`: each player greets each other one, answers greetings,
+//! `lanturn-matchbox-tests PLAYERS URL TURN-URL USERNAME PASSWORD`: each player greets each other one, answers greetings,
 //! and is done when all have answered. Prints who met whom.
 
 use std::collections::BTreeMap;
@@ -17,11 +17,12 @@ const LINGER: Duration = Duration::from_millis(500);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [players, url, ice @ ..] = &arguments[..] else {
-        panic!("say how many players, and where they meet");
+    let [players, url, turn, username, password] = &arguments[..] else {
+        panic!("say how many players, where they meet, and how to relay");
     };
+    let ice = [turn, username, password].map(String::clone);
     let players: usize = players.parse().expect("a number of players");
-    let playing = join_all((0..players).map(|_| play(url, ice, players - 1)));
+    let playing = join_all((0..players).map(|_| play(url, &ice, players - 1)));
     match futures::executor::block_on(select(playing, Delay::new(PATIENCE))) {
         Either::Left((met, _)) => met.iter().for_each(|met| println!("{met}")),
         Either::Right(_) => panic!("they did not all meet within {PATIENCE:?}"),
@@ -29,17 +30,15 @@ fn main() {
 }
 
 /// Plays until `others` have answered. Says who they were.
-async fn play(url: &str, ice: &[String], others: usize) -> String {
-    let mut builder = WebRtcSocket::builder(url).reconnect_attempts(Some(1)).add_reliable_channel();
-    if let [turn, username, password] = ice {
-        // [matchbox ice
-        builder = builder.ice_server(RtcIceServerConfig {
-            urls: vec![turn.clone()],
-            username: Some(username.clone()),
-            credential: Some(password.clone()),
-        });
-        // ]
-    }
+async fn play(url: &str, ice: &[String; 3], others: usize) -> String {
+    let [turn, username, password] = ice;
+    let ice = RtcIceServerConfig {
+        urls: vec![turn.clone()],
+        username: Some(username.clone()),
+        credential: Some(password.clone()),
+    };
+    let builder = WebRtcSocket::builder(url).ice_server(ice).add_reliable_channel();
+    let builder = builder.reconnect_attempts(Some(1));
     let (mut socket, run) = builder.build();
     let talk = Box::pin(async {
         let mut answered: BTreeMap<PeerId, bool> = BTreeMap::new();
