@@ -170,3 +170,7 @@ fn passed(sender: Uuid, data: &Payload) -> Option<String> {
     let data = to_theirs(data)?;
     Some(Event::Signal { sender, data: &data }.print())
 }
+
+#[cfg(test)]
+#[path = "matchbox_tests.rs"]
+mod tests;

@@ -249,3 +249,7 @@ fn claim(hub: &Hub, member: RoomMember, id: &str, token: &str) -> Result<(), Unw
 fn missed(member: RoomMember, to: &str, own: &str) -> ServerMessage {
     ServerMessage::Signal { from: PeerId(member.member), epoch: 0, seq: 0, data: wire::expire(to, own) }
 }
+
+#[cfg(test)]
+#[path = "peerjs_tests.rs"]
+mod tests;
