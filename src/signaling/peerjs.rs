@@ -140,7 +140,7 @@ impl PeerJs {
 impl Place {
     fn take(session: &mut Session, query: &str) -> Result<Self, Unwelcome> {
         let Hello { room, id, token } = Hello::parse(query)?;
-        let entrant = Entrant { is_listed: false, ..session.entrant() };
+        let entrant = Entrant { is_listed: false, is_apart: true, ..session.entrant() };
         session.join(&room, entrant, None).map_err(Unwelcome::Room)?;
         let member = session.member().ok_or(Unwelcome::Room(ErrorId::Gone))?;
         let hub = Arc::clone(session.hub());

@@ -34,6 +34,9 @@ pub struct Entrant {
     /// Whether others see it, and it them. One that is not listed gets what is broadcast, or meant for it by name; its
     /// like can be many.
     pub is_listed: bool,
+    /// Whether lock and PIN are nothing to it, for it hears nothing of the room: nobody can lock it out of a room that is
+    /// only a name to it.
+    pub is_apart: bool,
     /// Whether it can talk to one other only: a room with such a one has two places.
     pub is_pair: bool,
     /// Who makes the first offer, as it is used to.
@@ -48,7 +51,17 @@ impl Entrant {
     /// Somebody from `source`, listed, without a name, as a client of the native protocol.
     pub fn new(source: SourcePrefix) -> Self {
         let (name, pin, role, first_offer) = (None, None, Role::Member, FirstOffer::Told);
-        Self { name, role, pin, is_listed: true, is_pair: false, first_offer, resume_window: None, source }
+        Self {
+            name,
+            role,
+            pin,
+            is_listed: true,
+            is_apart: false,
+            is_pair: false,
+            first_offer,
+            resume_window: None,
+            source,
+        }
     }
 }
 
@@ -94,6 +107,9 @@ impl Room {
         entrant: &mut Entrant,
         invited: Option<impl FnOnce(Option<&Pin>) -> Option<Role>>,
     ) -> Result<(), ErrorId> {
+        if entrant.is_apart {
+            return Ok(());
+        }
         if self.is_locked {
             return Err(ErrorId::Locked);
         }

@@ -87,6 +87,23 @@ async fn clients_talk_and_each_is_told_who_it_was() {
 }
 
 #[tokio::test]
+async fn nobody_locks_them_out_and_they_hear_nothing_of_the_room() {
+    let server = Server::start(LOOPBACK);
+    let (mut dora, _) = Member::join(&server, server.address(), "peerjs", "Dora").await;
+    for message in [json!({ "type": "pin", "pin": "4711" }), json!({ "type": "lock", "locked": true })] {
+        dora.say(message).await;
+        assert_eq!(dora.hear().await["type"], "room");
+    }
+    let mut anna = opened(&server, "anna", "1").await;
+    let mut ben = opened(&server, "ben", "2").await;
+    dora.say(json!({ "type": "broadcast", "data": "secret" })).await;
+    dora.say(json!({ "type": "ping" })).await;
+    assert_eq!(dora.hear().await, json!({ "type": "pong" }));
+    ben.say(to("anna", 1)).await;
+    assert_eq!(anna.hear().await, from("ben", "anna", 1));
+}
+
+#[tokio::test]
 async fn an_id_is_one_clients() {
     let server = Server::start(LOOPBACK);
     let mut anna = opened(&server, "anna", "1").await;
