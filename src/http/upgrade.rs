@@ -135,9 +135,9 @@ async fn run(dialect: Dialect, callers: Arc<Callers>, upgrade: OnUpgrade, sessio
                 Dialect::Native => native::serve(ws, session).await,
                 Dialect::Ayame => ayame::serve(ws, session).await,
                 Dialect::AppRtc => apprtc::serve(ws, session, callers).await,
-                Dialect::PeerJs(query) => peerjs::serve(ws, session, &query).await,
+                Dialect::PeerJs(query) => peerjs::serve(ws, session, query).await,
                 Dialect::YWebrtc => y_webrtc::serve(ws, session).await,
-                Dialect::Matchbox(room, query) => matchbox::serve(ws, session, &room, &query).await,
+                Dialect::Matchbox(room, query) => matchbox::serve(ws, session, room, query).await,
             }
         }
         Err(error) => tracing::debug!(%error, "WebSocket upgrade did not complete"),

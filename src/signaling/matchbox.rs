@@ -28,8 +28,8 @@ const POLICY: u16 = 1008;
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     ws: WebSocketStream<S>,
     session: Session,
-    room: &str,
-    query: &str,
+    room: String,
+    query: String,
 ) {
     drive(ws, Matchbox::enter(session, room, query)).await;
 }
@@ -114,8 +114,8 @@ impl Dialect for Matchbox {
 }
 
 impl Matchbox {
-    fn enter(mut session: Session, room: &str, query: &str) -> Self {
-        let (place, turned_away) = match join(&mut session, room, query) {
+    fn enter(mut session: Session, room: String, query: String) -> Self {
+        let (place, turned_away) = match join(&mut session, &room, &query) {
             Ok(place) => (place, None),
             Err(why) => (None, session.refuse_with(why.into(), Some(why.close_code().unwrap_or(POLICY)))),
         };

@@ -7,7 +7,8 @@ use super::serve;
 use crate::signaling::testing::{Client, Setup, hear, options, say, setup};
 
 async fn assigned(setup: &Setup, room: &'static str, query: &'static str) -> Client {
-    let mut client = setup.connect_to(|ws, session| async move { serve(ws, session, room, query).await }).await;
+    let mut client =
+        setup.connect_to(|ws, session| async move { serve(ws, session, room.into(), query.into()).await }).await;
     assert!(hear(&mut client).await["IdAssigned"].is_string());
     client
 }

@@ -36,7 +36,7 @@ const POLICY: u16 = 1008;
 const NORMAL: u16 = 1000;
 
 /// Drives one WebSocket to its end, for a client that said `query` of itself.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocketStream<S>, session: Session, query: &str) {
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocketStream<S>, session: Session, query: String) {
     drive(ws, PeerJs::enter(session, query)).await;
 }
 
@@ -127,8 +127,8 @@ impl Dialect for PeerJs {
 
 impl PeerJs {
     /// Whether or not the client is let in, it is told so in its own words.
-    fn enter(mut session: Session, query: &str) -> Self {
-        let place = Place::take(&mut session, query);
+    fn enter(mut session: Session, query: String) -> Self {
+        let place = Place::take(&mut session, &query);
         if let Err(why) = place {
             metrics::counter!("lanturn_signaling_refused_total", "reason" => why.reason()).increment(1);
             session.tell(ServerMessage::refusal(ErrorId::NotAllowed.into(), true));

@@ -8,7 +8,7 @@ use crate::signaling::testing::{Client, Setup, hear, options, say, setup};
 
 async fn opened(setup: &Setup, id: &'static str) -> Client {
     let query = format!("key=peerjs&id={id}&token=secret");
-    let mut client = setup.connect_to(|ws, session| async move { serve(ws, session, &query).await }).await;
+    let mut client = setup.connect_to(|ws, session| async move { serve(ws, session, query).await }).await;
     assert_eq!(hear(&mut client).await, json!({ "type": "OPEN" }));
     client
 }
