@@ -125,11 +125,11 @@ pub struct Hub {
     closing: watch::Sender<bool>,
 }
 
-/// A member who says something over the connection with this hold on its mailbox.
+/// A member who says something.
 pub(super) struct Sender<'a> {
     pub(super) member: RoomMember,
-    pub(super) outbox: &'a Outbox,
-    pub(super) holder: u64,
+    /// Its mailbox, and the hold on it of the connection over which it says so. None for what it said before.
+    pub(super) hold: Option<(&'a Outbox, u64)>,
     /// The client's own number for it.
     pub(super) number: Option<u64>,
 }
@@ -138,7 +138,7 @@ impl Sender<'_> {
     /// Whether it is to be passed on: an older connection is heard no more, and nothing is heard twice. Only under the
     /// lock, or what a newer connection says could overtake it.
     fn is_heard(&self) -> Result<bool, ErrorId> {
-        self.outbox.is_new(self.holder, self.number)
+        self.hold.map_or(Ok(true), |(outbox, holder)| outbox.is_new(holder, self.number))
     }
 }
 

@@ -39,7 +39,8 @@ pub enum Next {
 impl Outbox {
     /// For messages of at most `message_bytes` as JSON, held by the first connection.
     pub(super) fn new(message_bytes: usize, purse: Purse) -> Self {
-        let state = State { mailbox: Mailbox::new(message_bytes), purse, ended: None, holder: 0, received: 0, waiting: None };
+        let state =
+            State { mailbox: Mailbox::new(message_bytes), purse, ended: None, holder: 0, received: 0, waiting: None };
         Self(Arc::new(Mutex::new(state)))
     }
 

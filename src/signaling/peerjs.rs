@@ -19,7 +19,7 @@ use tokio_tungstenite::WebSocketStream;
 use self::directory::Found;
 use self::wire::{Hello, Request, Unwelcome};
 use super::error::{ErrorId, Refusal};
-use super::hub::Hub;
+use super::hub::{Hub, Sender};
 use super::message::{LeaveReason, PeerId, ServerMessage};
 use super::outbox::Outbox;
 use super::payload::Payload;
@@ -237,7 +237,8 @@ fn claim(hub: &Hub, member: RoomMember, id: &str, token: &str) -> Result<(), Unw
     // Before anybody can find the new member: what they say now comes after what waited.
     for waiting in claimed.waiting {
         // Fails when its sender has gone since.
-        let _ = hub.pass(waiting.from, PeerId(member.member), None, waiting.data);
+        let sender = Sender { member: waiting.from, hold: None, number: None };
+        let _ = hub.pass(sender, PeerId(member.member), None, waiting.data);
     }
     if let Some(replaced) = claimed.replaced {
         hub.end(replaced, ErrorId::Replaced);

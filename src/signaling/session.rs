@@ -300,7 +300,7 @@ impl Session {
 
     fn sender(&self, number: Option<u64>) -> Result<Sender<'_>, ErrorId> {
         let member = self.member.ok_or(ErrorId::JoinFirst)?;
-        Ok(Sender { member, outbox: &self.outbox, holder: self.holder, number })
+        Ok(Sender { member, hold: Some((&self.outbox, self.holder)), number })
     }
 
     /// A connection that another one has replaced does nothing more: what it joined, nobody would leave.
@@ -344,7 +344,7 @@ impl Handle {
 
     /// As [`Session::signal`].
     pub(super) fn signal(&self, to: PeerId, data: Payload) -> Result<(), ErrorId> {
-        let sender = Sender { member: self.member, outbox: &self.outbox, holder: self.holder, number: None };
+        let sender = Sender { member: self.member, hold: Some((&self.outbox, self.holder)), number: None };
         self.hub.pass(sender, to, None, data)
     }
 
