@@ -25,10 +25,11 @@ test: ## Unit tests, the commands, and the server against peers on loopback
 	cargo test --locked --lib --bins --test commands --test readme --test loopback
 
 .PHONY: interop
-interop: $(INTEROP_DEPS) ## Against coturn's and matchbox's clients, behind nginx, and with clients from npm (see deps-interop)
+interop: $(INTEROP_DEPS) $(BROWSER_DEPS) ## With coturn's, matchbox's and npm's clients, and behind nginx (see deps-interop)
 	cargo test --locked --test interop
 	cargo build --locked
 	cd tests/interop/node && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
+	cd tests/browser && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm run clients --silent
 
 .PHONY: browser
 browser: $(BROWSER_DEPS) ## Against Chromium and Firefox (see deps-browser)
@@ -86,17 +87,17 @@ deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 
 .PHONY: deps-interop
-deps-interop: ## What `interop` needs: coturn, nginx, Node.js with the clients
+deps-interop: deps-browser ## What `interop` needs: coturn, nginx, Node.js with the clients, Chromium
 	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null && command -v nginx >/dev/null || \
 		{ $(APT) coturn nginx-light; }
-	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; }
 	@$(MAKE) --no-print-directory $(INTEROP_DEPS)
 
 $(INTEROP_DEPS): tests/interop/node/package-lock.json
 	cd tests/interop/node && npm ci --no-audit --no-fund
 
 .PHONY: deps-bench
-deps-bench: deps-interop ## What `bench` needs: coturn, Node.js with socket.io and PeerServer
+deps-bench: ## What `bench` needs: coturn, Node.js with socket.io and PeerServer
+	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null || { $(APT) coturn; }
 	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; }
 	@$(MAKE) --no-print-directory $(BENCH_DEPS)
 
