@@ -55,11 +55,12 @@ impl Client {
     }
 }
 
-/// What the client spoke: where several proxies have said it, the first of them knows.
+/// What the believed proxy says that it was asked over. It may have added that at the right, and then what stands left of
+/// it may be the client's own invention.
 fn scheme(headers: &HeaderMap) -> Option<String> {
-    let said = headers.get(FORWARDED_PROTO)?.to_str().ok()?;
-    let first = said.split(',').next()?.trim().to_ascii_lowercase();
-    matches!(first.as_str(), "https" | "http").then_some(first)
+    let said = headers.get_all(FORWARDED_PROTO).iter().next_back()?.to_str().ok()?;
+    let last = said.rsplit(',').map(str::trim).find(|entry| !entry.is_empty())?.to_ascii_lowercase();
+    matches!(last.as_str(), "https" | "http").then_some(last)
 }
 
 fn count(reason: &'static str) {
