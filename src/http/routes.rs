@@ -132,7 +132,8 @@ fn certificate(inner: &Inner) -> Response {
 }
 
 fn metrics(inner: &Inner, asker: &Asker, query: &KeyQuery) -> Response {
-    let allowed = if asker.peer.remote.ip().to_canonical().is_loopback() && !asker.peer.is_proxied {
+    let is_local = asker.peer.remote.ip().to_canonical().is_loopback() && asker.host.is_local();
+    let allowed = if is_local && !asker.peer.is_proxied {
         Ok(())
     } else {
         admit(inner, asker, query.key.as_deref(), "in the query, as `key=…`").map(drop)

@@ -236,6 +236,9 @@ async fn metrics_are_for_this_machine_or_a_key() {
     let server = server();
     assert_eq!(server.send(local(), request("/metrics", "localhost")).await.body, "lanturn_rooms 0\n");
     assert_eq!(server.get("/metrics").await.status, StatusCode::UNAUTHORIZED);
+    // As a proxy on this machine would pass it on that adds nothing.
+    let over_tls = Peer { tls: true, ..local() };
+    assert_eq!(server.send(over_tls, request("/metrics", "box.local:3478")).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(server.get("/metrics?key=wrong").await.status, StatusCode::FORBIDDEN);
     assert_eq!(server.get(&format!("/metrics?key={KEY}")).await.body, "lanturn_rooms 0\n");
 }
