@@ -212,8 +212,11 @@ impl Params {
     }
 }
 
-/// Takes what a client says.
+/// Takes what a client says. Whoever is no client has nothing read.
 async fn said(inner: &Inner, whose: &Whose, call: Call) -> Result<Result<(), NotHere>, HttpError> {
+    if let Err(not_here) = inner.callers.check(&whose.room, &whose.client) {
+        return Ok(Err(not_here));
+    }
     let body = call.body.read().await?;
     let text = String::from_utf8(body).map_err(|_| {
         HttpError::new(StatusCode::BAD_REQUEST, ErrorId::BadMessage.id(), "the message is not UTF-8: send JSON")

@@ -106,6 +106,14 @@ impl Callers {
         Ok(Welcome { client, room: joined.room, is_initiator, messages })
     }
 
+    /// Whether the client is here, and in this room.
+    ///
+    /// # Errors
+    /// [`NotHere`].
+    pub fn check(&self, room: &str, client: &str) -> Result<(), NotHere> {
+        self.caller(room, client).map(drop)
+    }
+
     /// Takes a message from a client that POSTs it.
     ///
     /// # Errors

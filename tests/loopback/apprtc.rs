@@ -2,6 +2,7 @@
 
 use hyper::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::support::room::Member;
 use super::support::server::{LOOPBACK, Server};
@@ -185,6 +186,23 @@ async fn mistakes_are_told() {
     ] {
         let reply = ask(&server, method, path, None, String::new()).await;
         assert_eq!((reply.error(), reply.header("allow")), ((405, "bad-method".into()), allowed), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_from_who_is_no_client() {
+    let server = Server::start(LOOPBACK);
+    let at = server.address();
+    for (path, status) in [("/message/kitchen/0", "200 OK"), ("/collider/kitchen/0", "404 Not Found")] {
+        let mut io = https(&server, at, &["http/1.1"]).await;
+        // All but the last byte, for which a server that reads it would wait.
+        let head = format!("POST {path} HTTP/1.1\r\nhost: {at}\r\ncontent-length: 60000\r\n\r\n");
+        io.write_all(head.as_bytes()).await.unwrap();
+        io.write_all(&[b'x'; 59_999]).await.unwrap();
+        let mut line = vec![0; format!("HTTP/1.1 {status}").len()];
+        // A body that does not come ends with 408 after 10 s.
+        tokio::time::timeout(super::support::PATIENCE, io.read_exact(&mut line)).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), format!("HTTP/1.1 {status}"), "{path}");
     }
 }
 
