@@ -12,6 +12,10 @@ use super::error::ErrorId;
 const MAX_CHARS: usize = 64;
 /// The most characters looked at. One of them can become 18 in compatibility form.
 const MAX_TYPED_CHARS: usize = 256;
+/// What the flags of England and its like begin with.
+const BLACK_FLAG: char = '\u{1F3F4}';
+/// What they end with.
+const LAST_TAG: char = '\u{E007F}';
 
 /// A room's name, normalised so that two people who type the same thing meet: compatibility form (NFKC), lower case,
 /// outer whitespace trimmed, inner whitespace folded. 1 to 64 characters.
@@ -30,11 +34,7 @@ impl RoomName {
         let lower: String = typed.nfkc().flat_map(char::to_lowercase).map(same_sigma).collect();
         let name = fold_whitespace(&lower.nfkc().collect::<String>());
         let fits = (1..=MAX_CHARS).contains(&name.chars().count());
-        if fits && !name.chars().any(is_unseen) && name != "." && name != ".." {
-            Ok(Self(name))
-        } else {
-            Err(ErrorId::BadRoom)
-        }
+        if fits && !has_unseen(&name) && name != "." && name != ".." { Ok(Self(name)) } else { Err(ErrorId::BadRoom) }
     }
 
     /// The normalised name.
@@ -56,7 +56,7 @@ impl DisplayName {
     pub fn parse(typed: &str) -> Result<Option<Self>, ErrorId> {
         let typed = check_typed(typed).ok_or(ErrorId::BadName)?;
         let name = fold_whitespace(&typed.nfc().collect::<String>());
-        if name.chars().count() > MAX_CHARS || name.chars().any(is_unseen) {
+        if name.chars().count() > MAX_CHARS || has_unseen(&name) {
             return Err(ErrorId::BadName);
         }
         Ok(if name.is_empty() { None } else { Some(Self(name)) })
@@ -75,7 +75,7 @@ impl Pin {
     pub fn parse(typed: &str) -> Result<Self, ErrorId> {
         let typed = check_typed(typed).ok_or(ErrorId::BadPin)?;
         let pin: String = typed.nfkc().collect();
-        let fits = (1..=MAX_CHARS).contains(&pin.chars().count()) && !pin.chars().any(is_unseen);
+        let fits = (1..=MAX_CHARS).contains(&pin.chars().count()) && !has_unseen(&pin);
         if fits { Ok(Self(pin)) } else { Err(ErrorId::BadPin) }
     }
 
@@ -120,12 +120,42 @@ fn fold_whitespace(text: &str) -> String {
     folded
 }
 
+/// Whether a character cannot be seen, other than in the flags of England and its like: there a black flag is followed by
+/// its region's code in tag characters, and by a last one (UTS #51, ED-14a).
+fn has_unseen(text: &str) -> bool {
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if letter == BLACK_FLAG && letters.peek().copied().is_some_and(is_tag) {
+            let region = std::iter::from_fn(|| letters.next_if(|&next| is_region_tag(next))).count();
+            if !(3..=6).contains(&region) || letters.next() != Some(LAST_TAG) {
+                return true;
+            }
+        } else if is_unseen(letter) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Control characters, and those that would make one name look like another: direction marks, zero-width spaces, soft
-/// hyphens and blank fillers. A zero-width joiner may stay: emoji are made with it.
+/// hyphens, blank fillers, tags, and variation selectors that change nothing in most letters. A zero-width joiner may stay
+/// and so may U+FE0F, for emoji are made with them; a zero-width non-joiner may, for Persian is.
 fn is_unseen(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}')
-        || matches!(letter, '\u{AD}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{3164}' | '\u{FEFF}')
+        || matches!(letter, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}')
+        || matches!(letter, '\u{180B}'..='\u{180F}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}')
+        || matches!(letter, '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0E}' | '\u{FEFF}')
+        || matches!(letter, '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}')
+        || is_tag(letter)
+}
+
+fn is_tag(letter: char) -> bool {
+    matches!(letter, '\u{E0000}'..='\u{E007F}')
+}
+
+/// A digit or a letter of a region's code.
+fn is_region_tag(letter: char) -> bool {
+    matches!(letter, '\u{E0030}'..='\u{E0039}' | '\u{E0061}'..='\u{E007A}')
 }
 
 impl TryFrom<String> for RoomName {
@@ -213,6 +243,46 @@ mod tests {
             assert_eq!(room(bad), Err(ErrorId::BadRoom), "{bad:?}");
         }
         assert!(room(&"ü".repeat(64)).is_ok(), "characters count, not bytes");
+    }
+
+    #[test]
+    fn nothing_unseen_makes_two_names_look_alike() {
+        let ranges = [
+            '\u{AD}'..='\u{AD}',
+            '\u{34F}'..='\u{34F}',
+            '\u{61C}'..='\u{61C}',
+            '\u{115F}'..='\u{1160}',
+            '\u{17B4}'..='\u{17B5}',
+            '\u{180B}'..='\u{180F}',
+            '\u{200E}'..='\u{200F}',
+            '\u{202A}'..='\u{202E}',
+            '\u{2060}'..='\u{206F}',
+            '\u{2800}'..='\u{2800}',
+            '\u{FE00}'..='\u{FE0E}',
+            '\u{FFA0}'..='\u{FFA0}',
+            '\u{FFF9}'..='\u{FFFB}',
+            '\u{E0000}'..='\u{E007F}',
+        ];
+        for unseen in ranges.into_iter().flatten() {
+            let name = format!("a{unseen}b");
+            assert_eq!(room(&name), Err(ErrorId::BadRoom), "{unseen:?}");
+            assert_eq!(DisplayName::parse(&name), Err(ErrorId::BadName), "{unseen:?}");
+            assert_eq!(Pin::parse(&name).unwrap_err(), ErrorId::BadPin, "{unseen:?}");
+        }
+    }
+
+    #[test]
+    fn what_emoji_and_languages_need_may_stay() {
+        let england = "\u{1F3F4}\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}";
+        for name in [england, &format!("{england}{england} away"), "\u{1F3F4}", "❤\u{FE0F}", "می\u{200C}خواهم"]
+        {
+            assert_eq!(room(name).as_deref(), Ok(name));
+            assert_eq!(DisplayName::parse(name).unwrap().unwrap().to_string(), name);
+        }
+        let cut = england.trim_end_matches('\u{E007F}');
+        for bad in [cut, &format!("{cut}a"), "\u{1F3F4}\u{E007F}", &england.replace('\u{1F3F4}', "a"), &england[4..]] {
+            assert_eq!(room(bad), Err(ErrorId::BadRoom), "{bad:?}");
+        }
     }
 
     #[test]
