@@ -2,13 +2,15 @@
 //!
 //! The signaler writes it, the relay reads it: the two meet nowhere else.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// The most addresses kept for one member. A browser signals well under twenty; what is over is counted and dropped.
-pub const MAX_ADDRESSES: usize = 64;
+/// The most addresses kept that one member offered, the latest. A browser signals well under twenty at once.
+pub const MAX_OFFERED: usize = 64;
+/// The most addresses kept that one member was seen at, the latest. What it offers takes nothing from them.
+pub const MAX_SEEN: usize = 8;
 
 /// Names one life of a room: a room that empties and is made again gets another tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +50,8 @@ fn parse_tag(digits: &str) -> Option<u64> {
 
 /// The memberships of every room, shared by the signaler and the relay.
 ///
-/// Its size is bounded by the signaler's own bounds on rooms and members, times [`MAX_ADDRESSES`].
+/// Its size is bounded by the signaler's own bounds on rooms and members, times [`MAX_OFFERED`]
+/// and [`MAX_SEEN`].
 #[derive(Debug, Default)]
 pub struct Memberships {
     rooms: RwLock<Rooms>,
@@ -59,23 +62,35 @@ type Rooms = HashMap<RoomTag, HashMap<MemberTag, Member>>;
 #[derive(Debug, Default)]
 struct Member {
     /// Where this box saw it, at the other end of a connection.
-    seen: HashSet<IpAddr>,
+    seen: Latest<MAX_SEEN>,
     /// Where it says that it can be reached.
-    offered: HashSet<IpAddr>,
+    offered: Latest<MAX_OFFERED>,
 }
 
-impl Member {
-    fn has_room_for(&self, address: &IpAddr) -> bool {
-        let known = self.seen.contains(address) || self.offered.contains(address);
-        known || self.seen.len() + self.offered.len() < MAX_ADDRESSES
+/// The latest addresses, oldest first, each once.
+#[derive(Debug, Default)]
+struct Latest<const MAX: usize>(VecDeque<IpAddr>);
+
+impl<const MAX: usize> Latest<MAX> {
+    /// Says whether the oldest had to go for it.
+    fn note(&mut self, address: IpAddr) -> bool {
+        self.0.retain(|&known| known != address);
+        let is_full = self.0.len() >= MAX;
+        if is_full {
+            self.0.pop_front();
+        }
+        self.0.push_back(address);
+        is_full
     }
 }
 
 impl Memberships {
-    /// Adds a member, who was seen at `address`.
-    pub fn join(&self, member: RoomMember, address: IpAddr) {
+    /// Adds a member, who was seen at `address`. `None` if that is not known.
+    pub fn join(&self, member: RoomMember, address: impl Into<Option<IpAddr>>) {
         self.write().entry(member.room).or_default().entry(member.member).or_default();
-        self.saw(member, address);
+        if let Some(address) = address.into() {
+            self.saw(member, address);
+        }
     }
 
     /// Ends a membership. The last one out ends the room.
@@ -89,28 +104,22 @@ impl Memberships {
         }
     }
 
-    /// Notes an address that a member was seen at. Says false when the member is gone or already has
-    /// [`MAX_ADDRESSES`], and then nothing was noted.
+    /// Notes an address that a member was seen at. Says false when an address was dropped: this one, for the member is
+    /// gone, or the oldest of [`MAX_SEEN`].
     pub fn saw(&self, member: RoomMember, address: IpAddr) -> bool {
-        self.note(member, address, |member| &mut member.seen)
+        self.note(member, |found| found.seen.note(address.to_canonical()))
     }
 
-    /// Notes an address that a member signalled to another. Says false as [`Memberships::saw`] does.
+    /// Notes an address that a member signalled to another. Says false as [`Memberships::saw`] does, here for the oldest
+    /// of [`MAX_OFFERED`].
     pub fn offered(&self, member: RoomMember, address: IpAddr) -> bool {
-        self.note(member, address, |member| &mut member.offered)
+        self.note(member, |found| found.offered.note(address.to_canonical()))
     }
 
-    fn note(&self, member: RoomMember, address: IpAddr, list: fn(&mut Member) -> &mut HashSet<IpAddr>) -> bool {
+    fn note(&self, member: RoomMember, drops: impl FnOnce(&mut Member) -> bool) -> bool {
         let mut rooms = self.write();
-        let Some(found) = rooms.get_mut(&member.room).and_then(|members| members.get_mut(&member.member)) else {
-            return false;
-        };
-        let address = address.to_canonical();
-        let fits = found.has_room_for(&address);
-        if fits {
-            list(found).insert(address);
-        }
-        fits
+        let found = rooms.get_mut(&member.room).and_then(|members| members.get_mut(&member.member));
+        found.is_some_and(|found| !drops(found))
     }
 
     /// Whether the membership still stands.
@@ -118,13 +127,12 @@ impl Memberships {
         self.read().get(&member.room).is_some_and(|members| members.contains_key(&member.member))
     }
 
-    /// Whether some member of the room was seen at the address, or signalled it and was seen at one that
-    /// `is_credible` accepts.
-    pub fn reaches(&self, room: RoomTag, address: IpAddr, is_credible: impl Fn(IpAddr) -> bool) -> bool {
+    /// Whether some member of the room was seen at the address, or signalled it and `is_credible` accepts the addresses
+    /// that it was seen at, oldest first. There may be none.
+    pub fn reaches(&self, room: RoomTag, address: IpAddr, is_credible: impl Fn(&VecDeque<IpAddr>) -> bool) -> bool {
         let address = address.to_canonical();
-        let is_at = |member: &Member| {
-            let credible = || member.seen.iter().any(|&seen| is_credible(seen));
-            member.seen.contains(&address) || member.offered.contains(&address) && credible()
+        let is_at = |Member { seen, offered }: &Member| {
+            seen.0.contains(&address) || offered.0.contains(&address) && is_credible(&seen.0)
         };
         self.read().get(&room).is_some_and(|members| members.values().any(is_at))
     }
@@ -171,13 +179,22 @@ mod tests {
     }
 
     #[test]
-    fn a_member_cannot_grow_the_list_past_its_bound() {
+    fn the_latest_addresses_of_a_member_are_kept_and_no_more() {
         let all = Memberships::default();
         all.join(ANNA, ip("192.168.1.7"));
-        let noted = (0..=255u8).filter(|&n| all.offered(ANNA, IpAddr::from([10, 0, 0, n]))).count();
-        assert_eq!(noted, MAX_ADDRESSES - 1);
-        assert!(all.offered(ANNA, ip("10.0.0.0")), "a known address is still known");
-        assert!(!all.saw(ANNA, ip("192.0.2.1")));
+        let reaches = |address| all.reaches(ANNA.room, address, |_| true);
+        let nth = |n: usize| IpAddr::from([10, 0, 0, n as u8]);
+        assert!((0..MAX_OFFERED).all(|n| all.offered(ANNA, nth(n))));
+        assert!(all.offered(ANNA, nth(0)), "a known address takes no place");
+        assert!(!all.offered(ANNA, nth(MAX_OFFERED)), "one more takes that of another");
+        assert!(!reaches(nth(1)), "the one that was not offered for longest");
+        let kept = (0..=255).filter(|&n| reaches(nth(n))).count();
+        assert_eq!((kept, reaches(nth(0)), reaches(nth(MAX_OFFERED))), (MAX_OFFERED, true, true));
+        assert!(reaches(ip("192.168.1.7")), "where she was seen is another matter");
+
+        assert!((1..MAX_SEEN).all(|n| all.saw(ANNA, IpAddr::from([192, 0, 2, n as u8]))));
+        assert!(!all.saw(ANNA, ip("192.0.2.250")));
+        assert!(!reaches(ip("192.168.1.7")) && reaches(ip("192.0.2.1")) && reaches(ip("192.0.2.250")));
     }
 
     #[test]
@@ -185,7 +202,7 @@ mod tests {
         let all = Memberships::default();
         all.join(ANNA, ip("203.0.113.4"));
         all.offered(ANNA, ip("192.168.1.1"));
-        let at_home = |seen: IpAddr| seen == ip("192.168.1.7");
+        let at_home = |seen: &VecDeque<IpAddr>| seen.contains(&ip("192.168.1.7"));
         assert!(!all.reaches(ANNA.room, ip("192.168.1.1"), at_home));
         assert!(all.reaches(ANNA.room, ip("203.0.113.4"), at_home), "she was seen there");
         all.saw(ANNA, ip("192.168.1.7"));

@@ -23,7 +23,7 @@ mod verify;
 pub use ice::{IceServer, Reach, ice_servers};
 pub use invite::{mint_invite, verify_invite};
 pub use keys::{ApiKeys, ApiKeysError};
-pub use memberships::{MAX_ADDRESSES, MemberTag, Memberships, RoomMember, RoomTag};
+pub use memberships::{MAX_OFFERED, MAX_SEEN, MemberTag, Memberships, RoomMember, RoomTag};
 pub use mint::{Credential, MintError, mint, mint_for_member, mint_for_page};
 pub use secret::{Secret, Secrets, SecretsError};
 pub use verify::{Denied, IntegrityKey, Scope, StaticUser, Verifier};

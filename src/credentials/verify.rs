@@ -160,7 +160,7 @@ mod tests {
         let verifier = verifier();
         let username = mint_for_member(&Secret::new("0123456789abcdef"), ANNA, 0, 60).username;
         assert_eq!(verifier.keys(&username, 1), Err(Denied::Left));
-        verifier.memberships().join(ANNA, "192.0.2.1".parse().unwrap());
+        verifier.memberships().join(ANNA, "192.0.2.1".parse::<std::net::IpAddr>().unwrap());
         for now in [1, 60, u64::MAX] {
             assert_eq!(verifier.keys(&username, now).unwrap().0, Scope::Room(ANNA));
         }

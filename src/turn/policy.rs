@@ -1,6 +1,6 @@
 //! Which peers a client may relay to: one place decides, and it denies by default.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::addresses::is_link_local;
@@ -78,7 +78,8 @@ impl PeerPolicy {
             Scope::Room(member) => {
                 // Someone outside can say 192.168.1.1 as well as anyone, but means no machine that is near this one.
                 let is_near = |seen| is_local(seen) && !self.proxies.contains(seen);
-                let credible = |seen| PeerRule::Public.matches(peer) || is_near(seen);
+                let is_public = PeerRule::Public.matches(peer);
+                let credible = |seen: &VecDeque<IpAddr>| is_public || seen.iter().any(|&seen| is_near(seen));
                 let is_reached = !self.proxies.contains(peer) && rooms.reaches(member.room, peer, credible);
                 if is_reached { Ok(Reachable::Network) } else { Err(Denied::NotInRoom) }
             }
