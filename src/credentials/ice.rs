@@ -27,6 +27,8 @@ pub struct Reach {
     /// Whether the address is of no use to this client.
     needs_name: bool,
     name: Option<String>,
+    /// Whether somebody else speaks for the client, who does not tell where it is.
+    is_hidden: bool,
 }
 
 impl Reach {
@@ -37,7 +39,7 @@ impl Reach {
         let is_outside = !is_local(peer.ip().to_canonical());
         let ip = external.get(&ip).filter(|_| is_outside).copied().unwrap_or(ip);
         let needs_name = is_scoped(ip) || is_outside && is_local(ip);
-        Self { address: SocketAddr::new(ip, local.port()), needs_name, name: None }
+        Self { address: SocketAddr::new(ip, local.port()), needs_name, name: None, is_hidden: false }
     }
 
     /// For a client behind a reverse proxy, which came in on `local` from the proxy: that address is theirs to reach one
@@ -66,6 +68,17 @@ impl Reach {
     #[must_use]
     pub fn by_name(self, name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..self }
+    }
+
+    /// Whoever is at the other end of the connection is not the client, and is not to be taken for it.
+    #[must_use]
+    pub fn hidden(self) -> Self {
+        Self { is_hidden: true, ..self }
+    }
+
+    /// Where the client was seen, whose connection is from `remote`.
+    pub fn seen_at(&self, remote: IpAddr) -> Option<IpAddr> {
+        Some(remote).filter(|_| !self.is_hidden)
     }
 
     /// `host:port`, bracketed if IPv6, as TURN URIs write it (RFC 7065).

@@ -39,12 +39,13 @@ pub(super) struct Asker {
 impl Asker {
     /// The address at which this client reaches the box: the one it came in on, or behind a proxy the one it named.
     pub(super) fn reach(&self, issuer: &Issuer) -> Reach {
-        let Client { local, remote, is_proxied, tls: _ } = self.peer;
+        let Client { local, remote, is_proxied, is_hidden, tls: _ } = self.peer;
         let reach = if is_proxied {
             Reach::past_proxy(local, remote, &issuer.external, self.host.literal())
         } else {
             Reach::of(local, remote, &issuer.external)
         };
+        let reach = if is_hidden { reach.hidden() } else { reach };
         match self.host.name() {
             Some(name) => reach.by_name(&name),
             None => reach,

@@ -21,6 +21,8 @@ pub(super) struct Client {
     pub(super) tls: bool,
     /// Whether it came through a proxy, believed or not. Then it is not on this machine, though the proxy may be.
     pub(super) is_proxied: bool,
+    /// Whether `remote` is a proxy that is not believed, or does not say whom it speaks for.
+    pub(super) is_hidden: bool,
 }
 
 impl Client {
@@ -28,30 +30,30 @@ impl Client {
     /// them forwards for someone.
     pub(super) fn of(peer: Peer, headers: &HeaderMap, inner: &Inner) -> Self {
         let Peer { local, remote, tls } = peer;
-        let itself = Self { local, remote, tls, is_proxied: true };
+        let hidden = Self { local, remote, tls, is_proxied: true, is_hidden: true };
         let proxies = &inner.options.proxies;
         if !proxies.contains(remote.ip()) {
             let is_proxied = headers.contains_key(FORWARDED_FOR);
             if is_proxied {
                 count("untrusted");
             }
-            return Self { is_proxied, ..itself };
+            return Self { is_proxied, is_hidden: is_proxied, ..hidden };
         }
         let lines = headers.get_all(FORWARDED_FOR).iter().map(|line| line.to_str().unwrap_or("not ASCII"));
-        let remote = match proxies.client(lines) {
-            Forwarded::For(client) => client,
+        let found = match proxies.client(lines) {
+            Forwarded::For(remote) => Self { remote, is_hidden: false, ..hidden },
             Forwarded::Unsaid => {
                 count("missing");
                 inner.silent_proxy.call_once(|| warn(remote, "sends no X-Forwarded-For"));
-                remote
+                hidden
             }
             Forwarded::Malformed => {
                 count("malformed");
                 inner.silent_proxy.call_once(|| warn(remote, "sends an X-Forwarded-For that is no list of addresses"));
-                remote
+                hidden
             }
         };
-        Self { remote, tls: scheme(headers).map_or(tls, |scheme| scheme == "https"), ..itself }
+        Self { tls: scheme(headers).map_or(tls, |scheme| scheme == "https"), ..found }
     }
 }
 

@@ -281,7 +281,7 @@ impl Hub {
             if !is_listed {
                 return (Vec::new(), 0);
             }
-            self.memberships.join(member, remote);
+            self.memberships.join(member, reach.seen_at(remote));
             self.options.grants.ice_servers(member, reach)
         });
         if guesses && joined.as_ref().is_err_and(|id| *id == ErrorId::BadPin) {
@@ -321,7 +321,9 @@ impl Hub {
             self.revoke(ended);
             return Err(ErrorId::Gone);
         };
-        self.memberships.saw(member, remote);
+        if reach.seen_at(remote).is_some_and(|seen| !self.memberships.saw(member, seen)) {
+            metrics::counter!("lanturn_seen_addresses_dropped_total").increment(1);
+        }
         let (ice_servers, ttl) = self.options.grants.ice_servers(member, reach);
         let effects = if last.is_some() {
             outbox.push(ServerMessage::Resumed { received: outbox.received(), ice_servers, ttl });

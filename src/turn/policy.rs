@@ -77,13 +77,19 @@ impl PeerPolicy {
             Scope::Page => Err(Denied::PageScope),
             Scope::Room(member) => {
                 // Someone outside can say 192.168.1.1 as well as anyone, but means no machine that is near this one.
-                let is_near = |seen| is_local(seen) && !self.proxies.contains(seen);
                 let is_public = PeerRule::Public.matches(peer);
-                let credible = |seen: &VecDeque<IpAddr>| is_public || seen.iter().any(|&seen| is_near(seen));
+                let credible = |seen: &VecDeque<IpAddr>| is_public || seen.iter().any(|&seen| self.is_near(seen));
                 let is_reached = !self.proxies.contains(peer) && rooms.reaches(member.room, peer, credible);
                 if is_reached { Ok(Reachable::Network) } else { Err(Denied::NotInRoom) }
             }
         }
+    }
+
+    /// Whether somebody who was seen there is on a network that this box is on. Who is seen at the box itself may be
+    /// anywhere, behind something here that forwards; who really is here has no addresses to offer but the box's own.
+    fn is_near(&self, seen: IpAddr) -> bool {
+        let is_here = seen.is_loopback() || self.own.contains(&seen);
+        if is_here { self.allow_loopback } else { is_local(seen) && !self.proxies.contains(seen) }
     }
 
     /// What no scope gets past. `peer` is the address as it was asked for, `ip` that or the one inside of it.
@@ -110,7 +116,7 @@ impl PeerPolicy {
 
 /// Whether an address is of a network that this box is on, and not of the internet.
 fn is_local(ip: IpAddr) -> bool {
-    PeerRule::Private.matches(ip) || ip.is_loopback() || is_link_local(ip)
+    PeerRule::Private.matches(ip) || is_link_local(ip)
 }
 
 fn is_never_reachable(ip: IpAddr) -> bool {
@@ -242,6 +248,33 @@ mod tests {
             rooms.saw(ANNA, ip("192.168.1.9"));
             assert_eq!(reach("192.168.1.9"), Ok(Reachable::Network), "{proxy}");
         }
+    }
+
+    #[test]
+    fn who_is_seen_at_this_box_may_be_from_anywhere() {
+        for here in ["127.0.0.1", "::1", "127.0.0.53", "192.168.1.5"] {
+            let rooms = Memberships::default();
+            rooms.join(ANNA, ip(here));
+            rooms.offered(ANNA, ip("192.168.1.9"));
+            rooms.offered(ANNA, ip("1.1.1.1"));
+            let reach = |policy: PeerPolicy, peer| policy.authorize_peer(Scope::Room(ANNA), ip(peer), &rooms);
+            assert_eq!(reach(policy(), "192.168.1.9"), Err(Denied::NotInRoom), "{here}");
+            assert_eq!(reach(policy(), "1.1.1.1"), Ok(Reachable::Network), "{here}");
+            let open = PeerPolicy { allow_loopback: true, ..policy() };
+            assert_eq!(reach(open, "192.168.1.9"), Ok(Reachable::Network), "{here}: all of a test is here");
+            rooms.saw(ANNA, ip("192.168.1.8"));
+            assert_eq!(reach(policy(), "192.168.1.9"), Ok(Reachable::Network), "{here}");
+        }
+    }
+
+    #[test]
+    fn who_was_seen_nowhere_offers_public_addresses_only() {
+        let rooms = Memberships::default();
+        rooms.join(ANNA, None);
+        rooms.offered(ANNA, ip("192.168.1.9"));
+        rooms.offered(ANNA, ip("1.1.1.1"));
+        let reach = |peer| policy().authorize_peer(Scope::Room(ANNA), ip(peer), &rooms);
+        assert_eq!((reach("192.168.1.9"), reach("1.1.1.1")), (Err(Denied::NotInRoom), Ok(Reachable::Network)));
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 
 use hyper::Request;
 use serde_json::{Value, json};
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Error;
 
 use super::port::connect_from;
 use super::support::room::{Member, handshake};
 use super::support::server::Server;
 use super::support::stun::RawClient;
+use super::support::tls::client_config;
 use super::support::turn_client::Over;
 use super::support::web::{Ask, Io, Reply, get, h1, https, metrics, with};
 
@@ -216,6 +218,41 @@ async fn a_member_was_seen_where_it_is_and_not_at_the_proxy() {
     assert_eq!(client.permit(peer("203.0.113.4")).await, Ok(()));
     for elsewhere in ["127.0.0.2", "10.1.1.1", "203.0.113.5"] {
         assert_eq!(client.permit(peer(elsewhere)).await, Err(403), "{elsewhere}");
+    }
+}
+
+#[tokio::test]
+async fn a_member_whose_proxy_is_not_believed_was_seen_nowhere() {
+    let server = server("");
+    let (mut anna, told) = Member::join(&server, server.address(), "kitchen", "Anna").await;
+    let mut client = RawClient::of_member(&server, server.address(), Over::Udp, &told).await;
+    client.allocate(&[]).await.unwrap();
+    // One comes straight, and the others by proxies: one not listed, and one that does not say for whom it asks.
+    let ways = [
+        (STRANGER, None, "192.168.255.1", Ok(())),
+        (STRANGER, Some("192.168.255.9"), "192.168.255.2", Err(403)),
+        (PROXY, Some("unknown"), "192.168.255.3", Err(403)),
+        (PROXY, Some("192.168.255.9"), "192.168.255.4", Ok(())),
+    ];
+    for (source, forwarded_for, offered, permitted) in ways {
+        let mut request = handshake(server.address(), "/ws", None);
+        if let Some(forwarded_for) = forwarded_for {
+            request.headers_mut().insert("x-forwarded-for", forwarded_for.parse().unwrap());
+        }
+        let stream = connect_from(source, server.address()).await;
+        let name = server.address().ip().into();
+        let io: Io = Box::new(TlsConnector::from(client_config(&server, &[])).connect(name, stream).await.unwrap());
+        let mut ben = Member::asking(io, request).await.unwrap();
+        ben.say(json!({ "type": "join", "room": "kitchen" })).await;
+        assert_eq!((&ben.hear().await["type"], &anna.hear().await["type"]), (&json!("joined"), &json!("peer-joined")));
+        let candidate = format!("candidate:1 1 udp 1 {offered} 7000 typ host");
+        let to = &told["self"]["id"];
+        ben.say(json!({ "type": "signal", "to": to, "data": { "candidate": { "candidate": candidate } } })).await;
+        assert_eq!(anna.hear().await["type"], "signal");
+        let peer = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 7000);
+        assert_eq!(client.permit(peer(offered)).await, permitted, "{source:?} {forwarded_for:?}");
+        ben.say(json!({ "type": "leave" })).await;
+        assert_eq!(anna.hear().await["type"], "peer-left");
     }
 }
 

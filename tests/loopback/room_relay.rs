@@ -96,6 +96,23 @@ async fn a_member_reaches_neither_the_box_nor_what_nobody_signalled() {
     assert!(service.recv(&mut [0; 100]).is_err(), "a service of the box was reached");
 }
 
+/// Everybody who comes by a proxy or a tunnel on the box itself is seen there.
+#[tokio::test]
+async fn who_is_seen_at_the_box_itself_opens_no_way_to_its_networks() {
+    let server = Server::start(STRICT);
+    let mut anna = relayed(&server, "kitchen", "Anna", Over::Udp).await;
+    let (mut ben, _) = Member::join(&server, server.address(), "kitchen", "Ben").await;
+    for ip in ["192.168.255.254", "203.0.114.1"] {
+        let candidate = format!("candidate:1 1 udp 1 {ip} 7000 typ host");
+        ben.say(json!({ "type": "signal", "to": anna.id, "data": { "candidate": { "candidate": candidate } } })).await;
+    }
+    for told in ["peer-joined", "signal", "signal"] {
+        assert_eq!(anna.member.hear().await["type"], told);
+    }
+    assert_eq!(anna.client.permit("203.0.114.1:7000".parse().unwrap()).await, Ok(()));
+    assert_eq!(anna.client.permit("192.168.255.254:7000".parse().unwrap()).await, Err(403));
+}
+
 #[tokio::test]
 async fn a_member_reaches_what_its_room_signalled_and_no_more() {
     let server = Server::start(LOOPBACK);
