@@ -31,4 +31,5 @@ mod upgrade;
 mod web;
 
 pub use live::{Issuer, Live};
+pub use upgrade::socket_paths;
 pub use web::{Options, Peer, Web};

@@ -34,9 +34,12 @@ const LIBRARY: &str = "/socket.io/socket.io.js";
 /// How long a browser may remember what it may send, in seconds.
 const PREFLIGHT_SECONDS: u64 = 600;
 
+/// Where clients ask.
+pub(super) const PATH: &str = "/socket.io/";
+
 /// Whether requests for this path are answered here.
 pub(super) fn is_path(path: &str) -> bool {
-    let rest = path.strip_prefix("/socket.io");
+    let rest = path.strip_prefix(PATH.trim_end_matches('/'));
     path != LIBRARY && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

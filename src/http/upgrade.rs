@@ -22,6 +22,7 @@ use warp::reply::Response;
 use super::answer::Asker;
 use super::errors::HttpError;
 use super::origin::Site;
+use super::socketio;
 use super::web::{Inner, Running};
 use crate::signaling::apprtc::Callers;
 use crate::signaling::socket::websocket_config;
@@ -42,23 +43,45 @@ pub(super) enum Dialect {
     Matchbox(String, String),
 }
 
+/// Makes a dialect of the room that a path names, if it does, and of the query.
+type Make = fn(&str, &str) -> Dialect;
+
+/// Where each dialect is spoken. `*` stands for a room.
+const DIALECTS: &[(&str, Make)] = &[
+    ("/ws", |_, _| Dialect::Native),
+    ("/signaling", |_, _| Dialect::Ayame),
+    ("/collider", |_, _| Dialect::AppRtc),
+    ("/peerjs", |_, query| Dialect::PeerJs(query.to_owned())),
+    ("/peerjs/peerjs", |_, query| Dialect::PeerJs(query.to_owned())),
+    ("/y-webrtc", |_, _| Dialect::YWebrtc),
+    ("/matchbox/*", |room, query| Dialect::Matchbox(decode(room), query.to_owned())),
+    (BARE_ROOM, |room, query| Dialect::Matchbox(decode(room), query.to_owned())),
+];
+/// A path that is nothing else's is a room of matchbox for a WebSocket, and only then.
+const BARE_ROOM: &str = "/*";
+
+/// Every path at which a WebSocket opens. `*` stands for the name of a room.
+pub fn socket_paths() -> impl Iterator<Item = &'static str> {
+    DIALECTS.iter().map(|(path, _)| *path).chain([socketio::PATH])
+}
+
 impl Dialect {
-    /// The dialect of a request, if it is one's. Some paths are one's whatever is asked there; a path that is nothing
-    /// else's is a room of matchbox for a WebSocket, and only then.
+    /// The dialect of a request, if it is one's.
     pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
-        let query = || request.uri().query().unwrap_or_default().to_owned();
-        let path = request.uri().path().strip_prefix('/')?;
-        match path.split_once('/') {
-            None if path == "ws" => Some(Self::Native),
-            None if path == "signaling" => Some(Self::Ayame),
-            None if path == "collider" => Some(Self::AppRtc),
-            None if path == "peerjs" => Some(Self::PeerJs(query())),
-            None if path == "y-webrtc" => Some(Self::YWebrtc),
-            Some(("peerjs", "peerjs")) => Some(Self::PeerJs(query())),
-            Some(("matchbox", room)) if !room.contains('/') => Some(Self::Matchbox(decode(room), query())),
-            None if !path.is_empty() && is_upgrade(request) => Some(Self::Matchbox(decode(path), query())),
-            None | Some(_) => None,
-        }
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+        DIALECTS.iter().find_map(|&(at, make)| {
+            let room = room_at(at, path)?;
+            let is_meant = at != BARE_ROOM || !room.is_empty() && is_upgrade(request);
+            is_meant.then(|| make(room, query))
+        })
+    }
+}
+
+/// What stands for the `*` in `at`, nothing if there is none. `None` when the path is another.
+fn room_at<'a>(at: &str, path: &'a str) -> Option<&'a str> {
+    match at.strip_suffix('*') {
+        Some(start) => path.strip_prefix(start).filter(|room| !room.contains('/')),
+        None => (path == at).then_some(""),
     }
 }
 

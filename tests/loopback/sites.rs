@@ -12,13 +12,34 @@ use super::support::room::{Member, handshake};
 use super::support::server::{LOOPBACK, Server};
 use super::support::web::{Ask, Reply, connect_websocket, get, h1, h2_sender, https, metrics, with};
 
-/// Every path at which a WebSocket opens.
+/// Every way in at which a WebSocket opens.
 const SOCKETS: &[&str] = &[
     "/ws",
     "/signaling",
     "/collider",
+    "/peerjs?key=peerjs&id=anna&token=t",
+    "/peerjs/peerjs?key=peerjs&id=anna&token=t",
+    "/y-webrtc",
+    "/matchbox/kitchen",
+    "/attic",
     "/socket.io/?EIO=3&transport=websocket",
     "/socket.io/?EIO=4&transport=websocket",
+];
+/// Every way into the rooms that needs no WebSocket.
+const CALLS: &[(Method, &str)] = &[
+    (Method::POST, "/join/kitchen"),
+    (Method::POST, "/message/kitchen/0"),
+    (Method::POST, "/leave/kitchen/0"),
+    (Method::POST, "/collider/kitchen/0"),
+    (Method::DELETE, "/collider/kitchen/0"),
+    (Method::GET, "/iceconfig/kitchen/0"),
+    (Method::POST, "/iceconfig/kitchen/0"),
+    (Method::GET, "/peerjs/id"),
+    (Method::GET, "/peerjs/peerjs/id"),
+    (Method::GET, "/peerjs/peerjs/peers"),
+    (Method::GET, "/socket.io/?EIO=3&transport=polling"),
+    (Method::GET, "/socket.io/?EIO=4&transport=polling"),
+    (Method::POST, "/socket.io/?EIO=4&transport=polling&sid=0"),
 ];
 /// Every path that gives credentials to whoever shows a key, and how it is asked. `KEY` stands for the key.
 const CREDENTIALS: &[(Method, &str)] = &[
@@ -38,7 +59,6 @@ const OTHERS: &[&str] = &[
     "/r/kitchen",
     "/lanturn.js",
     "/socket.io/socket.io.js",
-    "/socket.io/?EIO=4&transport=polling",
     "/health",
     "/ca.crt",
     "/metrics",
@@ -89,6 +109,13 @@ fn filled(text: &str, server: &Server) -> String {
     text.replace("PORT", &server.address().port().to_string()).replace("KEY", &server.key())
 }
 
+/// A request that a page without a WebSocket makes.
+fn call(host: &str, method: &Method, path: &str) -> Ask {
+    let mut ask = get(host, path);
+    *ask.method_mut() = method.clone();
+    ask
+}
+
 /// A request for a credential, with every way to show a key.
 fn keyed(server: &Server, method: &Method, path: &str, host: &str) -> Ask {
     let mut ask = get(host, &filled(path, server));
@@ -130,6 +157,19 @@ async fn open_h2(server: &Server, path: &str, header: (&'static str, &str)) -> u
     sender.send_request(with(connect, header.0, header.1)).await.unwrap().status().as_u16()
 }
 
+#[test]
+fn no_way_in_is_forgotten_here() {
+    let all: Vec<&str> = lanturn::http::socket_paths().collect();
+    for at in &all {
+        let is_asked =
+            SOCKETS.iter().filter_map(|path| path.split('?').next()).any(|path| match at.strip_suffix('*') {
+                Some(start) => !all.contains(&path) && path.strip_prefix(start).is_some_and(|room| !room.contains('/')),
+                None => path == *at,
+            });
+        assert!(is_asked, "a WebSocket opens at {at}: list it in SOCKETS");
+    }
+}
+
 #[tokio::test]
 async fn a_host_that_is_not_ours_is_answered_by_nothing() {
     let server = server();
@@ -142,6 +182,10 @@ async fn a_host_that_is_not_ours_is_answered_by_nothing() {
                 (421, &json!("bad-host")),
                 "{host} {path}"
             );
+        }
+        for (method, path) in CALLS {
+            let reply = ask(&server, call(host, method, path)).await;
+            assert_eq!(reply.error(), (421, "bad-host".into()), "{host} {path}");
         }
         for path in OTHERS {
             assert_eq!(ask(&server, get(host, path)).await.error(), (421, "bad-host".into()), "{host} {path}");
@@ -156,7 +200,8 @@ async fn a_host_that_is_not_ours_is_answered_by_nothing() {
         assert_eq!(open_h2(&server, path, ("host", "evil.example")).await, 421, "{path}");
     }
     let text = metrics(server.address()).await;
-    let refused = FOREIGN_HOSTS.len() * (CREDENTIALS.len() + OTHERS.len() + SOCKETS.len()) + SOCKETS.len();
+    let refused =
+        FOREIGN_HOSTS.len() * (CREDENTIALS.len() + CALLS.len() + OTHERS.len() + SOCKETS.len()) + SOCKETS.len();
     assert!(text.contains(&format!("lanturn_http_refused_total{{reason=\"bad-host\"}} {refused}\n")), "{text}");
 }
 
@@ -186,6 +231,29 @@ async fn a_socket_opens_for_our_pages_for_listed_sites_and_for_programs() {
     }
     let text = metrics(at).await;
     let refused = SOCKETS.len() * (2 * FOREIGN_ORIGINS.len() + 3);
+    assert!(text.contains(&format!("lanturn_http_refused_total{{reason=\"bad-origin\"}} {refused}\n")), "{text}");
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_enters_no_room_without_a_socket_either() {
+    let server = server();
+    let at = &server.address().to_string();
+    for (method, path) in CALLS {
+        let status = async |name, value: &str| ask(&server, with(call(at, method, path), name, value)).await.status;
+        for origin in FOREIGN_ORIGINS {
+            let asked = with(call(at, method, path), "origin", &filled(origin, &server));
+            assert_eq!(ask(&server, asked).await.error(), (403, "bad-origin".into()), "{origin:?} {method} {path}");
+        }
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(status("sec-fetch-site", site).await, 403, "{site} {method} {path}");
+        }
+        for origin in [&format!("https://{at}"), "https://friend.example"] {
+            assert_ne!(status("origin", origin).await, 403, "{origin} {method} {path}");
+        }
+        assert_ne!(ask(&server, call(at, method, path)).await.status, 403, "a program: {method} {path}");
+    }
+    let text = metrics(server.address()).await;
+    let refused = CALLS.len() * (FOREIGN_ORIGINS.len() + 2);
     assert!(text.contains(&format!("lanturn_http_refused_total{{reason=\"bad-origin\"}} {refused}\n")), "{text}");
 }
 
