@@ -222,8 +222,10 @@ async fn events_of_any_shape_do_no_harm() {
         says(&mut caller.0, &format!("42{event}")).await;
     }
     caller.says("ipaddr", json!({ "odd": true })).await;
-    caller.hears_names(&["ipaddr"]).await;
-    assert_eq!(caller.hears().await[0], "log", "what is too deep is refused");
+    // One comes from the library and one from the rooms, so in either order.
+    let heard = [caller.hears().await, caller.hears().await].map(|event| event[0].clone());
+    assert!(heard.contains(&json!("log")), "what is too deep is refused");
+    assert!(heard.contains(&json!("ipaddr")), "and the rest does no harm");
     for (page, event) in [(&mut caller, "42{\"message\":1}"), (&mut called, "42[1,2]")] {
         says(&mut page.0, event).await;
         while let Some(Ok(_)) = page.0.next().await {}
