@@ -65,6 +65,14 @@ impl Dialect {
         }
     }
 
+    /// What the two of a pair do before they can send each other offers as they like. `one` joined first.
+    pub fn meet(self, one: &mut Member, other: &mut Member) -> io::Result<()> {
+        match self {
+            Self::Native | Self::PeerJs => Ok(()),
+            Self::SocketIo => call(&mut one.socket, &mut other.socket),
+        }
+    }
+
     /// Goes as the client of this kind does.
     pub fn leave(self, mut member: Member) -> io::Result<()> {
         match self {
@@ -158,6 +166,18 @@ fn socket_io(door: &Door, room: usize) -> io::Result<Member> {
     // As a page does, and is sent no offer before.
     socket.send(r#"42["message","got user media"]"#)?;
     Ok(Member { socket, id: String::new() })
+}
+
+/// A codelab page that was there first calls the other one, which may make offers of its own only after that.
+fn call(one: &mut Socket, other: &mut Socket) -> io::Result<()> {
+    let description = |kind| format!("42{}", json!(["message", { "type": kind, "sdp": session_description() }]));
+    let is_a = |kind: &'static str| move |text: &str| text.contains(&format!(r#""type":"{kind}""#));
+    until(one, |text| text.starts_with(r#"42["join""#))?;
+    one.send(&description("offer"))?;
+    until(other, is_a("offer"))?;
+    other.send(&description("answer"))?;
+    until(one, is_a("answer"))?;
+    Ok(())
 }
 
 fn peer_js(door: &Door, number: usize) -> io::Result<Member> {

@@ -21,7 +21,7 @@ use crate::{cores, fail};
 pub const CROWD: &str = crowd::COMMAND;
 
 /// What was measured, of each of the [`SUBJECTS`].
-type Measured<T> = [io::Result<T>; SUBJECTS.len()];
+type Measured<T> = Vec<T>;
 
 pub fn report(lanturn: &Path, window: Duration) {
     let there = cores();
@@ -39,17 +39,26 @@ pub fn report(lanturn: &Path, window: Duration) {
     }
     println!("| what | lanturn | reach | beside it | lanturn / that |");
     println!("|---|---:|---:|---:|---:|");
-    let micros = |costs: Measured<Cost>| costs.map(|cost| cost.map(|cost| cost.micros()));
-    print("server CPU for a message, µs", &[8.0, 10.0, 10.0], &micros(bench.in_turns(pairs::measure)));
-    print("server CPU for a join, µs", &[120.0; 3], &micros(bench.in_turns(joins::measure)));
-    print("memory of an idle connection, KiB", &[12.0; 3], &bench.each(|subject| idle::memory(&bench, subject)));
-    print("the same over TLS, KiB", &[40.0; 3], &bench.each(|subject| idle::memory_tls(&bench, subject)));
-    let full = bench.each(|subject| idle::full(&bench, subject));
-    let of = |value: fn(&idle::Full) -> f64| full.each_ref().map(|full| full.as_ref().map(value).map_err(again));
+    let measured = rows(&bench);
+    drop(bench);
+    if let Err(error) = measured {
+        fail(&format!("bench: {error}"));
+    }
+}
+
+fn rows(bench: &Bench) -> io::Result<()> {
+    let micros = |costs: Measured<Cost>| costs.iter().map(Cost::micros).collect::<Vec<_>>();
+    print("server CPU for a message, µs", &[8.0, 10.0, 10.0], &micros(bench.in_turns(pairs::measure)?));
+    print("server CPU for a join, µs", &[120.0; 3], &micros(bench.in_turns(joins::measure)?));
+    print("memory of an idle connection, KiB", &[12.0; 3], &bench.each(|subject| idle::memory(bench, subject))?);
+    print("the same over TLS, KiB", &[40.0; 3], &bench.each(|subject| idle::memory_tls(bench, subject))?);
+    let full = bench.each(|subject| idle::full(bench, subject))?;
+    let of = |value: fn(&idle::Full) -> f64| full.iter().map(value).collect::<Vec<_>>();
     let held = format!("connections held, {} if a process may open so many files", idle::HELD);
     print(&held, &[], &of(|full| full.held as f64));
     print("a join with those there, middle of 20, ms", &[50.0; 3], &of(|full| full.middle));
     print("the same, slowest of 20, ms", &[50.0; 3], &of(|full| full.slowest));
+    Ok(())
 }
 
 /// Is a crowd until its standard input ends.
@@ -60,30 +69,16 @@ pub fn crowd(arguments: &[&str]) {
 }
 
 /// A row for each dialect of lanturn, with what is to be reached in it.
-fn print(what: &str, reach: &[f64], measured: &Measured<f64>) {
+fn print(what: &str, reach: &[f64], measured: &[f64]) {
     for (number, (subject, ours)) in SUBJECTS.iter().zip(measured).enumerate() {
         let Some(beside) = subject.beside() else { continue };
         let name = format!("{what}: {}", subject.dialect.name());
         let reach = reach.get(number).map_or(String::new(), |reach| format!("≤ {reach}"));
-        let beside = (SUBJECTS[beside].name(), &measured[beside]);
-        let theirs = beside.1.as_ref().unwrap_or_else(|error| panic!("{what}, {}: {error}", beside.0));
-        let there = format!("{}: {}", beside.0, short(*theirs));
-        match ours {
-            Ok(ours) => {
-                println!("| {name} | {} | {reach} | {there} | {:.2} |", short(*ours), ours / theirs);
-            }
-            Err(error) => {
-                eprintln!("bench: {name}: {error}");
-                println!("| {name} | n/a: the server does not answer | {reach} | {there} | |");
-            }
-        }
+        let (program, theirs) = (SUBJECTS[beside].name(), measured[beside]);
+        println!("| {name} | {} | {reach} | {program}: {} | {:.2} |", short(*ours), short(theirs), ours / theirs);
     }
 }
 
 fn short(number: f64) -> String {
     if number < 100.0 { format!("{number:.1}") } else { format!("{number:.0}") }
-}
-
-fn again(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
 }

@@ -50,8 +50,9 @@ pub fn measure(dialect: Dialect, server: &Server, window: Duration) -> io::Resul
 fn join(dialect: Dialect, door: &Door) -> io::Result<Vec<Side>> {
     let mut sides = Vec::new();
     for room in 0..PAIRS {
-        let one = dialect.join(door, room, 2 * room)?;
-        let other = dialect.join(door, room, 2 * room + 1)?;
+        let mut one = dialect.join(door, room, 2 * room)?;
+        let mut other = dialect.join(door, room, 2 * room + 1)?;
+        dialect.meet(&mut one, &mut other)?;
         let offers = [&other.id, &one.id].map(|to| Socket::frame(&dialect.offer(to)));
         for (mut member, offer) in [one, other].into_iter().zip(offers) {
             member.socket.set_nonblocking()?;

@@ -62,6 +62,10 @@ impl Subject {
             Program::PeerServer => "PeerServer",
         }
     }
+
+    fn blame(self, error: &io::Error) -> io::Error {
+        io::Error::other(format!("{}, {}: {error}", self.name(), self.dialect.name()))
+    }
 }
 
 impl Bench {
@@ -91,26 +95,21 @@ impl Bench {
         (server, own.join("ca.pem"))
     }
 
-    /// Measures each, in rounds. Who does not answer is not asked again.
-    pub fn in_turns(&self, measure: fn(Dialect, &Server, Duration) -> io::Result<Cost>) -> Measured<Cost> {
+    /// Measures each, in rounds.
+    pub fn in_turns(&self, measure: fn(Dialect, &Server, Duration) -> io::Result<Cost>) -> io::Result<Measured<Cost>> {
         let servers = SUBJECTS.map(|subject| self.start(subject));
-        let mut costs = SUBJECTS.map(|_| Ok(Cost::default()));
+        let mut costs = vec![Cost::default(); SUBJECTS.len()];
         for _ in 0..ROUNDS {
             for ((subject, server), sum) in SUBJECTS.iter().zip(&servers).zip(&mut costs) {
-                if let Ok(cost) = sum {
-                    match measure(subject.dialect, server, self.window) {
-                        Ok(more) => cost.add(more),
-                        Err(error) => *sum = Err(error),
-                    }
-                }
+                sum.add(measure(subject.dialect, server, self.window).map_err(|error| subject.blame(&error))?);
             }
         }
-        costs
+        Ok(costs)
     }
 
     /// Measures each once.
-    pub fn each<T>(&self, measure: impl Fn(Subject) -> io::Result<T>) -> Measured<T> {
-        SUBJECTS.map(measure)
+    pub fn each<T>(&self, measure: impl Fn(Subject) -> io::Result<T>) -> io::Result<Measured<T>> {
+        SUBJECTS.iter().map(|&subject| measure(subject).map_err(|error| subject.blame(&error))).collect()
     }
 }
 
