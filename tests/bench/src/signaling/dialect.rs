@@ -193,6 +193,10 @@ fn until(socket: &mut Socket, wanted: impl Fn(&str) -> bool) -> io::Result<Strin
         if wanted(&text) {
             return Ok(text);
         }
+        // Those of another kind never say a ping's text.
+        if let Some(answer) = Dialect::SocketIo.answer(text.as_bytes()) {
+            socket.send(answer)?;
+        }
         if text.to_ascii_lowercase().contains("error") {
             return Err(io::Error::other(text));
         }
