@@ -24,7 +24,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
 use crate::signaling::codelab::{self, Heard, Unsent, Wire};
-use crate::signaling::{HubOptions, Session};
+use crate::signaling::socket::websocket_config;
+use crate::signaling::{HubOptions, Payload, Session};
 
 /// Messages to one client that wait for the transport. As many again and more wait in its session, whose bounds then
 /// close it.
@@ -53,6 +54,8 @@ impl SocketIoServer {
             .connect_timeout(options.hello_deadline)
             .max_buffer_size(MAX_WAITING)
             .max_payload(largest as u64)
+            .ws_read_buffer_size(websocket_config(largest).read_buffer_size)
+            .ws_read_buffer_size(websocket_config(largest).read_buffer_size)
             .ws_max_message_size(largest)
             .ws_max_frame_size(largest)
             .with_parser(ParserConfig::common().max_incoming_binaries(0))
@@ -224,7 +227,7 @@ impl Wire for Client {
         self.seen_at
     }
 
-    fn emit(&self, event: &str, arguments: &[serde_json::Value]) -> Result<(), Unsent> {
+    fn emit(&self, event: &str, arguments: &[Payload]) -> Result<(), Unsent> {
         self.socket.emit(event, &Arguments(arguments)).map_err(|error| match error {
             SendError::Socket(SocketError::InternalChannelFull) => Unsent::Full,
             SendError::Socket(SocketError::Closed) | SendError::Serialize(_) => Unsent::Gone,
@@ -233,7 +236,7 @@ impl Wire for Client {
 }
 
 /// An array would be one argument.
-struct Arguments<'a>(&'a [serde_json::Value]);
+struct Arguments<'a>(&'a [Payload]);
 
 impl Serialize for Arguments<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

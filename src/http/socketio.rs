@@ -14,8 +14,9 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, VARY,
 };
+use hyper::http::uri::PathAndQuery;
 use hyper::upgrade::Upgraded;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep, timeout};
@@ -101,6 +102,12 @@ fn seat(inner: &Inner, asker: &Asker, query: &str) -> Result<Option<Seat>, HttpE
     Ok(Some(Seat::new(take_place(inner, asker)?, asker.peer.remote.ip())))
 }
 
+/// A path and a query in memory of their own: they came as parts of a buffer of 16 KiB, which would stay for as long.
+fn copy(uri: &Uri) -> Uri {
+    let path_and_query = uri.path_and_query().and_then(|both| PathAndQuery::try_from(both.as_str()).ok());
+    path_and_query.map(Uri::from).unwrap_or_default()
+}
+
 fn upgrade(
     inner: &Arc<Inner>,
     asker: &Asker,
@@ -109,7 +116,7 @@ fn upgrade(
 ) -> Result<Response, HttpError> {
     let accept = handshake(&request)?;
     let mut opening = Request::new(());
-    opening.uri_mut().clone_from(request.uri());
+    *opening.uri_mut() = copy(request.uri());
     if let Some(seat) = seat(inner, asker, request.uri().query().unwrap_or_default())? {
         opening.extensions_mut().insert(seat);
     }
@@ -130,8 +137,10 @@ fn upgrade(
 async fn poll(inner: &Arc<Inner>, asker: &Asker, mut request: Request<Incoming>) -> Result<Response, HttpError> {
     let seat = seat(inner, asker, request.uri().query().unwrap_or_default())?;
     // The session keeps the request that it began with.
+    *request.uri_mut() = copy(request.uri());
     let content_type = request.headers_mut().remove(CONTENT_TYPE);
     request.headers_mut().clear();
+    let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
     request.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
     request.extensions_mut().clear();
     if let Some(seat) = seat {
