@@ -55,7 +55,6 @@ impl SocketIoServer {
             .max_buffer_size(MAX_WAITING)
             .max_payload(largest as u64)
             .ws_read_buffer_size(websocket_config(largest).read_buffer_size)
-            .ws_read_buffer_size(websocket_config(largest).read_buffer_size)
             .ws_max_message_size(largest)
             .ws_max_frame_size(largest)
             .with_parser(ParserConfig::common().max_incoming_binaries(0))

@@ -64,7 +64,7 @@ pub trait Wire: Sync {
     ///
     /// # Errors
     /// [`Unsent`].
-    fn emit(&self, event: &str, arguments: &[Value]) -> Result<(), Unsent>;
+    fn emit(&self, event: &str, arguments: &[Payload]) -> Result<(), Unsent>;
 }
 
 /// Drives one client until it is gone, or is to be disconnected. Its membership ends with that.
@@ -91,7 +91,7 @@ struct Client<'a, W> {
     wire: &'a W,
     session: &'a mut Session,
     /// Events that the client has yet to be sent.
-    to_say: VecDeque<(&'static str, Vec<Value>)>,
+    to_say: VecDeque<(&'static str, Vec<Payload>)>,
     /// The room that it asked for last, as it spelt it. It may have left.
     room: Option<(RoomName, String)>,
     other: Option<Other>,
@@ -101,7 +101,7 @@ struct Client<'a, W> {
     /// What it said to nobody. An offer is made once, so it is for whoever comes next.
     unsent: Kept<Payload>,
     /// The other's offer and candidates, until they are answered.
-    offered: Kept<Value>,
+    offered: Kept<Payload>,
     has_answered: bool,
     /// It made an offer where it was to answer one.
     has_crossed: bool,
@@ -166,7 +166,11 @@ impl<W: Wire> Client<'_, W> {
     }
 
     fn say(&mut self, event: &'static str, arguments: Vec<Value>) {
-        self.to_say.push_back((event, arguments));
+        self.to_say.push_back((event, arguments.iter().map(Payload::of).collect()));
+    }
+
+    fn say_message(&mut self, message: Payload) {
+        self.to_say.push_back(("message", vec![message]));
     }
 
     fn hear(&mut self, text: &str) {
@@ -247,7 +251,7 @@ impl<W: Wire> Client<'_, W> {
                     self.signal(has_media());
                 }
                 for waiting in self.offered.take() {
-                    self.say("message", vec![waiting]);
+                    self.say_message(waiting);
                 }
             }
             // Left over from the call before, a page may still take itself for the initiator. Both offers would be
@@ -383,8 +387,10 @@ impl<W: Wire> Client<'_, W> {
                 self.offer(offer);
             }
             // It belongs to an offer that has not been answered.
-            words::Heard::Other(value) if value["type"] == "candidate" && !self.offered.is_empty() => self.offer(value),
-            words::Heard::Other(value) => self.say("message", vec![value]),
+            words::Heard::Other(message) if !self.offered.is_empty() && message.to_value()["type"] == "candidate" => {
+                self.offer(message);
+            }
+            words::Heard::Other(message) => self.say_message(message),
             words::Heard::Nothing => {}
         }
     }
@@ -392,15 +398,15 @@ impl<W: Wire> Client<'_, W> {
     /// A page that waits for its camera cannot take an offer yet: the offer waits with it. But some pages never announce
     /// a camera. They call each other, so this is one of those if the other one offers without having announced its own;
     /// should that be wrong, the offer comes once more with the announcement.
-    fn offer(&mut self, value: Value) {
+    fn offer(&mut self, message: Payload) {
         if self.is_initiator == Some(true) || self.has_media {
-            return self.say("message", vec![value]);
+            return self.say_message(message);
         }
         if self.other.as_ref().is_some_and(|other| other.is_page && !other.has_media) {
-            self.say("message", vec![value.clone()]);
+            self.say_message(message.clone());
         }
-        let length = value.to_string().len();
-        self.offered.push(value, length);
+        let length = message.as_str().len();
+        self.offered.push(message, length);
     }
 }
 

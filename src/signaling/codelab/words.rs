@@ -1,7 +1,7 @@
 //! What the pages of the WebRTC codelab say to each other, and the same in the native protocol's words.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::signaling::call::Candidate;
@@ -39,11 +39,13 @@ impl Said {
                 _ => Self::Other(Native::message(raw)),
             };
         }
-        match serde_json::from_str(raw.get()) {
-            Ok(Page::Offer { .. }) => Self::Offer(Native::description(raw)),
-            Ok(Page::Answer { .. }) => Self::Answer(Native::description(raw)),
-            Ok(Page::Candidate(candidate)) => Self::Candidate(Native::candidate(&candidate)),
-            Err(_) => Self::Other(Native::message(raw)),
+        let kind = Kind::of(raw);
+        match kind.name.as_deref() {
+            Some("offer") if kind.has_sdp() => Self::Offer(Native::description(raw)),
+            Some("answer") if kind.has_sdp() => Self::Answer(Native::description(raw)),
+            Some("candidate") => serde_json::from_str(raw.get())
+                .map_or_else(|_| Self::Other(Native::message(raw)), |page| Self::Candidate(Native::candidate(&page))),
+            Some(_) | None => Self::Other(Native::message(raw)),
         }
     }
 }
@@ -56,9 +58,9 @@ pub(super) enum Heard {
     /// [`HAS_MEDIA`], of another page.
     HasMedia,
     /// An offer.
-    Offer(Value),
+    Offer(Payload),
     /// An answer, a candidate, or what another page said.
-    Other(Value),
+    Other(Payload),
     /// Nothing that a page could understand.
     Nothing,
 }
@@ -69,15 +71,16 @@ impl Heard {
         let Some(native) = data.read::<Native<'_>>() else {
             return Self::Nothing;
         };
-        let value = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap_or_default();
         if native.codelab.is_some() {
             return Self::IsPage;
         }
-        if let Some(message) = native.message.map(value) {
-            return if message == HAS_MEDIA { Self::HasMedia } else { Self::Other(message) };
+        if let Some(message) = native.message {
+            let has_media = serde_json::from_str::<String>(message.get()).is_ok_and(|text| text == HAS_MEDIA);
+            return if has_media { Self::HasMedia } else { Self::Other(message.into()) };
         }
-        if let Some(description) = native.description.map(value) {
-            return if description["type"] == "offer" { Self::Offer(description) } else { Self::Other(description) };
+        if let Some(description) = native.description {
+            let is_offer = Kind::of(description).name.as_deref() == Some("offer");
+            return if is_offer { Self::Offer(description.into()) } else { Self::Other(description.into()) };
         }
         // The end of candidates, which is null or an empty line, has no word here.
         match native.candidate.and_then(|raw| serde_json::from_str::<Candidate<'_>>(raw.get()).ok()) {
@@ -87,24 +90,33 @@ impl Heard {
     }
 }
 
-/// The forms that have a native counterpart. A description's other fields go with it; a candidate has no others.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Page {
-    Offer {
-        #[allow(dead_code, reason = "an offer has it")]
-        sdp: String,
-    },
-    Answer {
-        #[allow(dead_code, reason = "an answer has it")]
-        sdp: String,
-    },
-    Candidate(PageCandidate),
+/// What tells the forms that have a native counterpart from each other, and from all else. A description's other fields
+/// go with it; a candidate has no others.
+#[derive(Default, Deserialize)]
+struct Kind<'a> {
+    #[serde(default, rename = "type")]
+    name: Option<String>,
+    #[serde(borrow, default)]
+    sdp: Option<&'a RawValue>,
+}
+
+impl<'a> Kind<'a> {
+    fn of(raw: &'a RawValue) -> Self {
+        // An array would be taken for the fields of an object in order.
+        let object = Some(raw.get()).filter(|text| text.starts_with('{'));
+        object.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    fn has_sdp(&self) -> bool {
+        self.sdp.is_some_and(|sdp| sdp.get().starts_with('"'))
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PageCandidate {
+    #[serde(rename = "type")]
+    _kind: IgnoredAny,
     label: u16,
     id: String,
     candidate: String,
@@ -147,11 +159,11 @@ fn even_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
 }
 
 /// Pages go by the label, which a client may have left out beside the id, and the other way round.
-fn for_page(candidate: &Candidate<'_>) -> Value {
+fn for_page(candidate: &Candidate<'_>) -> Payload {
     let mid = candidate.sdp_mid.as_deref();
     let label = candidate.sdp_m_line_index.or_else(|| mid?.parse().ok()).unwrap_or(0);
     let id = mid.map_or_else(|| label.to_string(), str::to_owned);
-    serde_json::json!({ "type": "candidate", "label": label, "id": id, "candidate": candidate.candidate })
+    Payload::of(&serde_json::json!({ "type": "candidate", "label": label, "id": id, "candidate": candidate.candidate }))
 }
 
 /// How one page knows another.
@@ -167,7 +179,7 @@ pub(super) fn has_media() -> Payload {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -199,9 +211,10 @@ mod tests {
     fn pages_read_what_native_clients_say() {
         let heard = |data: Value| Heard::of(&Payload::of(&data));
         let offer = json!({ "type": "offer", "sdp": "v=0\r\n" });
-        assert_eq!(heard(json!({ "description": offer })), Heard::Offer(offer));
+        assert_eq!(heard(json!({ "description": offer })), Heard::Offer(Payload::of(&offer)));
         let page = |label: u16, id: &str| {
-            Heard::Other(json!({ "type": "candidate", "label": label, "id": id, "candidate": "candidate:1" }))
+            let line = "candidate:1";
+            Heard::Other(Payload::of(&json!({ "type": "candidate", "label": label, "id": id, "candidate": line })))
         };
         let native = |init: Value| heard(json!({ "candidate": init }));
         assert_eq!(native(json!({ "candidate": "candidate:1", "sdpMid": "a", "sdpMLineIndex": 2 })), page(2, "a"));
@@ -234,7 +247,7 @@ mod tests {
         #[test]
         fn one_page_hears_what_another_said(words in any_words()) {
             match Heard::of(&payload(by_page(&words))) {
-                Heard::Offer(heard) | Heard::Other(heard) => prop_assert_eq!(heard, words),
+                Heard::Offer(heard) | Heard::Other(heard) => prop_assert_eq!(heard.to_value(), words),
                 heard @ (Heard::IsPage | Heard::HasMedia | Heard::Nothing) => prop_assert!(false, "{:?} for {}", heard, words),
             }
         }
