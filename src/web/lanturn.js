@@ -247,6 +247,12 @@ export class Room extends EventTarget {
         const peer = this.peers.get(message.id);
         return peer && this.#drop(peer, message.reason);
       }
+      case "peer-restarted": {
+        const peer = this.peers.get(message.id);
+        if (!peer) return;
+        this.#drop(peer, "disconnected");
+        return this.#tell("peer", { peer: this.#meet(peer.entry) });
+      }
       case "ice-servers":
         this.#configure(message.iceServers);
         for (const peer of this.peers.values()) peer.connection.setConfiguration(this.configuration);

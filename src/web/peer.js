@@ -40,6 +40,8 @@ export class Peer {
    */
   constructor(entry, configuration, room) {
     this.id = entry.id;
+    /** What the box said of them. @internal */
+    this.entry = entry;
     this.name = entry.name ?? "";
     this.#polite = entry.polite;
     this.#initiate = entry.initiate;
