@@ -28,6 +28,7 @@ max_rooms = 100000
 max_rooms_per_prefix = 100000
 message_rate = 1000000
 join_rate = 1000000000
+subscribers = 100000
 ";
 
 /// A running server.

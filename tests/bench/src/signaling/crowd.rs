@@ -13,7 +13,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::dialect::{Dialect, Member};
-use super::socket::Door;
+use super::socket::{Door, Socket};
 
 /// The command that runs one of the processes.
 pub const COMMAND: &str = "crowd";
@@ -79,6 +79,8 @@ fn stay(dialect: Dialect, door: &Door, first: usize, count: usize) -> io::Result
     let mut members: Vec<Member> = Vec::with_capacity(count);
     for number in first..first + count {
         let mut member = dialect.join(door, number / 2, number)?;
+        // What came with the last words of the join is not announced again.
+        answer(dialect, &mut member.socket)?;
         member.socket.set_nonblocking()?;
         let socket = member.socket.as_raw_fd();
         poll.registry().register(&mut SourceFd(&socket), Token(members.len()), Interest::READABLE)?;
@@ -109,11 +111,16 @@ fn listen(dialect: Dialect, members: &mut [Member], events: &Events) -> io::Resu
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
                 Err(error) => return Err(error),
             };
-            while let Some(text) = socket.take_text()? {
-                if let Some(answer) = dialect.answer(text) {
-                    socket.send(answer)?;
-                }
-            }
+            answer(dialect, socket)?;
+        }
+    }
+    Ok(())
+}
+
+fn answer(dialect: Dialect, socket: &mut Socket) -> io::Result<()> {
+    while let Some(text) = socket.take_text()? {
+        if let Some(answer) = dialect.answer(text) {
+            socket.send(answer)?;
         }
     }
     Ok(())
