@@ -148,11 +148,6 @@ impl ErrorId {
         }
     }
 
-    /// Whether the connection ends with it, always.
-    pub fn is_fatal(self) -> bool {
-        self.close_code().is_some()
-    }
-
     /// The WebSocket close code (RFC 6455 section 7.4.1) that follows an error which ends the connection.
     pub fn close_code(self) -> Option<u16> {
         match self {

@@ -47,4 +47,6 @@ mod model_tests;
 #[cfg(test)]
 mod protocol_tests;
 #[cfg(test)]
+mod resume_tests;
+#[cfg(test)]
 mod testing;

@@ -119,3 +119,20 @@ pub(super) async fn hear(client: &mut Client) -> Value {
         }
     }
 }
+
+pub(super) fn left(n: u64, id: &str, reason: &str) -> Value {
+    json!({ "type": "peer-left", "n": n, "id": id, "reason": reason })
+}
+
+/// Hears an error and then the close, if it is fatal.
+pub(super) async fn expect_error(client: &mut Client, id: &str, code: Option<u16>) {
+    let error = hear(client).await;
+    assert_eq!((&error["id"], &error["fatal"]), (&json!(id), &json!(code.is_some())), "{error}");
+    if code.is_some() {
+        assert_eq!(hear(client).await, json!({ "closed": code }));
+    }
+}
+
+pub(super) fn id_of(joined: &Value) -> String {
+    joined["self"]["id"].as_str().unwrap().to_owned()
+}

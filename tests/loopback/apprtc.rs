@@ -238,6 +238,7 @@ async fn joins_and_credentials_are_bounded_for_each_source() {
     let results = [join(&server, "a").await, join(&server, "b").await, join(&server, "c").await];
     let words = results.each_ref().map(|answer| answer["result"].as_str().unwrap());
     assert_eq!(words, ["SUCCESS", "SUCCESS", "RATE_LIMITED"]);
+    assert_eq!(counted(server.address(), "lanturn_joins_refused_total").await, 1);
     let ice = path("iceconfig", &results[0]["params"]);
     for _ in 0..2 {
         assert_eq!(ask(&server, Method::GET, &ice, None, String::new()).await.status, 200);

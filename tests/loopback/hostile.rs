@@ -342,6 +342,7 @@ async fn pins_are_not_guessed_by_trying() {
     assert_eq!(ids[..10], vec![json!("bad-pin"); 10]);
     assert_eq!(ids[10..], vec![json!("rate-limited"); 2]);
     assert_eq!((refused(address, "bad-pin").await, refused(address, "rate-limited").await), (10, 2));
+    assert_eq!(counted(address, "lanturn_pin_guesses_refused_total").await, 2);
     let mut late = Raw::open(connect_from([127, 0, 0, 3], address).await, address).await;
     late.say(&json!({ "type": "join", "room": "vault", "pin": "4711" })).await;
     assert_eq!(late.hear().await.unwrap().unwrap()["type"], "joined", "whoever else has the PIN gets in");

@@ -1,0 +1,213 @@
+//! A membership that goes on over another connection.
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::testing::{Client, Setup, expect_error, hear, id_of, left, options, say, setup};
+use super::{Entrant, ErrorId, HubOptions, LeaveReason, Next, Payload, RoomName, ServerMessage};
+
+/// Joins with a token to resume with.
+async fn resumable(setup: &Setup, room: &str) -> (Client, Value) {
+    let mut client = setup.connect().await;
+    say(&mut client, json!({ "type": "join", "room": room, "resume": true })).await;
+    let joined = hear(&mut client).await;
+    assert_eq!(joined["resume"]["window"], 15);
+    (client, joined)
+}
+
+async fn resume(setup: &Setup, joined: &Value, last: u64) -> Client {
+    let mut client = setup.connect().await;
+    say(&mut client, json!({ "type": "resume", "token": joined["resume"]["token"], "last": last })).await;
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_resumes_misses_nothing_and_was_never_gone() {
+    let setup = setup(options());
+    let (anna, joined) = resumable(&setup, "kitchen").await;
+    let anna_id = id_of(&joined);
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    drop(anna);
+    assert_eq!(hear(&mut ben).await, json!({ "type": "peer-away", "id": anna_id, "n": 1 }));
+    for n in 1..=3 {
+        say(&mut ben, json!({ "type": "signal", "to": anna_id, "epoch": 1, "data": n })).await;
+    }
+    say(&mut ben, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut ben).await["type"], "pong");
+    let mut anna = resume(&setup, &joined, 0).await;
+    assert_eq!(hear(&mut anna).await, json!({ "type": "resumed", "received": 0, "iceServers": [], "ttl": 60 }));
+    assert_eq!(hear(&mut anna).await["peer"]["id"], json!(ben_id), "she had not even heard that Ben came");
+    for n in 1..=3 {
+        let heard = hear(&mut anna).await;
+        assert_eq!((&heard["seq"], &heard["n"], &heard["data"]), (&json!(n), &json!(n + 1), &json!(n)));
+    }
+    assert_eq!(hear(&mut ben).await, json!({ "type": "peer-back", "id": anna_id, "n": 2 }));
+    say(&mut anna, json!({ "type": "signal", "to": ben_id, "data": "hello again" })).await;
+    assert_eq!(hear(&mut ben).await["data"], "hello again");
+    assert!(setup.revoked.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_resume_in_time_is_gone() {
+    let setup = setup(options());
+    let (anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    let start = Instant::now();
+    drop(anna);
+    assert_eq!(hear(&mut ben).await["type"], "peer-away");
+    let gone = loop {
+        let message = hear(&mut ben).await;
+        if message["type"] != "ice-servers" {
+            break message;
+        }
+    };
+    assert_eq!(gone, left(2, &id_of(&joined), "disconnected"));
+    assert_eq!(start.elapsed().as_secs(), 15);
+    let mut late = resume(&setup, &joined, 0).await;
+    expect_error(&mut late, "gone", None).await;
+    say(&mut late, json!({ "type": "join", "room": "kitchen" })).await;
+    assert_eq!(hear(&mut late).await["type"], "joined", "on the same connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_goodbye_is_gone_at_once() {
+    let setup = setup(options());
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    anna.close(None).await.unwrap();
+    assert_eq!(hear(&mut ben).await, left(1, &id_of(&joined), "disconnected"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_connection_takes_over_from_one_that_seems_alive() {
+    let setup = setup(options());
+    let (mut old, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    assert_eq!(hear(&mut old).await["n"], 1);
+    let mut new = resume(&setup, &joined, 1).await;
+    assert_eq!(hear(&mut new).await["type"], "resumed");
+    expect_error(&mut old, "replaced", Some(1008)).await;
+    drop(old);
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": 1 })).await;
+    assert_eq!(hear(&mut new).await["n"], 2);
+    let mut thief = setup.connect().await;
+    let guessed = format!("{}{:032x}", id_of(&joined), 1);
+    say(&mut thief, json!({ "type": "resume", "token": guessed, "last": 0 })).await;
+    expect_error(&mut thief, "gone", None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_was_loaded_again_starts_anew_in_its_place() {
+    let setup = setup(options());
+    let (anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": "old" })).await;
+    drop(anna);
+    let mut anna = setup.connect().await;
+    say(&mut anna, json!({ "type": "resume", "token": joined["resume"]["token"], "fresh": true })).await;
+    let again = hear(&mut anna).await;
+    assert_eq!((&again["type"], &again["self"]["epoch"]), (&json!("joined"), &json!(2)));
+    assert_eq!((&again["self"]["id"], &again["peers"][0]["id"]), (&joined["self"]["id"], &json!(ben_id)));
+    let restarted = loop {
+        let message = hear(&mut ben).await;
+        if message["type"] == "peer-restarted" {
+            break message;
+        }
+        assert_eq!(message["type"], "peer-away");
+    };
+    assert_eq!(restarted["epoch"], 2);
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "epoch": 1, "data": "late" })).await;
+    expect_error(&mut ben, "stale", None).await;
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "epoch": 2, "data": "new" })).await;
+    let heard = hear(&mut anna).await;
+    assert_eq!((&heard["data"], &heard["seq"]), (&json!("new"), &json!(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_pong_acknowledged_is_not_kept() {
+    let setup = setup(HubOptions { message_rate: 1000, ..options() });
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    for n in 0..100 {
+        say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": n })).await;
+    }
+    while hear(&mut anna).await["n"] != 101 {}
+    // The pong to the ping after 64 events is on its way once something else is written.
+    say(&mut anna, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut anna).await["type"], "pong");
+    let mut again = resume(&setup, &joined, 10).await;
+    expect_error(&mut again, "gone", None).await;
+    assert_eq!(hear(&mut ben).await, left(1, &id_of(&joined), "disconnected"), "who cannot go on is not waited for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_again_is_heard_once() {
+    let setup = setup(options());
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, ben_id) = setup.joined("kitchen").await;
+    for n in 1..=2 {
+        say(&mut anna, json!({ "type": "signal", "to": ben_id, "n": n, "data": n })).await;
+        assert_eq!(hear(&mut ben).await["data"], n);
+    }
+    drop(anna);
+    let mut anna = resume(&setup, &joined, 0).await;
+    assert_eq!(hear(&mut anna).await["received"], 2);
+    // She has not looked at that, and says it all again.
+    for n in 1..=3 {
+        say(&mut anna, json!({ "type": "signal", "to": ben_id, "n": n, "data": n })).await;
+    }
+    let heard = loop {
+        let message = hear(&mut ben).await;
+        if message["type"] == "signal" {
+            break message;
+        }
+    };
+    assert_eq!((&heard["data"], &heard["seq"]), (&json!(3), &json!(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_replaced_can_do_nothing_more() {
+    let setup = setup(options());
+    let (mut old, joined) = resumable(&setup, "kitchen").await;
+    let mut session = setup.session();
+    let token = serde_json::from_value(joined["resume"]["token"].clone()).unwrap();
+    session.resume(Some(token), Some(0)).unwrap();
+    let (mut first, mut second) = (setup.session(), setup.session());
+    let entrant = Entrant { resume_window: Some(15), ..first.entrant() };
+    let attic = RoomName::parse("attic").unwrap();
+    first.join(&attic, entrant, None).unwrap();
+    let Some(Next::Say((None, ServerMessage::Joined(told)))) = first.try_next() else { panic!("no `joined`") };
+    second.resume(Some(told.resume.unwrap().token), Some(0)).unwrap();
+    assert_eq!(first.broadcast(&Payload::of("late")), Err(ErrorId::Replaced));
+    assert_eq!(first.rename(None), Err(ErrorId::Replaced));
+    first.leave(LeaveReason::Left);
+    assert_eq!(first.join(&RoomName::parse("cellar").unwrap(), first.entrant(), None), Err(ErrorId::Replaced));
+    drop(first);
+    assert!(second.broadcast(&Payload::of("mine")).is_ok(), "and takes nothing along when it goes");
+    drop((second, session));
+    expect_error(&mut old, "replaced", Some(1008)).await;
+    drop(old);
+    setup.hub.closed().await;
+    assert_eq!(setup.revoked.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_goes_away_may_come_back() {
+    let setup = setup(options());
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    let away = CloseFrame { code: CloseCode::Away, reason: "".into() };
+    anna.close(Some(away)).await.unwrap();
+    drop(anna);
+    assert_eq!(hear(&mut ben).await["type"], "peer-away");
+    let mut anna = setup.connect().await;
+    say(&mut anna, json!({ "type": "resume", "token": joined["resume"]["token"], "fresh": true })).await;
+    assert_eq!(hear(&mut anna).await["self"]["epoch"], 2);
+    drop(anna);
+    assert_eq!(hear(&mut ben).await["type"], "peer-restarted");
+    assert_eq!(hear(&mut ben).await["type"], "peer-away");
+    let mut anna = resume(&setup, &joined, 0).await;
+    assert_eq!(hear(&mut anna).await["type"], "resumed", "again, before anything happened");
+}
