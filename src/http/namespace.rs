@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
-use crate::signaling::codelab::{self, Heard, Unsent, Wire};
+use crate::signaling::codelab::{self, Ending, Heard, Unsent, Wire};
 use crate::signaling::socket::websocket_config;
 use crate::signaling::{HubOptions, Payload, Session};
 
@@ -119,7 +119,8 @@ pub(super) struct Seat(Arc<Seated>);
 
 #[derive(Debug)]
 struct Seated {
-    session: tokio::sync::Mutex<Session>,
+    /// None once it is over, although the session of Engine.IO is not.
+    session: tokio::sync::Mutex<Option<Session>>,
     seen_at: IpAddr,
     room: Arc<Semaphore>,
     heard: Mutex<Option<mpsc::Sender<Heard>>>,
@@ -130,7 +131,7 @@ impl Seat {
     /// For a client at `seen_at`.
     pub(super) fn new(session: Session, seen_at: IpAddr) -> Self {
         let room = Arc::new(Semaphore::new(MAX_HEARD_BYTES.max(4 * session.hub().options().message_bytes)));
-        let (session, heard, to_hear) = (tokio::sync::Mutex::new(session), Mutex::default(), Mutex::default());
+        let (session, heard, to_hear) = (tokio::sync::Mutex::new(Some(session)), Mutex::default(), Mutex::default());
         Self(Arc::new(Seated { session, seen_at, room, heard, to_hear }))
     }
 
@@ -148,8 +149,15 @@ impl Seat {
             return;
         };
         let wire = Client { socket, seen_at: self.0.seen_at };
-        let mut session = self.0.session.lock().await;
-        codelab::serve(&wire, to_hear, &mut session).await;
+        let mut place = self.0.session.lock().await;
+        let Some(session) = place.as_mut() else {
+            return;
+        };
+        if codelab::serve(&wire, to_hear, session).await == Ending::Lost {
+            // At a stop, socketioxide closes the transport and never lets go of what its request carries.
+            place.take();
+            return;
+        }
         // A client that left may be in again by now, under the same id.
         while wire.socket.connected() && wire.socket.clone().disconnect().is_err() {
             sleep(codelab::RETRY).await;

@@ -283,12 +283,63 @@ async fn over_h2_it_is_as_over_h1_and_keeps_the_connection() {
     assert!(created);
 }
 
-#[tokio::test]
-async fn a_stop_closes_every_session() {
-    let server = server();
-    let mut page = server.page().await;
-    server.stop.send_replace(true);
+/// Stops the server, but ends no session yet: by then each member has left its room.
+async fn stops(server: &mut Server, members: u32) {
     server.hub.shutdown();
-    while let Some(Ok(_)) = page.next().await {}
-    server.hub.closed().await;
+    server.left.wait_for(|left| *left == members).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_ends_connections_and_sends_nobody_away() {
+    for version in [3, 4] {
+        let mut server = server();
+        let mut socket = server.socket(&format!("EIO={version}&transport=websocket")).await;
+        hears(&mut socket).await;
+        if version == 4 {
+            says(&mut socket, "40").await;
+        }
+        assert!(hears(&mut socket).await.starts_with("40"));
+        says(&mut socket, "42[\"create or join\",\"kitchen\"]").await;
+        assert!(hears(&mut socket).await.starts_with("42[\"iceServers\""));
+        assert!(hears(&mut socket).await.starts_with("42[\"created\""));
+        stops(&mut server, 1).await;
+        server.stop.send_replace(true);
+        let mut told = Vec::new();
+        while let Some(Ok(message)) = socket.next().await {
+            told.extend(message.to_text().ok().filter(|text| !matches!(*text, "" | "2")).map(str::to_owned));
+        }
+        assert_eq!(told, ["1"], "of protocol {version}: 41 would keep it from coming back");
+        server.hub.closed().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_polling_and_sends_nobody_away() {
+    for (version, event, close) in
+        [(3, "30:42[\"create or join\",\"kitchen\"]", "1:1"), (4, "42[\"create or join\",\"kitchen\"]", "1")]
+    {
+        let mut server = server();
+        let polling = format!("/socket.io/?EIO={version}&transport=polling");
+        let opened = server.get(&polling).await;
+        let polling = format!("{polling}&sid={}", sid(std::str::from_utf8(&opened.body).unwrap()));
+        let post = |body: &'static str| {
+            Request::post(&polling).header(HOST, "box.local:3478").body(Full::new(Bytes::from(body))).unwrap()
+        };
+        if version == 4 {
+            assert_eq!(server.send(LAN, post("40")).await.body, "ok");
+        }
+        assert_eq!(server.send(LAN, post(event)).await.body, "ok");
+        let mut told = String::new();
+        while !told.contains("created") {
+            told = String::from_utf8(server.get(&polling).await.body.to_vec()).unwrap();
+        }
+        stops(&mut server, 1).await;
+        let (told, ()) = tokio::join!(server.get(&polling), async {
+            // The clock is paused, so this is over when nothing moves any more: the server has got the request by then.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            server.stop.send_replace(true);
+        });
+        assert_eq!(told.body, close, "of protocol {version}: 41 would keep it from coming back");
+        server.hub.closed().await;
+    }
 }

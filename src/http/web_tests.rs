@@ -28,6 +28,8 @@ struct Server {
     web: Web,
     hub: Arc<Hub>,
     stop: watch::Sender<bool>,
+    /// How many memberships have ended.
+    left: watch::Receiver<u32>,
 }
 
 #[derive(Debug)]
@@ -84,7 +86,9 @@ fn server() -> Server {
         silence: HubOptions::SILENCE,
         grants: Arc::new(Granting),
     };
-    let hub = Arc::new(Hub::new(options, Arc::default(), Arc::new(|_| {})));
+    let (leaves, left) = watch::channel(0);
+    let revoke = Arc::new(move |_| leaves.send_modify(|left| *left += 1));
+    let hub = Arc::new(Hub::new(options, Arc::default(), revoke));
     let issuer = Issuer {
         mint_for_key: Box::new(move |id, ttl| mint(&secret(), id, 1_000, ttl)),
         mint_for_page: Box::new(move |ttl| mint_for_page(&secret(), 7, 1_000, ttl)),
@@ -103,7 +107,7 @@ fn server() -> Server {
         shutdown: stop.subscribe(),
     };
     let web = Web::new(options, hub.clone(), Arc::new(Live::new(issuer)));
-    Server { web, hub, stop }
+    Server { web, hub, stop, left }
 }
 
 const LAN: Peer = Peer {

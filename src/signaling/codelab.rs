@@ -67,8 +67,17 @@ pub trait Wire: Sync {
     fn emit(&self, event: &str, arguments: &[Payload]) -> Result<(), Unsent>;
 }
 
-/// Drives one client until it is gone, or is to be disconnected. Its membership ends with that.
-pub async fn serve<W: Wire>(wire: &W, heard: mpsc::Receiver<Heard>, session: &mut Session) {
+/// What becomes of a client that is driven no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is gone, or is to be: its connection ends, and it may make another.
+    Lost,
+    /// It is told to go. A client of Socket.IO does not come back from that.
+    SentAway,
+}
+
+/// Drives one client until it is gone, or is to go. Its membership ends with that.
+pub async fn serve<W: Wire>(wire: &W, heard: mpsc::Receiver<Heard>, session: &mut Session) -> Ending {
     let closing = session.hub().closing();
     let mut client = Client {
         wire,
@@ -83,8 +92,9 @@ pub async fn serve<W: Wire>(wire: &W, heard: mpsc::Receiver<Heard>, session: &mu
         has_answered: false,
         has_crossed: false,
     };
-    let reason = client.talk(heard, closing).await;
+    let (reason, ending) = client.talk(heard, closing).await;
     client.leave(reason);
+    ending
 }
 
 struct Client<'a, W> {
@@ -122,10 +132,14 @@ enum Event {
 }
 
 impl<W: Wire> Client<'_, W> {
-    async fn talk(&mut self, mut heard: mpsc::Receiver<Heard>, mut closing: watch::Receiver<bool>) -> LeaveReason {
+    async fn talk(
+        &mut self,
+        mut heard: mpsc::Receiver<Heard>,
+        mut closing: watch::Receiver<bool>,
+    ) -> (LeaveReason, Ending) {
         loop {
             if self.flush() == Err(Unsent::Gone) {
-                return LeaveReason::Disconnected;
+                return (LeaveReason::Disconnected, Ending::Lost);
             }
             let is_full = !self.to_say.is_empty();
             let event = tokio::select! {
@@ -139,19 +153,20 @@ impl<W: Wire> Client<'_, W> {
             match event {
                 Event::Heard(Some(Heard::Event(text, _held))) => {
                     if let Err(Some(_)) = self.session.pace() {
-                        return LeaveReason::Disconnected;
+                        return (LeaveReason::Disconnected, Ending::SentAway);
                     }
                     self.hear(&text);
                 }
-                Event::Heard(Some(Heard::Leaves)) => return LeaveReason::Left,
+                Event::Heard(Some(Heard::Leaves)) => return (LeaveReason::Left, Ending::SentAway),
                 Event::Next(Next::Say((_, message))) => self.tell(message),
                 Event::Next(Next::End(_)) => {
                     // It was sent away, or does not read: then it does not hear this either.
                     self.tell_bye();
                     let _ = self.flush();
-                    return LeaveReason::Disconnected;
+                    return (LeaveReason::Disconnected, Ending::SentAway);
                 }
-                Event::Heard(None) | Event::Shutdown => return LeaveReason::Disconnected,
+                Event::Heard(None) => return (LeaveReason::Disconnected, Ending::SentAway),
+                Event::Shutdown => return (LeaveReason::Disconnected, Ending::Lost),
                 Event::Retry => {}
             }
         }
