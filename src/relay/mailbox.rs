@@ -1,9 +1,10 @@
 //! What other threads have to say to a shard.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
@@ -12,8 +13,10 @@ use super::stream::Adopted;
 use crate::credentials::RoomMember;
 use crate::turn;
 
-/// Packets that may wait for a shard on a hairpin from others.
-const MAX_HOPS: usize = 1024;
+/// What may wait for a shard on a hairpin from others, in bytes of packets and of what is told of each.
+const MAX_WAITING: usize = 4 << 20;
+/// What is told of a packet, in bytes.
+const HOP_BYTES: usize = size_of::<(turn::Hop, usize)>();
 
 /// Wakes the shard out of its poll.
 pub(super) const WAKE: Token = Token(0);
@@ -27,20 +30,52 @@ pub(super) enum Command {
     Stop,
 }
 
-/// A packet on its way from another shard.
-#[derive(Debug)]
-pub(super) struct HopPacket {
-    pub(super) hop: turn::Hop,
-    pub(super) payload: Box<[u8]>,
+/// Packets on their way from another shard.
+#[derive(Debug, Default)]
+pub(super) struct HopBatch {
+    /// Of each packet, who sends it to whom, and where it ends.
+    hops: Vec<(turn::Hop, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl HopBatch {
+    /// A batch goes on its way when the next packet would make it longer than this.
+    const ENOUGH: usize = 64 * 1024;
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.hops.is_empty()
+    }
+
+    /// Whether a packet of `length` bytes may be added. The first always may.
+    pub(super) fn has_room_for(&self, length: usize) -> bool {
+        self.is_empty() || self.size() + HOP_BYTES + length <= Self::ENOUGH
+    }
+
+    pub(super) fn push(&mut self, hop: turn::Hop, payload: &[u8]) {
+        self.bytes.extend_from_slice(payload);
+        self.hops.push((hop, self.bytes.len()));
+    }
+
+    /// The packets, with where they are in the bytes, and the bytes.
+    pub(super) fn open(self) -> (impl Iterator<Item = (turn::Hop, Range<usize>)>, Vec<u8>) {
+        let mut start = 0;
+        let packets = self.hops.into_iter().map(move |(hop, end)| (hop, std::mem::replace(&mut start, end)..end));
+        (packets, self.bytes)
+    }
+
+    fn size(&self) -> usize {
+        self.bytes.len() + self.hops.len() * HOP_BYTES
+    }
 }
 
 /// One shard's mailbox. Any thread sends, the shard receives.
 #[derive(Debug)]
 pub(super) struct Mailbox {
     commands: (Sender<Command>, Mutex<Receiver<Command>>),
-    hops: (SyncSender<HopPacket>, Mutex<Receiver<HopPacket>>),
+    hops: (Sender<HopBatch>, Mutex<Receiver<HopBatch>>),
     waker: Waker,
     awake: AtomicBool,
+    /// Bytes of packets.
     waiting: AtomicUsize,
     dropped: AtomicU64,
 }
@@ -48,7 +83,7 @@ pub(super) struct Mailbox {
 impl Mailbox {
     pub(super) fn new(registry: &Registry) -> io::Result<Self> {
         let (command, commands) = channel();
-        let (hop, hops) = sync_channel(MAX_HOPS);
+        let (hop, hops) = channel();
         Ok(Self {
             commands: (command, Mutex::new(commands)),
             hops: (hop, Mutex::new(hops)),
@@ -65,15 +100,17 @@ impl Mailbox {
         self.wake();
     }
 
-    /// Drops the packet when the mailbox is full: a shard that is behind must not hold up another.
-    pub(super) fn hop(&self, packet: HopPacket) {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        if self.hops.0.try_send(packet).is_err() {
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.wake();
+    /// Drops the packets when the mailbox is full: a shard that is behind must not hold up another.
+    pub(super) fn hop(&self, packets: HopBatch) {
+        let size = packets.size();
+        if self.waiting.fetch_add(size, Ordering::SeqCst) + size > MAX_WAITING {
+            self.waiting.fetch_sub(size, Ordering::SeqCst);
+            self.dropped.fetch_add(packets.hops.len() as u64, Ordering::Relaxed);
+            return;
         }
+        // The receiver lives as long as the sender.
+        let _ = self.hops.0.send(packets);
+        self.wake();
     }
 
     /// Hairpin packets that were dropped because the mailbox was full.
@@ -90,10 +127,10 @@ impl Mailbox {
         next(&self.commands.1)
     }
 
-    pub(super) fn next_hop(&self) -> Option<HopPacket> {
-        let packet = next(&self.hops.1)?;
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        Some(packet)
+    pub(super) fn next_hops(&self) -> Option<HopBatch> {
+        let packets = next(&self.hops.1)?;
+        self.waiting.fetch_sub(packets.size(), Ordering::SeqCst);
+        Some(packets)
     }
 
     pub(super) fn has_hops(&self) -> bool {
@@ -120,17 +157,43 @@ mod tests {
     use super::*;
     use crate::turn::{AllocationId, Hop, Party};
 
+    fn hop(index: u32) -> Hop {
+        let from: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        Hop { from, party: Party::Open, to: AllocationId { index, generation: 0 } }
+    }
+
+    #[test]
+    fn a_batch_gives_back_what_was_put_in() {
+        let mut batch = HopBatch::default();
+        for (index, payload) in [&b"one"[..], b"", b"three"].into_iter().enumerate() {
+            batch.push(hop(index as u32), payload);
+        }
+        let (packets, bytes) = batch.open();
+        let packets: Vec<_> = packets.map(|(hop, range)| (hop.to.index, &bytes[range])).collect();
+        assert_eq!(packets, [(0, &b"one"[..]), (1, b""), (2, b"three")]);
+    }
+
+    #[test]
+    fn a_batch_has_room_for_one_packet_of_any_length_and_no_second_that_is_too_much() {
+        let mut batch = HopBatch::default();
+        assert!(batch.has_room_for(65_535));
+        batch.push(hop(0), &[0; 60_000]);
+        assert!(batch.has_room_for(4_000) && !batch.has_room_for(6_000));
+    }
+
     #[test]
     fn a_full_mailbox_drops_and_counts() {
         let poll = mio::Poll::new().unwrap();
         let mailbox = Mailbox::new(poll.registry()).unwrap();
-        let from: SocketAddr = "192.0.2.1:9".parse().unwrap();
-        let hop = Hop { from, party: Party::Open, to: AllocationId { index: 0, generation: 0 } };
-        for _ in 0..MAX_HOPS + 10 {
-            mailbox.hop(HopPacket { hop, payload: Box::new([1]) });
+        let fits = MAX_WAITING / (1000 + HOP_BYTES);
+        for _ in 0..fits + 10 {
+            let mut batch = HopBatch::default();
+            batch.push(hop(0), &[1; 1000]);
+            mailbox.hop(batch);
         }
         assert_eq!(mailbox.dropped(), 10);
-        assert_eq!(std::iter::from_fn(|| mailbox.next_hop()).count(), MAX_HOPS);
+        assert_eq!(std::iter::from_fn(|| mailbox.next_hops()).count(), fits);
+        assert!(!mailbox.has_hops());
     }
 
     #[test]

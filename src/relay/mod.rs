@@ -6,11 +6,15 @@
 //!  mailbox ──────────┘                 └─ hairpin: another client, or another shard's mailbox
 //! ```
 //!
-//! Between receiving a packet and sending it on there is no lock, no queue and no task. Only a hairpin to another
-//! shard passes through a mailbox, and it is bounded: what does not fit is dropped and counted, as a socket would do.
+//! Between receiving a packet and sending it on there is no lock, no queue and no task. What a shard receives in one turn
+//! stays in its [`batch`], and is sent from there at the end of the turn, as few and long runs as its
+//! [`departures`] make of it. Only a hairpin to another shard passes through a mailbox, and it is bounded: what does not
+//! fit is dropped and counted, as a socket would do.
 
-mod buffer;
+mod batch;
+mod departures;
 mod mailbox;
+mod outbound;
 mod shard;
 mod sockets;
 mod stream;

@@ -1,31 +1,35 @@
 //! One shard: the loop that waits for its sockets and does what its server says.
 
-use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::{Events, Poll, Token};
 
-use super::buffer::{SLOT, in_slot};
-use super::mailbox::{Command, HopPacket, Mailbox, WAKE};
+use super::batch::Batch;
+use super::departures::Place;
+use super::mailbox::{Command, Mailbox, WAKE};
+use super::outbound::Outbound;
+use super::server_address;
 use super::sockets::Sockets;
 use super::stream::{Adopted, ReadEnd};
-use super::udp::{Batch, Listener, RelaySocket};
-use super::{buffer, server_address};
-use crate::stun::{HEADROOM, NextMessage, next_message};
+use super::udp::{Listener, RelaySocket};
+use crate::stun::{NextMessage, next_message};
 use crate::turn::{self, FiveTuple, Forward, Now, Opening, Route, Step, Transport};
 
 /// Reads from one socket before the others get their turn.
 const TURNS: usize = 4;
-/// Packets from one relay socket before the others get their turn.
-const RELAY_TURN: usize = 64;
+/// Receives from one relay socket before the others get their turn.
+const RELAY_TURN: usize = 32;
+/// Batches from other shards before the sockets get their turn.
+const HOPS_TURN: usize = 16;
 /// How often counters are published and idle connections looked for.
 const TICK: Duration = Duration::from_secs(1);
 /// How long a connection may go without an allocation.
 const STREAM_IDLE: Duration = Duration::from_secs(30);
-/// What a stream is read into: the beginning of one message and as much again.
-const STREAM_BUFFER: usize = HEADROOM + 2 * SLOT;
+/// Slots of a batch that a stream is read into: the beginning of one message and as much again.
+const STREAM_SLOTS: usize = 2;
 
 /// What a token stands for. Its two lowest bits say which kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,15 +61,10 @@ impl Source {
     }
 }
 
-/// What is received into, apart from the shard so that a packet and the shard can be borrowed at once.
-#[derive(Debug)]
-struct Buffers {
-    batch: Batch,
-    slot: Vec<u8>,
-    stream: Vec<u8>,
-}
-
 /// A shard of the data plane.
+///
+/// A turn serves each socket that is ready. What follows from what they brought is sent at the end of it, or earlier
+/// when the batch is full.
 #[derive(Debug)]
 pub(super) struct Shard {
     index: usize,
@@ -73,9 +72,10 @@ pub(super) struct Shard {
     poll: Poll,
     sockets: Sockets,
     mailboxes: Arc<[Mailbox]>,
-    reply: Vec<u8>,
-    /// Sources that were not drained.
-    pending: BTreeSet<Token>,
+    batch: Batch,
+    out: Outbound,
+    /// Sources that may have something.
+    ready: Vec<Token>,
     next_tick: Instant,
     stopped: bool,
 }
@@ -94,9 +94,10 @@ impl Shard {
             server,
             poll,
             sockets: Sockets::new(registry, listeners)?,
+            batch: Batch::new(),
+            out: Outbound::new(mailboxes.len()),
             mailboxes,
-            reply: Vec::with_capacity(1024),
-            pending: BTreeSet::new(),
+            ready: Vec::new(),
             next_tick: Instant::now(),
             stopped: false,
         })
@@ -108,20 +109,15 @@ impl Shard {
     /// When the system does not let it wait for its sockets any more.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
-        let mut buffers = Buffers { batch: Batch::new(), slot: vec![0; SLOT], stream: vec![0; STREAM_BUFFER] };
         while !self.stopped {
             if let Err(error) = self.poll.poll(&mut events, Some(self.timeout()))
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 return Err(error);
             }
-            self.pending.extend(events.iter().map(mio::event::Event::token));
+            self.ready.extend(events.iter().map(mio::event::Event::token));
             let now = clock();
-            for token in std::mem::take(&mut self.pending) {
-                if self.serve(Source::of(token), &mut buffers, now) {
-                    self.pending.insert(token);
-                }
-            }
+            self.turn(now);
             self.server.expire(now.instant);
             self.close_ended();
             if now.instant >= self.next_tick {
@@ -132,24 +128,51 @@ impl Shard {
     }
 
     fn timeout(&self) -> Duration {
-        if !self.pending.is_empty() {
+        if !self.ready.is_empty() {
             return Duration::ZERO;
         }
         let due = self.server.next_expiry().map_or(self.next_tick, |expiry| expiry.min(self.next_tick));
         due.saturating_duration_since(Instant::now())
     }
 
-    /// Serves a source for one turn and says whether there may be more.
-    fn serve(&mut self, source: Source, buffers: &mut Buffers, now: Now) -> bool {
-        match source {
-            Source::Mailbox => self.serve_mailbox(&mut buffers.slot, now),
-            Source::Listener(index) => self.serve_listener(index, &mut buffers.batch, now),
-            Source::Relay(index) => self.serve_relay(index, &mut buffers.slot, now),
-            Source::Stream(key) => self.serve_stream(key, &mut buffers.stream, now),
+    /// Serves each source that is ready once, and sends what follows from it.
+    fn turn(&mut self, now: Now) {
+        let mut tokens = std::mem::take(&mut self.ready);
+        // What was not drained may have had news, too.
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens.retain(|&token| self.serve(Source::of(token), now));
+        // While they were served others may have become ready.
+        tokens.append(&mut self.ready);
+        self.ready = tokens;
+        self.flush();
+        self.close_ended();
+    }
+
+    /// Sends what waits, after which there is room to receive again.
+    fn flush(&mut self) {
+        self.out.flush(&self.batch, &mut self.sockets, &self.mailboxes);
+        self.batch.clear();
+    }
+
+    /// Makes room for at least so many slots.
+    fn make_room(&mut self, slots: usize) {
+        if self.batch.free() < slots {
+            self.flush();
         }
     }
 
-    fn serve_mailbox(&mut self, slot: &mut [u8], now: Now) -> bool {
+    /// Serves a source for one turn and says whether there may be more.
+    fn serve(&mut self, source: Source, now: Now) -> bool {
+        match source {
+            Source::Mailbox => self.serve_mailbox(now),
+            Source::Listener(index) => self.serve_listener(index, now),
+            Source::Relay(index) => self.serve_relay(index, now),
+            Source::Stream(key) => self.serve_stream(key, now),
+        }
+    }
+
+    fn serve_mailbox(&mut self, now: Now) -> bool {
         let mailboxes = Arc::clone(&self.mailboxes);
         let mailbox = &mailboxes[self.index];
         mailbox.clear_wake();
@@ -162,11 +185,13 @@ impl Shard {
             }
         }
         self.close_ended();
-        for HopPacket { hop, payload } in std::iter::from_fn(|| mailbox.next_hop()).take(RELAY_TURN) {
-            if let Some(delivery) = self.server.handle_hop(hop, payload.len(), now.instant) {
-                let range = in_slot(0..payload.len());
-                slot[range.clone()].copy_from_slice(&payload);
-                self.deliver(&delivery, slot, range);
+        for hops in std::iter::from_fn(|| mailbox.next_hops()).take(HOPS_TURN) {
+            let (packets, bytes) = hops.open();
+            let place = self.out.arrive(bytes);
+            for (hop, payload) in packets {
+                if let Some(delivery) = self.server.handle_hop(hop, payload.len(), now.instant) {
+                    self.out.deliver(delivery, (place, payload), &self.batch, &mut self.sockets);
+                }
             }
         }
         mailbox.has_hops()
@@ -180,67 +205,73 @@ impl Shard {
         }
         match self.sockets.adopt(adopted, now) {
             // What the handshake has read already will not wake the poll.
-            Ok(key) => drop(self.pending.insert(Source::Stream(key).token())),
+            Ok(key) => self.ready.push(Source::Stream(key).token()),
             Err(error) => tracing::warn!(%error, "a connection cannot be polled"),
         }
     }
 
-    fn serve_listener(&mut self, index: usize, batch: &mut Batch, now: Now) -> bool {
+    fn serve_listener(&mut self, index: usize, now: Now) -> bool {
         for _ in 0..TURNS {
-            let listener = self.sockets.listener(index);
+            self.make_room(Batch::SLOTS / 2);
+            let (listener, first) = (self.sockets.listener(index), self.batch.received().len());
             let local = listener.local();
-            let received = match listener.receive(batch) {
-                Ok(received) => received,
+            let is_drained = match listener.receive(&mut self.batch, Batch::SLOTS) {
+                Ok(is_drained) => is_drained,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) => {
                     tracing::debug!(%error, "receive failed");
                     continue;
                 }
             };
-            for number in 0..received {
-                let (slot, meta) = batch.get(number);
-                let from = FiveTuple::new(meta.addr, server_address(local, meta.dst_ip), Transport::Udp);
-                let stride = meta.stride.max(1);
-                for start in (0..meta.len.max(1)).step_by(stride) {
-                    let end = (start + stride).min(meta.len);
-                    self.handle_client(from, slot, in_slot(start..end), now);
-                }
+            for number in first..self.batch.received().len() {
+                let received = self.batch.received()[number];
+                let from = FiveTuple::new(received.from, server_address(local, received.to), Transport::Udp);
+                received.datagrams().for_each(|range| self.handle_client(from, range, now));
             }
-            if received < Batch::SIZE {
+            if is_drained {
                 return false;
             }
         }
         true
     }
 
-    fn serve_relay(&mut self, index: usize, slot: &mut [u8], now: Now) -> bool {
-        for _ in 0..RELAY_TURN {
-            let Some((id, socket)) = self.sockets.relay(index) else { return false };
-            match socket.receive(slot) {
-                Ok((length, from)) => {
-                    let from = turn::canonical(from);
-                    if let Some(delivery) = self.server.handle_peer(id, from, length, now.instant) {
-                        self.deliver(&delivery, slot, in_slot(0..length));
-                    }
+    fn serve_relay(&mut self, index: usize, now: Now) -> bool {
+        self.make_room(RELAY_TURN / 2);
+        let first = self.batch.received().len();
+        let Some((id, socket)) = self.sockets.relay(index) else { return false };
+        let is_drained = match socket.receive(&mut self.batch, RELAY_TURN) {
+            Ok(is_drained) => is_drained,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) => {
+                tracing::debug!(%error, "receive failed");
+                return true;
+            }
+        };
+        for number in first..self.batch.received().len() {
+            let received = self.batch.received()[number];
+            let from = turn::canonical(received.from);
+            for range in received.datagrams() {
+                if let Some(delivery) = self.server.handle_peer(id, from, range.len(), now.instant) {
+                    self.out.deliver(delivery, (Place::Batch, range), &self.batch, &mut self.sockets);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) => tracing::debug!(%error, "receive failed"),
             }
         }
-        true
+        !is_drained
     }
 
-    fn serve_stream(&mut self, key: usize, buffer: &mut [u8], now: Now) -> bool {
+    fn serve_stream(&mut self, key: usize, now: Now) -> bool {
         for _ in 0..TURNS {
+            self.make_room(STREAM_SLOTS);
             let Some(stream) = self.sockets.stream(key) else { return false };
-            let from = stream.five_tuple();
-            let (length, end) = stream.read(&mut buffer[HEADROOM..STREAM_BUFFER - HEADROOM]);
-            let Some(used) = self.handle_stream(from, buffer, length, now) else {
+            let (from, room) = (stream.five_tuple(), self.batch.claim(STREAM_SLOTS));
+            let (length, end) = stream.read(self.batch.claimed(room.clone()));
+            let read = room.start..room.start + length;
+            let Some(used) = self.handle_stream(from, read.clone(), now) else {
                 self.disconnect(key);
                 return false;
             };
             let Some(stream) = self.sockets.stream(key) else { return false };
-            stream.keep(&buffer[in_slot(used..length)]);
+            stream.keep(&self.batch.bytes()[used..read.end]);
             // Also at the end: TLS may have an alert to send.
             if stream.flush().is_err() || end == ReadEnd::Closed {
                 self.disconnect(key);
@@ -253,13 +284,14 @@ impl Shard {
         true
     }
 
-    /// Handles every whole message and says how many bytes they were. `None` when the stream makes no sense.
-    fn handle_stream(&mut self, from: FiveTuple, buffer: &mut [u8], length: usize, now: Now) -> Option<usize> {
-        let mut at = 0;
+    /// Handles every whole message and says where the first begins that is not whole. `None` when the stream makes no
+    /// sense.
+    fn handle_stream(&mut self, from: FiveTuple, read: Range<usize>, now: Now) -> Option<usize> {
+        let mut at = read.start;
         loop {
-            match next_message(&buffer[in_slot(at..length)]) {
+            match next_message(&self.batch.bytes()[at..read.end]) {
                 NextMessage::Whole(whole) => {
-                    self.handle_client(from, buffer, in_slot(at..at + whole), now);
+                    self.handle_client(from, at..at + whole, now);
                     at += whole;
                 }
                 NextMessage::Partial => return Some(at),
@@ -268,34 +300,30 @@ impl Shard {
         }
     }
 
-    /// Handles one message of a client, which stands at `range` of the slot.
-    fn handle_client(&mut self, from: FiveTuple, slot: &mut [u8], range: std::ops::Range<usize>, now: Now) {
-        self.reply.clear();
-        match self.server.handle_client(from, &slot[range.clone()], now, &mut self.reply) {
+    /// Handles one message of a client, which stands at `range` of the batch.
+    fn handle_client(&mut self, from: FiveTuple, range: Range<usize>, now: Now) {
+        let replies = self.out.replies.len();
+        match self.server.handle_client(from, &self.batch.bytes()[range.clone()], now, &mut self.out.replies) {
             Step::Done => {}
-            Step::Reply => self.sockets.send(&from, &self.reply),
+            Step::Reply => self.out.reply(&from, replies, &self.batch, &mut self.sockets),
             Step::Forward(Forward { payload, route }) => {
-                let payload = range.start + payload.start..range.start + payload.end;
-                self.forward(route, slot, payload);
+                self.forward(route, range.start + payload.start..range.start + payload.end);
             }
             Step::Open(opening) => self.open(from, *opening, now.instant),
         }
         self.close_ended();
     }
 
-    fn forward(&mut self, route: Route, slot: &mut [u8], payload: std::ops::Range<usize>) {
+    fn forward(&mut self, route: Route, payload: Range<usize>) {
         match route {
-            Route::Peer { allocation, to } => self.sockets.send_to_peer(allocation, to, &slot[payload]),
-            Route::Client(delivery) => self.deliver(&delivery, slot, payload),
+            Route::Peer { allocation, to } => self.out.pass_to_peer(allocation, to, (Place::Batch, payload)),
+            Route::Client(delivery) => {
+                self.out.deliver(delivery, (Place::Batch, payload), &self.batch, &mut self.sockets);
+            }
             Route::Shard { shard, hop } => {
-                let packet = HopPacket { hop, payload: slot[payload].into() };
-                self.mailboxes[usize::from(shard.0)].hop(packet);
+                self.out.pass_to_shard(usize::from(shard.0), hop, &self.batch.bytes()[payload], &self.mailboxes);
             }
         }
-    }
-
-    fn deliver(&mut self, delivery: &turn::Delivery, slot: &mut [u8], payload: std::ops::Range<usize>) {
-        buffer::wrap(slot, payload, &delivery.framing, |message| self.sockets.send(&delivery.to, message));
     }
 
     /// Binds the relay socket that an Allocate asks for, and only then answers.
@@ -308,14 +336,15 @@ impl Shard {
             Ok((socket, address)) => (Some(socket), Ok(address)),
             Err(error) => (None, Err(error)),
         };
-        if let (Some(id), Some(socket)) = (self.server.opened(opening, address, now, &mut self.reply), socket)
+        let replies = self.out.replies.len();
+        if let (Some(id), Some(socket)) = (self.server.opened(opening, address, now, &mut self.out.replies), socket)
             && let Err(error) = self.sockets.insert_relay(id, socket)
         {
             tracing::warn!(%error, "a relay socket cannot be polled");
             self.server.disconnected(from);
             return;
         }
-        self.sockets.send(&from, &self.reply);
+        self.out.reply(&from, replies, &self.batch, &mut self.sockets);
     }
 
     fn disconnect(&mut self, key: usize) {
@@ -327,6 +356,10 @@ impl Shard {
 
     fn close_ended(&mut self) {
         while let Some(id) = self.server.take_closed() {
+            // What it was sent before it ended goes out by its socket.
+            if !self.out.is_empty() {
+                self.out.flush(&self.batch, &mut self.sockets, &self.mailboxes);
+            }
             self.sockets.remove_relay(id);
         }
         while let Some(key) = self.sockets.take_broken() {
@@ -392,7 +425,6 @@ mod tests {
     #[test]
     fn a_connection_outlives_the_end_of_one_that_had_its_five_tuple() {
         let (mut shard, client) = (shard(), "192.0.2.1:5000".parse().unwrap());
-        let mut buffers = Buffers { batch: Batch::new(), slot: vec![0; SLOT], stream: vec![0; STREAM_BUFFER] };
         let (first, far) = connection(client);
         shard.adopt(first, clock().instant);
         drop(far);
@@ -401,9 +433,7 @@ mod tests {
         let mut binding = [0; 20];
         binding[..8].copy_from_slice(&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42]);
         far.write_all(&binding).unwrap();
-        for token in std::mem::take(&mut shard.pending) {
-            shard.serve(Source::of(token), &mut buffers, clock());
-        }
+        shard.turn(clock());
         let mut answer = [0; 32];
         far.read_exact(&mut answer).unwrap();
         assert_eq!(answer[..2], [1, 1]);

@@ -1,6 +1,5 @@
 //! The sockets of one shard, found by whom they belong to.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,10 +7,11 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 use slab::Slab;
 
+use super::departures::{Exit, Runs};
 use super::shard::Source;
 use super::stream::{Adopted, Stream};
-use super::udp::{Listener, RelaySocket};
-use crate::turn::{AllocationId, FiveTuple, Server};
+use super::udp::{Listener, RelaySocket, Sent};
+use crate::turn::{AllocationId, FastMap, FiveTuple, Server};
 
 /// Listening sockets, relay sockets and client connections.
 #[derive(Debug)]
@@ -21,7 +21,9 @@ pub(super) struct Sockets {
     /// By the index of the allocation. As long as the most allocations that this shard has held at a time.
     relays: Vec<Option<(AllocationId, RelaySocket)>>,
     streams: Slab<Stream>,
-    by_five_tuple: HashMap<FiveTuple, usize>,
+    by_five_tuple: FastMap<FiveTuple, usize>,
+    /// Connections that something waits for since they were last flushed.
+    to_flush: Vec<usize>,
     /// Connections that failed while something was sent to them.
     broken: Vec<usize>,
     unsent: u64,
@@ -38,7 +40,8 @@ impl Sockets {
             listeners,
             relays: Vec::new(),
             streams: Slab::new(),
-            by_five_tuple: HashMap::new(),
+            by_five_tuple: FastMap::default(),
+            to_flush: Vec::new(),
             broken: Vec::new(),
             unsent: 0,
             slow_readers: 0,
@@ -107,33 +110,47 @@ impl Sockets {
         Some(from)
     }
 
-    /// Sends a message to a client, from the address that it sent to.
-    pub(super) fn send(&mut self, to: &FiveTuple, message: &[u8]) {
-        if to.transport.is_stream() {
-            self.send_on_stream(to, message);
-            return;
-        }
-        let listener = self.listeners.iter().find(|listener| covers(listener.local(), to.server));
-        let sent = listener.map(|listener| listener.send(to.client, to.server.ip(), message));
-        if !matches!(sent, Some(Ok(()))) {
-            self.unsent += 1;
-        }
+    /// The listening socket that what is for `server` arrives at.
+    pub(super) fn listener_for(&self, server: SocketAddr) -> Option<usize> {
+        self.listeners.iter().position(|listener| covers(listener.local(), server))
     }
 
-    fn send_on_stream(&mut self, to: &FiveTuple, message: &[u8]) {
+    /// Sends runs by one socket.
+    pub(super) fn send(&mut self, exit: Exit, runs: Runs<'_>) -> Sent {
+        let sent = match exit {
+            Exit::Listener(index) => self.listeners[index].send(runs),
+            Exit::Relay(id) => match self.relay(id.index as usize) {
+                Some((held, socket)) if held == id => socket.send(runs),
+                Some(_) | None => Sent { unsent: runs.map(|run| run.count as u64).sum(), cannot_join: false },
+            },
+        };
+        self.unsent += sent.unsent;
+        sent
+    }
+
+    pub(super) fn count_unsent(&mut self, datagrams: u64) {
+        self.unsent += datagrams;
+    }
+
+    /// Sends a message, in pieces, on a client's connection, at the latest when streams are flushed.
+    pub(super) fn send_on_stream(&mut self, to: &FiveTuple, message: [&[u8]; 3]) {
         let Some(key) = self.stream_of(to) else { return };
         let Some(stream) = self.streams.get_mut(key) else { return };
+        let was_waiting = stream.is_waiting();
         match stream.send(message) {
-            Ok(true) => {}
+            Ok(true) if was_waiting => {}
+            Ok(true) => self.to_flush.push(key),
             Ok(false) => self.slow_readers += 1,
             Err(_) => self.broken.push(key),
         }
     }
 
-    pub(super) fn send_to_peer(&mut self, id: AllocationId, to: SocketAddr, payload: &[u8]) {
-        let socket = self.relay(id.index as usize).filter(|(held, _)| *held == id);
-        if !matches!(socket.map(|(_, socket)| socket.send(to, payload)), Some(Ok(_))) {
-            self.unsent += 1;
+    /// Writes what waits for connections.
+    pub(super) fn flush_streams(&mut self) {
+        for key in self.to_flush.drain(..) {
+            if self.streams.get_mut(key).is_some_and(|stream| stream.flush().is_err()) {
+                self.broken.push(key);
+            }
         }
     }
 
@@ -141,10 +158,11 @@ impl Sockets {
         self.broken.pop()
     }
 
-    /// Connections that have had no allocation for too long.
+    /// Connections that have had no allocation for too long. Every so often, or none is found.
     pub(super) fn idle_streams(&mut self, server: &Server, now: Instant, limit: Duration) -> Vec<usize> {
         let mut idle = Vec::new();
         for (key, stream) in &mut self.streams {
+            stream.give_back();
             if server.has_allocation(&stream.five_tuple()) {
                 stream.idle_since = None;
             } else if now.saturating_duration_since(*stream.idle_since.get_or_insert(now)) > limit {

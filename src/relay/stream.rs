@@ -66,6 +66,8 @@ pub(super) struct Stream {
     five_tuple: FiveTuple,
     /// The beginning of a message whose end has not come yet: at most one message's worth.
     partial: Vec<u8>,
+    /// Messages that are yet to be encrypted, where there is TLS.
+    unencrypted: Vec<u8>,
     /// Bytes for a client that has not read them yet.
     output: Vec<u8>,
     /// Since when it has had no allocation.
@@ -86,6 +88,7 @@ impl Stream {
             tls: tls.map(Box::new),
             five_tuple,
             partial: Vec::new(),
+            unencrypted: Vec::new(),
             output: Vec::new(),
             idle_since: Some(now),
             _guard: guard,
@@ -121,42 +124,37 @@ impl Stream {
         self.partial.extend_from_slice(partial);
     }
 
-    /// Sends a message now or later. False, and none of it is sent, when too much waits for the client already.
-    pub(super) fn send(&mut self, message: &[u8]) -> io::Result<bool> {
-        let most = if self.idle_since.is_some() { MAX_STRANGER_OUTPUT } else { MAX_OUTPUT };
-        if !self.output.is_empty() && self.output.len() + message.len() > most {
-            return Ok(false);
-        }
-        match &mut self.tls {
-            Some(tls) => {
-                // A session holds less than the longest message, so what it has encrypted is taken out in between.
-                let mut left = message;
-                while !left.is_empty() {
-                    let taken = tls.writer().write(left)?;
-                    while tls.wants_write() {
-                        tls.write_tls(&mut self.output)?;
-                    }
-                    left = left.get(taken..).filter(|_| taken > 0).ok_or(io::ErrorKind::WriteZero)?;
-                }
+    /// Whether something waits for the next flush, or for the client to read.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.output.is_empty() || !self.unencrypted.is_empty()
+    }
+
+    /// Takes a message, in pieces, to be sent when it is flushed. False, and none of it is sent, when too much waits for
+    /// the client already.
+    pub(super) fn send(&mut self, message: [&[u8]; 3]) -> io::Result<bool> {
+        let length: usize = message.iter().map(|piece| piece.len()).sum();
+        if !self.has_room_for(length) {
+            self.flush()?;
+            if !self.has_room_for(length) {
+                return Ok(false);
             }
-            None if self.output.is_empty() => {
-                let sent = match self.socket.write(message) {
-                    Ok(sent) => sent,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                    Err(error) => return Err(error),
-                };
-                self.output.extend_from_slice(&message[sent..]);
-                return Ok(true);
-            }
-            None => self.output.extend_from_slice(message),
         }
-        self.flush()?;
+        let buffer = if self.tls.is_some() { &mut self.unencrypted } else { &mut self.output };
+        message.iter().for_each(|piece| buffer.extend_from_slice(piece));
         Ok(true)
+    }
+
+    fn has_room_for(&self, length: usize) -> bool {
+        let most = if self.idle_since.is_some() { MAX_STRANGER_OUTPUT } else { MAX_OUTPUT };
+        !self.is_waiting() || self.output.len() + self.unencrypted.len() + length <= most
     }
 
     /// Writes what waits, as far as the socket takes it.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
+            // Many messages a record, if many wait.
+            tls.writer().write_all(&self.unencrypted)?;
+            self.unencrypted.clear();
             while tls.wants_write() {
                 tls.write_tls(&mut self.output)?;
             }
@@ -172,10 +170,16 @@ impl Stream {
             }
         }
         self.output.drain(..sent);
-        if self.output.is_empty() {
-            self.output = Vec::new();
-        }
         Ok(())
+    }
+
+    /// Gives back memory that nothing waits in.
+    pub(super) fn give_back(&mut self) {
+        for buffer in [&mut self.output, &mut self.unencrypted, &mut self.partial] {
+            if buffer.is_empty() {
+                *buffer = Vec::new();
+            }
+        }
     }
 }
 
@@ -260,7 +264,7 @@ mod tests {
         let adopted = Adopted { socket, tls: Some(tls), client: address, server: address, guard: Box::new(()) };
         let mut stream = Stream::new(adopted, Instant::now());
         let message = vec![7; 65_552];
-        assert!(stream.send(&message).unwrap());
+        assert!(stream.send([&message, &[], &[]]).unwrap());
         let mut heard = Vec::new();
         while heard.len() < message.len() {
             stream.flush().unwrap();
@@ -282,10 +286,10 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         let adopted = Adopted { socket, tls: None, client: address, server: address, guard: Box::new(()) };
         let mut stream = Stream::new(adopted, Instant::now());
-        while stream.send(&[0; 1000]).unwrap() {}
+        while stream.send([&[0; 1000], &[], &[]]).unwrap() {}
         assert!((15_000..=MAX_STRANGER_OUTPUT).contains(&stream.output.len()));
         stream.idle_since = None;
-        while stream.send(&[0; 1000]).unwrap() {}
+        while stream.send([&[0; 1000], &[], &[]]).unwrap() {}
         assert!((250_000..=MAX_OUTPUT).contains(&stream.output.len()));
         drop(far);
     }

@@ -1,9 +1,9 @@
 //! An allocation: a client, its relayed address, and whom it may exchange packets with (RFC 8656 section 3.2).
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::FastMap;
 use super::five_tuple::FiveTuple;
 use super::quota::Charge;
 use super::reject::Reject;
@@ -56,9 +56,9 @@ pub(super) struct Allocation {
     /// Its entry in the server's expiry.
     pub(super) wake: Instant,
     pub(super) charge: Charge,
-    permissions: HashMap<IpAddr, Instant>,
-    channels: HashMap<ChannelNumber, ChannelBinding>,
-    by_peer: HashMap<SocketAddr, ChannelNumber>,
+    permissions: FastMap<IpAddr, Instant>,
+    channels: FastMap<ChannelNumber, ChannelBinding>,
+    by_peer: FastMap<SocketAddr, ChannelNumber>,
 }
 
 /// What a new allocation is made of.

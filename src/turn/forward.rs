@@ -34,7 +34,7 @@ pub enum Route {
         to: SocketAddr,
     },
     /// To another client of this shard.
-    Client(Box<Delivery>),
+    Client(Delivery),
     /// To a client of another shard, which decides.
     Shard {
         /// Which.
@@ -133,7 +133,7 @@ impl Server {
         if holder.shard != self.shard {
             return Some(Route::Shard { shard: holder.shard, hop });
         }
-        self.handle_hop(hop, length, now).map(|delivery| Route::Client(Box::new(delivery)))
+        self.handle_hop(hop, length, now).map(Route::Client)
     }
 
     /// A hairpin from this or another shard arrives at its allocation.

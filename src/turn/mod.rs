@@ -41,3 +41,6 @@ pub use relayed::{Holder, Party, RelayedAddresses, ShardId};
 pub use rule::{PeerRule, PeerRuleError};
 pub use server::{Options, Server, Shared, Step};
 pub use time::Now;
+
+/// A map that packets are looked up in: cheap, and its hashes are keyed, so that no stranger can choose what collides.
+pub(crate) type FastMap<K, V> = std::collections::HashMap<K, V, foldhash::quality::RandomState>;

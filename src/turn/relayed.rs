@@ -1,9 +1,9 @@
 //! The relayed addresses of all shards: what makes a hairpin possible, and what keeps rooms apart on it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{PoisonError, RwLock};
 
+use super::FastMap;
 use super::allocation::AllocationId;
 use crate::credentials::{RoomTag, Scope};
 
@@ -42,7 +42,7 @@ pub struct Holder {
 
 /// Every relayed address of the box. Bounded by the quota on allocations.
 #[derive(Debug, Default)]
-pub struct RelayedAddresses(RwLock<HashMap<SocketAddr, Holder>>);
+pub struct RelayedAddresses(RwLock<FastMap<SocketAddr, Holder>>);
 
 impl RelayedAddresses {
     /// Who holds an address.

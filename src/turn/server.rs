@@ -9,6 +9,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use slab::Slab;
 
+use super::FastMap;
 use super::addresses::RelayAddresses;
 use super::allocate::Opening;
 use super::allocation::{Allocation, AllocationId, Grant};
@@ -74,7 +75,7 @@ pub struct Server {
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
     allocations: Slab<Allocation>,
-    by_five_tuple: HashMap<FiveTuple, AllocationId>,
+    by_five_tuple: FastMap<FiveTuple, AllocationId>,
     by_member: HashMap<RoomMember, Vec<AllocationId>>,
     generation: u32,
     expiry: Expiry,
@@ -92,7 +93,7 @@ impl Server {
             rng: StdRng::from_seed(seed),
             counters: Counters::default(),
             allocations: Slab::new(),
-            by_five_tuple: HashMap::new(),
+            by_five_tuple: FastMap::default(),
             by_member: HashMap::new(),
             generation: 0,
             expiry: Expiry::default(),

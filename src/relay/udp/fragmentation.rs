@@ -2,6 +2,9 @@
 
 use std::os::fd::AsRawFd;
 
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"))]
+use super::option::set;
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn allow(socket: &impl AsRawFd) {
     set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
@@ -18,19 +21,3 @@ pub(super) fn allow(socket: &impl AsRawFd) {
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple")))]
 pub(super) fn allow(_socket: &impl AsRawFd) {}
-
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"))]
-#[expect(unsafe_code, reason = "no safe crate of ours sets these options")]
-fn set(socket: &impl AsRawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
-    // SAFETY: the descriptor is open for as long as `socket` is borrowed, and the value is an int that outlives the
-    // call, with its size beside it.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            option,
-            std::ptr::from_ref(&value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        );
-    }
-}

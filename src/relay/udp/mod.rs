@@ -1,18 +1,26 @@
 //! UDP sockets, behind one facade: [`Listener`] faces clients, [`RelaySocket`] faces peers.
 //!
-//! `quinn-udp` receives in batches and knows each platform's way to tell a datagram's local address.
+//! Both receive in batches, and say of each datagram from where to where it went. On Linux they also send in batches.
 
 mod fragmentation;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"))]
+mod option;
+#[cfg(any(not(target_os = "linux"), test))]
+mod portable;
+#[cfg(test)]
+mod tests;
 
-use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::buffer::{self, SLOT};
+use super::batch::Batch;
+use super::departures::Run;
 
 /// What the kernel may hold for a listening socket, in bytes. It grants less where `net.core.rmem_max` is lower.
 const SOCKET_BUFFER: usize = 4 << 20;
@@ -78,78 +86,55 @@ fn socket_address(socket: &Socket) -> io::Result<SocketAddr> {
     socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("a UDP socket without an address"))
 }
 
+/// What became of what was to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// Datagrams that the system did not take.
+    pub(super) unsent: u64,
+    /// Whether it cannot send several as one, as it turns out.
+    pub(super) cannot_join: bool,
+}
+
 /// A socket that clients send to.
 #[derive(Debug)]
 pub(super) struct Listener {
-    socket: UdpSocket,
-    state: UdpSocketState,
+    socket: Bare,
     local: SocketAddr,
 }
 
 impl Listener {
     fn new(socket: Socket) -> io::Result<Self> {
         let local = socket_address(&socket)?;
-        let state = UdpSocketState::new((&socket).into())?;
-        // quinn-udp forbids fragments, as QUIC must; a relay passes on what it gets.
-        fragmentation::allow(&socket);
-        Ok(Self { socket: UdpSocket::from_std(socket.into()), state, local })
+        let socket = Bare::new(UdpSocket::from_std(socket.into()))?;
+        socket.tell_destination();
+        Ok(Self { socket, local })
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.socket, token, Interest::READABLE)
+        registry.register(&mut self.socket.io, token, Interest::READABLE)
     }
 
     pub(super) fn local(&self) -> SocketAddr {
         self.local
     }
 
-    /// Receives up to a batch. Fewer than that means that the socket is drained.
-    pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<usize> {
-        let mut slots = batch.slots.chunks_exact_mut(SLOT);
-        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
-            std::array::from_fn(|_| IoSliceMut::new(slots.next().map_or(&mut [], buffer::receive_into)));
-        self.state.recv((&self.socket).into(), &mut buffers, &mut batch.meta)
+    /// Receives into free slots of the batch, at most so many, and says whether the socket is drained.
+    pub(super) fn receive(&self, batch: &mut Batch, most: usize) -> io::Result<bool> {
+        self.socket.receive(batch, most)
     }
 
-    /// Sends one datagram from the address that the client sent to.
-    pub(super) fn send(&self, to: SocketAddr, from: IpAddr, contents: &[u8]) -> io::Result<()> {
-        let destination = self.reachable(to);
-        let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip: Some(from) };
-        self.state.try_send((&self.socket).into(), &transmit)
-    }
-
-    /// A dual-stack socket reaches IPv4 by mapped addresses.
-    fn reachable(&self, to: SocketAddr) -> SocketAddr {
-        match to {
-            SocketAddr::V4(v4) if self.local.is_ipv6() => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
-            SocketAddr::V4(_) | SocketAddr::V6(_) => to,
-        }
-    }
-}
-
-/// Room for a batch of received datagrams. Pages that no packet has reached take no memory.
-#[derive(Debug)]
-pub(super) struct Batch {
-    slots: Vec<u8>,
-    meta: [RecvMeta; BATCH_SIZE],
-}
-
-impl Batch {
-    pub(super) const SIZE: usize = BATCH_SIZE;
-
-    pub(super) fn new() -> Self {
-        Self { slots: vec![0; BATCH_SIZE * SLOT], meta: [RecvMeta::default(); BATCH_SIZE] }
-    }
-
-    /// One received buffer: its slot and what is known of it. It may hold several datagrams of `stride` bytes.
-    pub(super) fn get(&mut self, index: usize) -> (&mut [u8], RecvMeta) {
-        (&mut self.slots[index * SLOT..(index + 1) * SLOT], self.meta[index])
+    /// Sends each run from the address that its client sent to.
+    pub(super) fn send<'a>(&self, runs: impl Iterator<Item = Run<'a>>) -> Sent {
+        self.socket.send(self.local.is_ipv6(), runs)
     }
 }
 
 /// The socket of one relayed address.
 #[derive(Debug)]
-pub(super) struct RelaySocket(UdpSocket);
+pub(super) struct RelaySocket {
+    socket: Bare,
+    is_v6: bool,
+}
 
 impl RelaySocket {
     /// Binds the first of the addresses that is free.
@@ -157,10 +142,7 @@ impl RelaySocket {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in candidates {
             match UdpSocket::bind(address) {
-                Ok(socket) => {
-                    fragmentation::allow(&socket);
-                    return Ok((Self(socket), address));
-                }
+                Ok(socket) => return Ok((Self { socket: Bare::new(socket)?, is_v6: address.is_ipv6() }, address)),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
                 Err(error) => return Err(error),
             }
@@ -169,18 +151,70 @@ impl RelaySocket {
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.0, token, Interest::READABLE)
+        registry.register(&mut self.socket.io, token, Interest::READABLE)
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.deregister(&mut self.0)
+        registry.deregister(&mut self.socket.io)
     }
 
-    pub(super) fn receive(&self, slot: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.0.recv_from(buffer::receive_into(slot))
+    /// Receives into free slots of the batch, at most so many, and says whether the socket is drained.
+    pub(super) fn receive(&self, batch: &mut Batch, most: usize) -> io::Result<bool> {
+        self.socket.receive(batch, most)
     }
 
-    pub(super) fn send(&self, to: SocketAddr, payload: &[u8]) -> io::Result<usize> {
-        self.0.send_to(payload, to)
+    pub(super) fn send<'a>(&self, runs: impl Iterator<Item = Run<'a>>) -> Sent {
+        self.socket.send(self.is_v6, runs)
+    }
+}
+
+/// A socket and what its system needs to know of it.
+#[derive(Debug)]
+struct Bare {
+    io: UdpSocket,
+    #[cfg(not(target_os = "linux"))]
+    state: quinn_udp::UdpSocketState,
+}
+
+#[cfg(target_os = "linux")]
+impl Bare {
+    fn new(io: UdpSocket) -> io::Result<Self> {
+        fragmentation::allow(&io);
+        linux::accept_joined(&io);
+        Ok(Self { io })
+    }
+
+    fn tell_destination(&self) {
+        linux::tell_destination(&self.io);
+    }
+
+    fn receive(&self, batch: &mut Batch, most: usize) -> io::Result<bool> {
+        let most = most.min(batch.free());
+        Ok(linux::receive(&self.io, batch, most)? < most)
+    }
+
+    fn send<'a>(&self, is_v6: bool, runs: impl Iterator<Item = Run<'a>>) -> Sent {
+        linux::send(&self.io, is_v6, runs)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Bare {
+    fn new(io: UdpSocket) -> io::Result<Self> {
+        let state = quinn_udp::UdpSocketState::new((&io).into())?;
+        // quinn-udp forbids fragments, as QUIC must; a relay passes on what it gets.
+        fragmentation::allow(&io);
+        Ok(Self { io, state })
+    }
+
+    /// It has been told already.
+    fn tell_destination(&self) {}
+
+    fn receive(&self, batch: &mut Batch, most: usize) -> io::Result<bool> {
+        portable::receive(&self.io, &self.state, batch, most).map(|_| false)
+    }
+
+    fn send<'a>(&self, is_v6: bool, runs: impl Iterator<Item = Run<'a>>) -> Sent {
+        portable::send(&self.io, &self.state, is_v6, runs)
     }
 }

@@ -15,7 +15,7 @@ fn passes(lab: &mut Lab, client: &Client, packet: &[u8]) -> Option<(FiveTuple, V
     };
     let data = &packet[payload];
     let delivery = match route {
-        Route::Client(delivery) => *delivery,
+        Route::Client(delivery) => delivery,
         Route::Shard { shard, hop } => {
             assert_ne!(usize::from(shard.0), client.shard);
             lab.servers[usize::from(shard.0)].handle_hop(hop, data.len(), lab.now.instant)?
