@@ -66,7 +66,7 @@ pub(super) struct Stream {
     five_tuple: FiveTuple,
     /// The beginning of a message whose end has not come yet: at most one message's worth.
     partial: Vec<u8>,
-    /// Messages that are yet to be encrypted, where there is TLS.
+    /// Where a message is put together before it is encrypted.
     unencrypted: Vec<u8>,
     /// Bytes for a client that has not read them yet.
     output: Vec<u8>,
@@ -126,7 +126,7 @@ impl Stream {
 
     /// Whether something waits for the next flush, or for the client to read.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.output.is_empty() || !self.unencrypted.is_empty()
+        !self.output.is_empty()
     }
 
     /// Takes a message, in pieces, to be sent when it is flushed. False, and none of it is sent, when too much waits for
@@ -139,25 +139,28 @@ impl Stream {
                 return Ok(false);
             }
         }
-        let buffer = if self.tls.is_some() { &mut self.unencrypted } else { &mut self.output };
-        message.iter().for_each(|piece| buffer.extend_from_slice(piece));
+        match &mut self.tls {
+            // A record each: some clients, coturn's among them, take one record for one message.
+            Some(tls) => {
+                self.unencrypted.clear();
+                message.iter().for_each(|piece| self.unencrypted.extend_from_slice(piece));
+                tls.writer().write_all(&self.unencrypted)?;
+                encrypted(tls, &mut self.output)?;
+            }
+            None => message.iter().for_each(|piece| self.output.extend_from_slice(piece)),
+        }
         Ok(true)
     }
 
     fn has_room_for(&self, length: usize) -> bool {
         let most = if self.idle_since.is_some() { MAX_STRANGER_OUTPUT } else { MAX_OUTPUT };
-        !self.is_waiting() || self.output.len() + self.unencrypted.len() + length <= most
+        !self.is_waiting() || self.output.len() + length <= most
     }
 
     /// Writes what waits, as far as the socket takes it.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
-            // Many messages a record, if many wait.
-            tls.writer().write_all(&self.unencrypted)?;
-            self.unencrypted.clear();
-            while tls.wants_write() {
-                tls.write_tls(&mut self.output)?;
-            }
+            encrypted(tls, &mut self.output)?;
         }
         let mut sent = 0;
         while sent < self.output.len() {
@@ -175,12 +178,21 @@ impl Stream {
 
     /// Gives back memory that nothing waits in.
     pub(super) fn give_back(&mut self) {
-        for buffer in [&mut self.output, &mut self.unencrypted, &mut self.partial] {
+        self.unencrypted = Vec::new();
+        for buffer in [&mut self.output, &mut self.partial] {
             if buffer.is_empty() {
                 *buffer = Vec::new();
             }
         }
     }
+}
+
+/// Takes out what the session has encrypted.
+fn encrypted(tls: &mut ServerConnection, output: &mut Vec<u8>) -> io::Result<()> {
+    while tls.wants_write() {
+        tls.write_tls(output)?;
+    }
+    Ok(())
 }
 
 fn plain(result: io::Result<usize>) -> (usize, ReadEnd) {
