@@ -86,7 +86,7 @@ impl RateLimit {
 
 /// How many of something each source prefix has. Only those that have one are kept, so whatever bounds the whole bounds
 /// this too.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Shares(HashMap<SourcePrefix, u32>);
 
 impl Shares {

@@ -19,3 +19,30 @@ pub fn install() -> Result<Render, metrics::SetRecorderError<metrics_exporter_pr
     metrics::set_global_recorder(recorder)?;
     Ok(Arc::new(move || handle.render()))
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use metrics::LocalRecorderGuard;
+    use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+    /// What the thread that made it counts, for as long as it lives.
+    pub(crate) struct Counts {
+        handle: PrometheusHandle,
+        _guard: LocalRecorderGuard<'static>,
+    }
+
+    impl Counts {
+        pub(crate) fn new() -> Self {
+            // A guard borrows it, so it cannot live beside the guard.
+            let recorder: &'static PrometheusRecorder = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
+            Self { handle: recorder.handle(), _guard: metrics::set_default_local_recorder(recorder) }
+        }
+
+        /// What a counter or a gauge without labels stands at, 0 if there is none.
+        pub(crate) fn of(&self, name: &str) -> u64 {
+            let text = self.handle.render();
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            value.map_or(0, |value| value.parse().expect("a whole number"))
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The codelab's dialect: what is held back, told again or kept for whoever comes, and within which bounds.
 
 use super::*;
+use crate::metrics::testing::Counts;
 
 /// One page in a room, as the server sees it.
 struct Page(Socket);
@@ -120,7 +121,7 @@ async fn of_two_offers_that_cross_there_is_one() {
 
 #[tokio::test]
 async fn what_a_page_offers_to_nobody_is_for_whoever_comes_and_bounded() {
-    let server = server();
+    let (counts, server) = (Counts::new(), server());
     let mut caller = Page::enter(&server, "kitchen").await;
     caller.hears_names(&["created"]).await;
     caller.message(candidate(0)).await;
@@ -139,11 +140,12 @@ async fn what_a_page_offers_to_nobody_is_for_whoever_comes_and_bounded() {
     }
     caller.message(json!("and then")).await;
     assert_eq!(called.hears_message().await, "and then", "64 are kept, and no more");
+    assert_eq!(counts.of("lanturn_codelab_dropped_total"), 100 - 64);
 }
 
 #[tokio::test]
 async fn only_so_much_waits_for_a_camera() {
-    let server = server();
+    let (counts, server) = (Counts::new(), server());
     let (mut caller, mut called) = pair(&server).await;
     caller.message(json!("got user media")).await;
     assert_eq!(called.hears_message().await, "got user media");
@@ -165,6 +167,7 @@ async fn only_so_much_waits_for_a_camera() {
     assert_eq!(called.hears_message().await, long(1));
     caller.message(json!("and then")).await;
     assert_eq!(called.hears_message().await, "and then", "128 KiB are kept, and no more");
+    assert_eq!(counts.of("lanturn_codelab_dropped_total"), 2);
 }
 
 #[tokio::test(start_paused = true)]

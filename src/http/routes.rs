@@ -139,7 +139,10 @@ fn metrics(inner: &Inner, asker: &Asker, query: &KeyQuery) -> Response {
         admit(inner, asker, query.key.as_deref(), "in the query, as `key=…`").map(drop)
     };
     match allowed {
-        Ok(()) => text((inner.options.render_metrics)()),
+        Ok(()) => {
+            inner.hub.measure();
+            text((inner.options.render_metrics)())
+        }
         Err(error) => error.into_response(),
     }
 }

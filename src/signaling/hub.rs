@@ -214,9 +214,12 @@ impl Hub {
 
     /// What a mailbox for somebody from `source` pays from.
     pub(super) fn purse(&self, source: SourcePrefix) -> Purse {
-        let mut budget = lock(&self.budget);
-        metrics::gauge!("lanturn_waiting_bytes").set(budget.waiting() as f64);
-        budget.purse(source, self.options.connections as usize)
+        lock(&self.budget).purse(source, self.options.connections as usize)
+    }
+
+    /// Has the gauges tell what changes too often to tell each time.
+    pub fn measure(&self) {
+        metrics::gauge!("lanturn_waiting_bytes").set(lock(&self.budget).waiting() as f64);
     }
 
     pub(super) fn give_place(&self, source: SourcePrefix) {

@@ -41,6 +41,12 @@ impl RoomName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What is normal already, for a test that has no time to look.
+    #[cfg(test)]
+    pub(super) fn of_normal(name: String) -> Self {
+        Self(name)
+    }
 }
 
 /// What a member is called, as typed, but for whitespace. 1 to 64 characters.

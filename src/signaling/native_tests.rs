@@ -1,13 +1,14 @@
 use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::credentials::Reach;
+use crate::metrics::testing::Counts;
 use crate::signaling::testing::{expect_error, hear, id_of, left, options, say, setup};
-use crate::signaling::{HubOptions, PeerId};
+use crate::signaling::{ErrorId, HubOptions, Payload, PeerId, RoomName};
 
 /// Somebody who came later and is no more than that.
 fn peer(id: &str) -> Value {
@@ -382,4 +383,29 @@ async fn one_source_enters_so_many_rooms_a_minute() {
             say(&mut anna, json!({ "type": "leave" })).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_shown_up_to_its_bound() {
+    const WAITING: usize = 64 << 10;
+    const MESSAGE: usize = 1 << 10;
+    let options = HubOptions { waiting_bytes: WAITING, waiting_bytes_per_prefix: WAITING, ..options() };
+    let (counts, setup) = (Counts::new(), setup(options));
+    let waiting = || {
+        setup.hub.measure();
+        counts.of("lanturn_waiting_bytes") as usize
+    };
+    assert_eq!(waiting(), 0);
+    let (mut anna, mut ben) = (setup.session(), setup.session());
+    for session in [&mut anna, &mut ben] {
+        session.join(&RoomName::parse("kitchen").unwrap(), session.entrant(), None).unwrap();
+    }
+    let data = Payload::of(&"x".repeat(MESSAGE));
+    while ben.ended().now_or_never().is_none() {
+        anna.broadcast(&data).unwrap();
+    }
+    assert_eq!(ben.ended().now_or_never(), Some(ErrorId::SlowReader));
+    assert!((WAITING..WAITING + 2 * MESSAGE).contains(&waiting()), "{} bytes wait", waiting());
+    drop((anna, ben));
+    assert_eq!(waiting(), 0);
 }

@@ -263,10 +263,11 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::super::budget::{ALWAYS, Budget, WaitingLimits};
-    use super::super::mailbox::MAX_WAITING;
+    use super::super::mailbox::{MAX_KEPT, MAX_WAITING};
     use super::super::{Payload, PeerId};
     use super::*;
     use crate::credentials::MemberTag;
+    use crate::metrics::testing::Counts;
 
     fn outbox_within(all: usize) -> Outbox {
         let mut budget = Budget::new(WaitingLimits { all, per_prefix: all });
@@ -296,6 +297,24 @@ mod tests {
         outbox.hold(0, false);
         (0..10).for_each(|_| outbox.push(signal()));
         assert_eq!(outbox.try_next(0), Some(Next::End(ErrorId::SlowReader)));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_counted() {
+        let (counts, outbox) = (Counts::new(), outbox_within(1 << 20));
+        outbox.keep();
+        let forgotten = || counts.of("lanturn_events_forgotten_total");
+        let told = || {
+            outbox.push(ServerMessage::PeerAway { id: PeerId(MemberTag(1)) });
+            assert!(matches!(outbox.try_next(0), Some(Next::Say(_))));
+        };
+        (0..MAX_KEPT).for_each(|_| told());
+        assert_eq!(forgotten(), 0);
+        told();
+        assert_eq!(forgotten(), 1, "one more than is kept");
+        outbox.ack(0, 1 + MAX_KEPT as u64);
+        told();
+        assert_eq!(forgotten(), 1, "what it has is none of these");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::testing::{Client, Setup, expect_error, hear, id_of, left, options, say, setup};
 use super::{Entrant, ErrorId, HubOptions, LeaveReason, Next, Payload, RoomName, ServerMessage};
+use crate::credentials::{MAX_SEEN, Reach};
+use crate::metrics::testing::Counts;
 
 /// Joins with a token to resume with.
 async fn resumable(setup: &Setup, room: &str) -> (Client, Value) {
@@ -210,4 +212,28 @@ async fn a_page_that_goes_away_may_come_back() {
     assert_eq!(hear(&mut ben).await["type"], "peer-away");
     let mut anna = resume(&setup, &joined, 0).await;
     assert_eq!(hear(&mut anna).await["type"], "resumed", "again, before anything happened");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latest_addresses_of_a_member_are_kept_and_the_rest_counted() {
+    let (counts, setup) = (Counts::new(), setup(options()));
+    let dropped = || counts.of("lanturn_seen_addresses_dropped_total");
+    let mut session = setup.session();
+    let entrant = Entrant { resume_window: Some(15), ..session.entrant() };
+    session.join(&RoomName::parse("kitchen").unwrap(), entrant, None).unwrap();
+    let room = session.member().unwrap().room;
+    let Some(Next::Say((None, ServerMessage::Joined(joined)))) = session.try_next() else { panic!("no `joined`") };
+    let token = joined.resume.unwrap().token;
+    let address = |last| std::net::IpAddr::from([192, 0, 2, last]);
+    for last in 1..=MAX_SEEN as u8 + 1 {
+        assert_eq!(dropped(), u64::from(last).saturating_sub(MAX_SEEN as u64));
+        let (local, remote) = ("192.168.1.9:5000".parse().unwrap(), address(last));
+        let mut next = setup.hub.connect(remote, Reach::of(local, local, &Default::default())).unwrap();
+        next.resume(Some(token), Some(0)).unwrap();
+        session = next;
+    }
+    assert_eq!(dropped(), 2, "the address of the join, and the first after it");
+    let reaches = |last| setup.memberships.reaches(room, address(last), |_| false);
+    assert!(!reaches(1) && (2..=MAX_SEEN as u8 + 1).all(reaches));
+    drop(session);
 }

@@ -1,7 +1,8 @@
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
-use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng as _};
 use serde_json::json;
 
 use super::*;
@@ -306,4 +307,49 @@ fn a_new_epoch_makes_what_was_meant_for_the_old_one_stale() {
     assert_eq!(world.rooms.signal(anna, ben, Some(1), data(), |_| true), Err(ErrorId::Stale));
     assert!(world.rooms.signal(anna, ben, Some(2), data(), |_| true).is_ok());
     assert_eq!((world.signal(anna, ben), world.signal(ben, anna)), (Ok(2), Ok(1)), "both counts began again");
+}
+
+/// Numbers that are as good as random, and cost next to nothing (SplitMix64).
+struct Cheap(u64);
+
+impl RngCore for Cheap {
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed ^ (mixed >> 29)
+    }
+
+    fn next_u32(&mut self) -> u32 {
+        self.next_u64() as u32
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        bytes.iter_mut().for_each(|byte| *byte = self.next_u64() as u8);
+    }
+}
+
+#[test]
+fn a_million_names_leave_nothing_behind() {
+    const NAMES: u32 = 1_000_000;
+    const AT_ONCE: usize = 16;
+    let (at_once, capacity) = (AT_ONCE as u32, Capacity::any(8));
+    let mut rooms = Rooms::new(RoomLimits { capacity, unlisted: 2, max_rooms: at_once, max_rooms_per_prefix: 1 });
+    let (mut here, mut rng) = (VecDeque::new(), Cheap(7));
+    for number in 0..NAMES {
+        let name = RoomName::of_normal(number.to_string());
+        let stranger = Entrant::new(IpAddr::from(number.to_be_bytes()).into());
+        let invited = None::<fn(Option<&Pin>) -> Option<Role>>;
+        let (member, _) = rooms.join(&name, stranger, invited, &mut rng, |_| (vec![], 60)).unwrap();
+        here.push_back(PeerId(member.member));
+        if here.len() == AT_ONCE {
+            rooms.leave(here.pop_front().unwrap(), LeaveReason::Left);
+        }
+    }
+    assert_eq!((rooms.len(), rooms.members()), (AT_ONCE - 1, AT_ONCE - 1));
+    here.into_iter().for_each(|id| drop(rooms.leave(id, LeaveReason::Left)));
+    let Rooms { names, rooms, whereabouts, made, .. } = rooms;
+    assert_eq!((names.len(), rooms.len(), whereabouts.len()), (0, 0, 0));
+    assert_eq!(made, Shares::default(), "nothing is remembered of who made them");
+    let room = [names.capacity(), rooms.capacity(), whereabouts.capacity()];
+    assert!(room.into_iter().all(|room| room <= 4 * AT_ONCE), "{room:?} is of a million names, and not of 16");
 }
