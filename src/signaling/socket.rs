@@ -26,6 +26,9 @@ const MAX_PARTING_BYTES: usize = 1 << 20;
 const GOING_AWAY: u16 = 1001;
 /// The most messages that are sent before the client is heard again.
 const MAX_IN_A_ROW: u32 = 32;
+/// How much is put together until it is flushed or written for its size. A trip through the kernel for each message costs
+/// more than all else that the message needs.
+const WRITE_TOGETHER: usize = 16 << 10;
 /// After so many events the client is asked, by a ping, whether it has them.
 const ACK_EVERY: u64 = 64;
 
@@ -33,7 +36,7 @@ const ACK_EVERY: u64 = 64;
 pub fn websocket_config(message_bytes: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(2048)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_TOGETHER)
         .max_message_size(Some(message_bytes))
         .max_frame_size(Some(message_bytes))
 }
