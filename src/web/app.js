@@ -7,6 +7,7 @@ import { announce, connectionFigures, connectionWords, element, nameOf, notice, 
 
 /** @import { Room, JoinOptions } from "./lanturn.js" */
 /** @import { Peer } from "./peer.js" */
+/** @import { Key } from "./i18n.js" */
 /** @import { Kind } from "./media.js" */
 
 const STATS_EVERY_MS = 1_000;
@@ -117,7 +118,14 @@ function adopt(entered) {
   });
   on("peer-left", ({ peer, reason }) => {
     removeTile(peer.id);
-    if (reason !== "closed") announce(t(reason === "left" ? "left" : "lostThem", { name: nameOf(peer) }));
+    /** @type {Record<string, Key>} */
+    const words = { left: "left", disconnected: "lostThem", kicked: "kickedThem" };
+    if (reason in words) announce(t(words[reason], { name: nameOf(peer) }));
+  });
+  on("presence", ({ peer }) => describe(peer));
+  on("renamed", ({ peer }) => {
+    tiles.get(peer.id)?.rename(nameOf(peer));
+    showPeople();
   });
   on("stream", ({ peer }) => {
     tiles.get(peer.id)?.play(peer.stream);
@@ -125,8 +133,9 @@ function adopt(entered) {
   });
   on("state", ({ peer }) => describe(peer));
   on("error", (error) => !error.fatal && notice(errorText(error, error.peer && nameOf(error.peer))));
-  on("closed", ({ reason, retryIn }) => {
-    if (retryIn !== null) return notice(t("retrying"));
+  on("away", () => notice(t("retrying")));
+  on("back", () => notice(""));
+  on("closed", ({ reason }) => {
     showLobby(reason === "left" ? t("youLeft") : errorText({ id: reason, text: reason }));
   });
   const path = `/r/${encodeURIComponent(entered.name)}`;

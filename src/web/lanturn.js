@@ -1,5 +1,5 @@
 /**
- * lanturn's client: rooms, calls and their reconnection. It needs peer.js beside it, and nothing else.
+ * lanturn's client: rooms, calls and their reconnection. The modules that it imports are beside it; there is nothing else.
  *
  * ```js
  * import { join } from "https://box:3478/lanturn.js";
@@ -15,15 +15,24 @@
  * whoever has media, and without any. From then on both sides change only tracks and directions, and either may offer
  * at any time (perfect negotiation, W3C WebRTC section 10.7).
  *
- * Events of a room; each carries its facts in `event.detail`:
- * - `joined` {}: back in the room after a loss, with a new `room.self` and `room.peers`. (At first, `join` resolves.)
- * - `peer` {peer}: somebody came. `peer-left` {peer, reason}: "left", "disconnected", or "closed" with the whole room.
- * - `track` {peer, track}, `stream` {peer}: what `peer.stream` holds has changed.
- * - `state` {peer, state}: "connecting", "connected", "reconnecting" or "failed".
- * - `error` {id, text, fatal}: a stable id of the server, or one of ours: "unreachable", "timeout", "bad-signal".
- * - `closed` {reason, retryIn}: out of the room; `retryIn` is the time to the next attempt in ms, or null: for good.
+ * When the connection to the box drops, the membership is resumed: nothing that was said is lost, and the calls go on
+ * meanwhile. Only if that took too long, or the box was started anew, the room is joined again.
  *
- * @import { RelayTransport, Stats } from "./peer.js"
+ * Events of a room; each carries its facts in `event.detail`:
+ * - `peer` {peer}: somebody came. `peer-left` {peer, reason}: "left", "disconnected", "kicked", "restarted" (`peer`
+ *   follows), or "closed" with the whole room.
+ * - `presence` {peer}: `peer.away` has changed. `renamed` {peer}: `peer.name` has.
+ * - `track` {peer, track}, `stream` {peer}: what `peer.stream` holds has changed.
+ * - `state` {peer, state}: "connecting", "connected", "reconnecting" or "failed"; between two viewers "idle", for ever.
+ * - `room` {}: `room.host`, `room.locked` or `room.hasPin` has changed.
+ * - `away` {reason, retryIn}: the connection to the box dropped; `retryIn` is the time to the next attempt in ms.
+ * - `back` {}: it is there again. `joined` {}: so it is, but with a new `room.self` and new `room.peers`.
+ * - `error` {id, text, fatal}: a stable id of the server, or one of ours: "unreachable", "timeout", "bad-signal".
+ * - `closed` {reason}: out of the room for good.
+ *
+ * @import { Reason } from "./line.js"
+ * @import { Entry } from "./peer.js"
+ * @import { RelayTransport, Stats } from "./stats.js"
  *
  * @typedef {object} JoinOptions
  * @property {string} [name] what the others see
@@ -37,14 +46,17 @@
  * @property {AbortSignal} [signal] leaves the room, or gives up joining it
  */
 
-import { Peer, summary } from "./peer.js";
+import { Ledger } from "./ledger.js";
+import { Line } from "./line.js";
+import { Peer } from "./peer.js";
+import { summary } from "./stats.js";
 
-const JOIN_DEADLINE_MS = 10_000;
-const PING_EVERY_MS = 5_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_MOST_MS = 15_000;
 /** After these, another attempt may go well; after any other fatal error it would end the same way. */
 const WORTH_RETRYING = new Set(["unreachable", "timeout", "rate-limited", "hello-timeout", "slow-reader"]);
+/** What may come of a signal to somebody who has just left, begun anew or been away. */
+const PASSING = new Set(["no-such-peer", "stale"]);
 
 /** Why a room could not be entered. */
 export class JoinError extends Error {
@@ -67,12 +79,7 @@ export class JoinError extends Error {
 export async function join(url, room, options = {}) {
   options.signal?.throwIfAborted();
   const entered = new Room(socketUrl(url), room, options);
-  try {
-    await entered.connect();
-  } catch (error) {
-    entered.leave();
-    throw error;
-  }
+  await entered.enter();
   return entered;
 }
 
@@ -104,19 +111,22 @@ export function onlyTransport(servers, transport) {
 export class Room extends EventTarget {
   #url;
   #options;
-  /** @type {WebSocket | null} */
-  #socket = null;
+  /** @type {Line | null} */
+  #line = null;
+  /** Whether the box has let us in on the present line. */
+  #settled = false;
+  /** @type {string | undefined} what the membership is resumed with */
+  #token;
+  #ledger = new Ledger();
   /** @type {MediaStream | null} */
   #stream;
   #attempt = 0;
-  #left = false;
-  #entered = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
+  /** What `join` waits for, until it is there. @type {ReturnType<typeof withResolvers> | null} */
+  #entering = withResolvers();
   /** Ends what listens for this room's sake; aborted when we are out of the room for good. */
   #end = new AbortController();
-  /** @type {((why: {id: string, text: string}) => void) | null} gives up the present socket */
-  #abandon = null;
 
   /** @param {string} url @param {string} room @param {JoinOptions} options */
   constructor(url, room, options) {
@@ -126,17 +136,24 @@ export class Room extends EventTarget {
     this.#stream = options.stream ?? null;
     /** The name as asked for; the server's spelling once joined. */
     this.name = room;
-    /** @type {{id: string, name?: string}} */
+    /** @type {{id: string, name?: string, role?: string}} */
     this.self = { id: "" };
     /** @type {Map<string, Peer>} who else is here, by id */
     this.peers = new Map();
     /** How many fit in, ourselves included. */
     this.capacity = 0;
+    /** Who may lock the room, give it a PIN and send people away: a member's id. */
+    this.host = "";
+    /** Whether nobody more is let in. */
+    this.locked = false;
+    /** Whether the room has a PIN. */
+    this.hasPin = false;
     /** @type {RTCConfiguration} */
     this.configuration = {};
-    const leave = () => this.leave();
-    globalThis.addEventListener?.("pagehide", leave, { signal: this.#end.signal });
-    options.signal?.addEventListener("abort", leave, { signal: this.#end.signal });
+    const { signal } = this.#end;
+    globalThis.addEventListener?.("pagehide", () => this.leave(), { signal });
+    globalThis.addEventListener?.("online", () => this.#hurry(), { signal });
+    options.signal?.addEventListener("abort", () => this.leave(), { signal });
   }
 
   /** What we send now. */
@@ -144,50 +161,15 @@ export class Room extends EventTarget {
     return this.#stream;
   }
 
-  /** One attempt to enter. @returns {Promise<void>} @internal */
-  connect() {
-    const { promise, resolve, reject } = withResolvers();
-    const socket = new WebSocket(this.#url);
-    this.#socket = socket;
-    /** @type {{id: string, text: string}} */
-    let why = { id: "unreachable", text: "The connection to the box was lost." };
-    let heard = true;
-    let joined = false;
-    const abandon = (/** @type {{id: string, text: string}} */ reason) => {
-      if (this.#socket !== socket) return;
-      clearTimeout(deadline);
-      clearInterval(pinging);
-      this.#socket = this.#abandon = null;
-      socket.close();
-      reject(this.#options.signal?.aborted ? this.#options.signal.reason : new JoinError(reason.id, reason.text));
-      this.#lost(reason);
-    };
-    this.#abandon = abandon;
-    const late = { id: "timeout", text: "The box did not answer in time." };
-    const deadline = setTimeout(() => abandon(late), JOIN_DEADLINE_MS);
-    const pinging = setInterval(() => {
-      if (socket.readyState !== WebSocket.OPEN) return;
-      if (!heard) return abandon(late);
-      heard = false;
-      this.#send({ type: "ping" });
-    }, PING_EVERY_MS);
-    const { name, role, pin, invite } = this.#options;
-    socket.onopen = () => this.#send({ type: "join", v: 1, room: this.name, name: name || undefined, role, pin, invite });
-    socket.onmessage = (event) => {
-      if (this.#socket !== socket) return;
-      heard = true;
-      const message = JSON.parse(event.data);
-      if (message.type === "error" && message.fatal) why = message;
-      this.#receive(message);
-      // Refused: the box would hear another try over the same socket, but we make a new one for each.
-      if (message.type === "error" && !joined) return abandon(message);
-      if (message.type !== "joined") return;
-      joined = true;
-      clearTimeout(deadline);
-      resolve();
-    };
-    socket.onclose = () => abandon(why);
-    return promise;
+  /** Whether the box hears us now. */
+  get connected() {
+    return this.#settled;
+  }
+
+  /** The first attempt. @returns {Promise<void>} @internal */
+  enter() {
+    this.#dial();
+    return /** @type {Promise<void>} */ (this.#entering?.promise);
   }
 
   /**
@@ -201,13 +183,8 @@ export class Room extends EventTarget {
 
   /** Leaves for good. */
   leave() {
-    if (this.#end.signal.aborted) return;
-    this.#left = true;
-    clearTimeout(this.#retry);
-    this.#send({ type: "leave" });
-    const left = { id: "left", text: "You left the room." };
-    if (this.#abandon) this.#abandon(left);
-    else this.#lost(left);
+    this.#line?.send({ type: "leave" });
+    this.#finish({ id: "left", text: "You left the room." });
   }
 
   /** @param {string} peerId @returns {Promise<Stats | null>} null if nobody has that id */
@@ -216,54 +193,138 @@ export class Room extends EventTarget {
     return peer ? summary(await peer.connection.getStats()) : null;
   }
 
-  /** @param {{id: string}} why */
+  #dial() {
+    clearTimeout(this.#retry);
+    /** @type {Line} */
+    const line = new Line(this.#url, {
+      opened: () => line.send(this.#token ? { type: "resume", token: this.#token, last: this.#ledger.last } : this.#hello()),
+      pinging: () => this.#ledger.pinged(),
+      heard: (message) => this.#line === line && this.#hear(message),
+      lost: (why) => this.#line === line && this.#lost(why),
+    });
+    this.#line = line;
+  }
+
+  #hello() {
+    const { name, role, pin, invite } = this.#options;
+    return { type: "join", v: 1, room: this.name, name: name || undefined, role, pin, invite, resume: true };
+  }
+
+  /** The network is back: no need to wait for the next attempt, or for the heartbeat to notice. */
+  #hurry() {
+    if (this.#settled) this.#line?.probe();
+    else if (!this.#line) this.#dial();
+  }
+
+  /** @param {Reason} why */
   #lost(why) {
-    for (const peer of [...this.peers.values()]) this.#drop(peer, "closed");
-    const again = this.#entered && !this.#left && WORTH_RETRYING.has(why.id);
-    // Full jitter: a restarted box is not met by all its rooms in the same moment.
+    this.#line = null;
+    this.#settled = false;
+    if (this.#entering || !WORTH_RETRYING.has(why.id)) return this.#finish(why);
+    // With jitter: a restarted box is not met by all its rooms in the same moment.
     const most = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.#attempt++);
-    const retryIn = again ? Math.round(most * (0.5 + Math.random() / 2)) : null;
-    if (retryIn === null) this.#end.abort();
-    else this.#retry = setTimeout(() => this.connect().catch(() => {}), retryIn);
-    this.#tell("closed", { reason: why.id, retryIn });
+    const retryIn = Math.round(most * (0.5 + Math.random() / 2));
+    this.#retry = setTimeout(() => this.#dial(), retryIn);
+    this.#tell("away", { reason: why.id, retryIn });
+  }
+
+  /** Out of the room for good. @param {Reason} why */
+  #finish(why) {
+    if (this.#end.signal.aborted) return;
+    this.#end.abort();
+    clearTimeout(this.#retry);
+    const line = this.#line;
+    this.#line = null;
+    this.#settled = false;
+    line?.end(why);
+    this.#dropAll();
+    const aborted = this.#options.signal?.aborted;
+    if (this.#entering) this.#entering.reject(aborted ? this.#options.signal?.reason : new JoinError(why.id, why.text));
+    else this.#tell("closed", { reason: why.id });
   }
 
   /** @param {any} message */
-  #receive(message) {
+  #hear(message) {
+    if (!this.#ledger.hears(message)) return;
+    const peer = this.peers.get(message.id ?? message.from);
     switch (message.type) {
       case "joined":
-        this.name = message.room;
-        this.self = message.self;
-        this.capacity = message.capacity;
-        this.#configure(message.iceServers);
-        for (const peer of message.peers) this.#meet(peer);
-        this.#attempt = 0;
-        if (this.#entered) this.#tell("joined", {});
-        this.#entered = true;
-        return;
+        return this.#joined(message);
+      case "resumed":
+        return this.#resumed(message);
+      case "pong":
+        return this.#ledger.ponged();
       case "peer-joined":
         return this.#tell("peer", { peer: this.#meet(message.peer) });
-      case "peer-left": {
-        const peer = this.peers.get(message.id);
+      case "peer-left":
         return peer && this.#drop(peer, message.reason);
-      }
-      case "peer-restarted": {
-        const peer = this.peers.get(message.id);
-        if (!peer) return;
-        this.#drop(peer, "disconnected");
-        return this.#tell("peer", { peer: this.#meet(peer.entry) });
-      }
-      case "ice-servers":
-        this.#configure(message.iceServers);
-        for (const peer of this.peers.values()) peer.connection.setConfiguration(this.configuration);
-        return;
+      case "peer-renamed":
+        if (peer) peer.name = message.name ?? "";
+        return peer ? this.#tell("renamed", { peer }) : undefined;
+      case "peer-away":
+      case "peer-back":
+        return peer && this.#presence(peer, message.type === "peer-away");
+      case "peer-restarted":
+        return peer && this.#again(peer, message.epoch);
       case "signal":
-        return this.peers.get(message.from)?.receive(message.data);
+        return peer?.receive(message.data);
+      case "ice-servers":
+        return this.#configure(message.iceServers);
+      case "room":
+        Object.assign(this, { host: message.host, locked: message.locked, hasPin: message.pin });
+        return this.#tell("room", {});
       case "error":
-        // A peer may leave while a signal to it is on the way: its `peer-left` says all there is to say.
-        if (message.id === "no-such-peer") return;
-        return this.#tell("error", { id: message.id, text: message.text, fatal: message.fatal });
+        return this.#refused(message);
     }
+  }
+
+  /** @param {any} message */
+  #joined(message) {
+    const again = !this.#entering;
+    this.#token = message.resume?.token;
+    this.#ledger = new Ledger();
+    this.name = message.room;
+    this.self = message.self;
+    this.capacity = message.capacity;
+    Object.assign(this, { host: message.host, locked: message.locked, hasPin: message.pin });
+    this.#settle(message.iceServers);
+    for (const peer of message.peers) this.#meet(peer);
+    this.#entering?.resolve();
+    this.#entering = null;
+    if (again) this.#tell("joined", {});
+  }
+
+  /** @param {any} message */
+  #resumed(message) {
+    this.#settle(message.iceServers);
+    for (const unsure of this.#ledger.resumed(message.received)) this.#line?.send(unsure);
+    this.#tell("back", {});
+    for (const peer of this.peers.values()) peer.reached();
+  }
+
+  /** @param {RTCIceServer[]} iceServers */
+  #settle(iceServers) {
+    this.#settled = true;
+    this.#attempt = 0;
+    this.#line?.settle();
+    this.#configure(iceServers);
+  }
+
+  /** @param {{id: string, text: string, fatal: boolean}} error */
+  #refused(error) {
+    // The line's end says the same.
+    if (error.fatal) return;
+    if (this.#settled) {
+      // People come and go while signals to them are on the way: events say all there is to say.
+      if (!PASSING.has(error.id)) this.#tell("error", { id: error.id, text: error.text, fatal: false });
+      return;
+    }
+    if (error.id === "gone") {
+      this.#token = undefined;
+      this.#dropAll();
+      return this.#line?.send(this.#hello());
+    }
+    this.#line?.end(error);
   }
 
   /** @param {RTCIceServer[]} servers */
@@ -271,17 +332,34 @@ export class Room extends EventTarget {
     const { iceTransportPolicy = "all", relayTransport, rtcConfiguration } = this.#options;
     const iceServers = onlyTransport(servers, relayTransport);
     this.configuration = { bundlePolicy: "max-bundle", iceTransportPolicy, iceServers, ...rtcConfiguration };
+    for (const peer of this.peers.values()) peer.configure(this.configuration);
   }
 
-  /** @param {{id: string, name?: string, polite: boolean, initiate: boolean}} entry */
+  /** @param {Entry} entry */
   #meet(entry) {
+    /** @type {Peer} */
     const peer = new Peer(entry, this.configuration, {
-      signal: (data) => this.#send({ type: "signal", to: entry.id, data }),
+      signal: (data) => this.#signal(peer, data),
       tell: (type, detail) => this.#tell(type, detail),
+      reachable: () => this.#settled && !peer.away,
     });
     this.peers.set(peer.id, peer);
-    peer.start(this.#stream);
+    if (peer.role === "viewer" && this.self.role === "viewer") peer.rest();
+    else peer.start(this.#stream);
     return peer;
+  }
+
+  /** A peer has forgotten all it knew. @param {Peer} peer @param {number} epoch */
+  #again(peer, epoch) {
+    this.#drop(peer, "restarted");
+    this.#tell("peer", { peer: this.#meet({ ...peer.entry, epoch, away: false }) });
+  }
+
+  /** @param {Peer} peer @param {boolean} away */
+  #presence(peer, away) {
+    peer.away = away;
+    this.#tell("presence", { peer });
+    if (!away) peer.reached();
   }
 
   /** @param {Peer} peer @param {string} reason */
@@ -291,9 +369,16 @@ export class Room extends EventTarget {
     this.#tell("peer-left", { peer, reason });
   }
 
-  /** @param {object} message */
-  #send(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  #dropAll() {
+    for (const peer of [...this.peers.values()]) this.#drop(peer, "closed");
+  }
+
+  /** @param {Peer} peer @param {object} data */
+  #signal(peer, data) {
+    const message = this.#ledger.enter({ type: "signal", to: peer.id, epoch: peer.epoch, data });
+    if (this.#settled) this.#line?.send(message);
+    // Then the room is joined anew.
+    else if (this.#ledger.overflows) this.#token = undefined;
   }
 
   /** @param {string} type @param {object} detail */

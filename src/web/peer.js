@@ -1,30 +1,30 @@
 /**
  * One call: the connection to one other member of a room, and what is known about it. Used through lanturn.js.
  *
- * @typedef {"udp" | "tcp" | "tls"} RelayTransport
- * @typedef {"connecting" | "connected" | "reconnecting" | "failed"} PeerState
- *
- * @typedef {object} Stats
- * @property {{localType: string, remoteType: string, relayProtocol: RelayTransport | null, protocol: string,
- *   roundTripTime: number | null} | null} selectedPair roundTripTime in seconds
- * @property {number} framesDecoded
- * @property {number} framesSent
- * @property {number} frameWidth
- * @property {number} frameHeight
- * @property {number} bytesReceived
- * @property {number} bytesSent
+ * @typedef {"idle" | "connecting" | "connected" | "reconnecting" | "failed"} PeerState
+ * @typedef {{id: string, name?: string, role?: string, epoch?: number, away?: boolean, polite: boolean,
+ *   initiate: boolean}} Entry
+ * @typedef {{signal: (data: object) => void, tell: (type: string, detail: object) => void, reachable: () => boolean}} Link
  */
 
 /** Signals of one peer that wait to be handled; more than these are refused. */
 const MAX_PENDING_SIGNALS = 256;
-/** Candidates of one peer that wait for a description; more than these are refused. */
+/** Candidates of one peer that wait for their description; the oldest make way. */
 const MAX_EARLY_CANDIDATES = 128;
+/** How long a call may be in a state that is no good, before it is mended. A lost path often comes back by itself. */
+const PATIENCE_MS = { failed: 0, disconnected: 3_000, other: 8_000 };
+/** How much longer the polite one of the two waits for the other to do it. */
+const POLITE_MS = 3_000;
+const MOST_PATIENCE_MS = 30_000;
+/** For a call whose two ends have just found back to the box. */
+const SOON_MS = 500;
+const SETUP = /^a=setup:(\w+)/m;
 
 /** Somebody in the room, and the call with them. */
 export class Peer {
   #polite;
   #initiate;
-  #room;
+  #link;
   /** @type {MediaStream | null} */
   #outgoing = null;
   /** Everything that touches the connection's descriptions runs one after the other, in here. */
@@ -33,36 +33,65 @@ export class Peer {
   /** @type {(RTCIceCandidateInit | null)[]} */
   #early = [];
   #ignoring = false;
+  /** Counts our offers. What is said again can be answered twice: an answer names the offer that it is for. */
+  #offers = 0;
+  /** Which end of DTLS we are, "active" or "passive", once that is settled: it stays so for the whole connection. */
+  #setup = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #mending;
+  #mended = 0;
 
   /**
-   * @param {{id: string, name?: string, polite: boolean, initiate: boolean}} entry @param {RTCConfiguration} configuration
-   * @param {{signal: (data: object) => void, tell: (type: string, detail: object) => void}} room
+   * @param {Entry} entry what the box says of them
+   * @param {RTCConfiguration} configuration @param {Link} link
    */
-  constructor(entry, configuration, room) {
+  constructor(entry, configuration, link) {
     this.id = entry.id;
-    /** What the box said of them. @internal */
-    this.entry = entry;
     this.name = entry.name ?? "";
+    this.role = entry.role ?? "member";
+    /** Which of their beginnings this is the call with. @internal */
+    this.epoch = entry.epoch ?? 1;
+    /** Whether their connection to the box has dropped. A call with them goes on meanwhile if it can. */
+    this.away = entry.away ?? false;
     this.#polite = entry.polite;
     this.#initiate = entry.initiate;
-    this.#room = room;
+    this.#link = link;
     /** What they send now; the same object for as long as they are here. */
     this.stream = new MediaStream();
     /** @type {PeerState} */
     this.state = "connecting";
     this.connection = new RTCPeerConnection(configuration);
-    this.connection.onicecandidate = ({ candidate }) => room.signal({ candidate });
+    this.connection.onicecandidate = ({ candidate }) => link.signal({ candidate });
     this.connection.onnegotiationneeded = () => this.#then(() => this.#offer());
+    this.connection.onsignalingstatechange = () => this.#watch();
     this.connection.onconnectionstatechange = () => this.#changed();
+  }
+
+  /** What the box says of them. @returns {Entry} @internal */
+  get entry() {
+    const { id, name, role, epoch, away } = this;
+    return { id, name, role, epoch, away, polite: this.#polite, initiate: this.#initiate };
   }
 
   /** @param {MediaStream | null} stream @internal */
   start(stream) {
     this.#outgoing = stream;
+    this.#watch();
     if (!this.#initiate) return;
     this.connection.createDataChannel("presence");
     for (const kind of ["audio", "video"]) this.connection.addTransceiver(kind, { direction: "recvonly" });
     this.#then(() => this.#apply());
+  }
+
+  /** There is no call, as between two viewers. @internal */
+  rest() {
+    this.state = "idle";
+    this.close();
+  }
+
+  /** @param {RTCConfiguration} configuration @internal */
+  configure(configuration) {
+    if (this.connection.signalingState !== "closed") this.connection.setConfiguration(configuration);
   }
 
   /** @param {MediaStream | null} stream @internal */
@@ -71,58 +100,84 @@ export class Peer {
     return this.#then(() => this.#apply());
   }
 
-  /** @param {{description?: RTCSessionDescriptionInit, candidate?: RTCIceCandidateInit | null}} data @internal */
+  /**
+   * @param {{description?: RTCSessionDescriptionInit, offer?: number, candidate?: RTCIceCandidateInit | null}} data
+   * @internal
+   */
   receive(data) {
     if (this.#pending >= MAX_PENDING_SIGNALS) return this.#refuse("Too many signals at once.");
     this.#then(async () => {
-      if (data.description) await this.#describe(data.description);
+      if (data.description) await this.#describe(data.description, data.offer);
       else if (data.candidate !== undefined) await this.#candidate(data.candidate);
     });
   }
 
+  /** Signals get through again: a call that does not stand is mended soon; one that stands is left alone. @internal */
+  reached() {
+    this.#mended = 0;
+    this.#watch(SOON_MS);
+  }
+
   /** @internal */
   close() {
-    this.connection.onconnectionstatechange = null;
+    clearTimeout(this.#mending);
+    this.connection.onconnectionstatechange = this.connection.onsignalingstatechange = null;
     this.connection.close();
   }
 
   async #offer() {
-    // If a change is still under way, the event comes again when it is done.
+    // If a change is still under way, or the first offer is still to come, the event comes again after it.
     if (this.connection.signalingState !== "stable") return;
+    if (!this.#initiate && !this.connection.remoteDescription) return;
     await this.connection.setLocalDescription();
-    this.#room.signal({ description: this.connection.localDescription });
+    this.#offers += 1;
+    this.#sayOffer();
   }
 
-  /** @param {RTCSessionDescriptionInit} description */
-  async #describe(description) {
+  #sayOffer() {
+    this.#link.signal({ description: this.connection.localDescription, offer: this.#offers });
+  }
+
+  /** @param {RTCSessionDescriptionInit} description @param {number} [offer] its number, or that of the one it answers */
+  async #describe(description, offer) {
     const pc = this.connection;
     const collision = description.type === "offer" && pc.signalingState !== "stable";
     this.#ignoring = collision && !this.#polite;
     if (this.#ignoring) return;
-    // An answer to an offer that was taken back.
-    if (description.type === "answer" && pc.signalingState !== "have-local-offer") return;
+    // An answer to an offer that was taken back, or that has been answered. Clients of another make give no number.
+    const wanted = pc.signalingState === "have-local-offer" && (offer ?? this.#offers) === this.#offers;
+    if (description.type === "answer" && !wanted) return;
     await pc.setRemoteDescription(description);
+    if (description.type === "answer") this.#setup ||= SETUP.exec(description.sdp ?? "")?.[1] === "active" ? "passive" : "active";
     if (description.type === "offer") {
       await this.#apply();
       await pc.setLocalDescription();
-      this.#room.signal({ description: pc.localDescription });
+      this.#link.signal({ description: this.#answer(), offer });
     }
     this.#hear();
     for (const candidate of this.#early.splice(0)) await this.#candidate(candidate);
   }
 
+  /** Our answer. After a rollback Firefox forgets which end it is, and Chromium then refuses what it says. */
+  #answer() {
+    const { type, sdp } = /** @type {RTCSessionDescription} */ (this.connection.localDescription);
+    this.#setup ||= SETUP.exec(sdp)?.[1] ?? "";
+    return { type, sdp: sdp.replaceAll(new RegExp(SETUP, "gm"), `a=setup:${this.#setup}`) };
+  }
+
   /** @param {RTCIceCandidateInit | null} candidate */
   async #candidate(candidate) {
-    if (!this.connection.remoteDescription) {
-      if (this.#early.length < MAX_EARLY_CANDIDATES) this.#early.push(candidate);
-      else this.#refuse("Too many candidates before a description.");
+    const pc = this.connection;
+    const name = candidate?.usernameFragment;
+    // A name that is not theirs now may be that of an offer that we ignored, and they may use it again in their answer.
+    if (!pc.remoteDescription || (name && !pc.remoteDescription.sdp.includes(`a=ice-ufrag:${name}`))) {
+      this.#early.push(candidate);
+      if (this.#early.length > MAX_EARLY_CANDIDATES) this.#early.shift();
       return;
     }
-    const sdp = this.connection.remoteDescription.sdp;
-    const ufrag = candidate?.usernameFragment;
-    // Of an offer that was ignored, or of a time before a restart of ICE.
-    if (this.#ignoring || (ufrag && !sdp.includes(`a=ice-ufrag:${ufrag}`))) return;
-    await this.connection.addIceCandidate(candidate ?? undefined);
+    await pc.addIceCandidate(candidate ?? undefined).catch((error) => {
+      if (!this.#ignoring) throw error;
+    });
   }
 
   /** Puts our tracks into the sections that the call has; a changed direction asks for a new offer by itself. */
@@ -145,19 +200,52 @@ export class Peer {
       if (sent === this.stream.getTracks().includes(track)) continue;
       if (sent) this.stream.addTrack(track);
       else this.stream.removeTrack(track);
-      if (sent) this.#room.tell("track", { peer: this, track });
-      this.#room.tell("stream", { peer: this });
+      if (sent) this.#link.tell("track", { peer: this, track });
+      this.#link.tell("stream", { peer: this });
     }
   }
 
   #changed() {
     const now = this.connection.connectionState;
-    // Whoever notices first restarts; if both do, their offers collide and one gives way.
-    if (now === "failed" && this.connection.remoteDescription) this.connection.restartIce();
     const before = this.state;
     if (now === "connected" || now === "failed") this.state = now;
     else if (before !== "connecting") this.state = "reconnecting";
-    if (this.state !== before) this.#room.tell("state", { peer: this, state: this.state });
+    if (this.state !== before) this.#link.tell("state", { peer: this, state: this.state });
+    this.#watch();
+  }
+
+  get #stands() {
+    return this.connection.connectionState === "connected" && this.connection.signalingState === "stable";
+  }
+
+  /**
+   * Sees to it that a call which does not stand is mended in the end, whatever was lost on the way.
+   * @param {number} [patience] ms
+   */
+  #watch(patience = this.#patience()) {
+    clearTimeout(this.#mending);
+    if (this.#stands) this.#mended = 0;
+    else this.#mending = setTimeout(() => void this.#then(() => this.#mend()), patience + (this.#polite ? POLITE_MS : 0));
+  }
+
+  #patience() {
+    const { connectionState } = this.connection;
+    const { failed, disconnected, other } = PATIENCE_MS;
+    const first = connectionState === "failed" ? failed : connectionState === "disconnected" ? disconnected : other;
+    const next = this.#mended > 0 ? 1_000 * 2 ** this.#mended : 0;
+    return Math.min(MOST_PATIENCE_MS, Math.max(first, next));
+  }
+
+  async #mend() {
+    const pc = this.connection;
+    if (this.#stands) return;
+    if (this.#link.reachable()) {
+      this.#mended += 1;
+      // An offer that nobody answered is said again: whoever has answered it does so again, to no harm.
+      if (pc.signalingState === "have-local-offer") this.#sayOffer();
+      else if (pc.remoteDescription) pc.restartIce();
+    }
+    this.#watch();
   }
 
   /** @param {() => Promise<void>} step @returns {Promise<void>} */
@@ -172,36 +260,6 @@ export class Peer {
 
   /** @param {string} text */
   #refuse(text) {
-    this.#room.tell("error", { id: "bad-signal", text, fatal: false, peer: this });
+    this.#link.tell("error", { id: "bad-signal", text, fatal: false, peer: this });
   }
-}
-
-/** @param {RTCStatsReport} report @returns {Stats} @internal */
-export function summary(report) {
-  /** @type {any[]} */
-  const all = [];
-  report.forEach((entry) => all.push(entry));
-  const video = all.filter((entry) => entry.kind === "video");
-  const inbound = video.find((entry) => entry.type === "inbound-rtp") ?? {};
-  const outbound = video.find((entry) => entry.type === "outbound-rtp") ?? {};
-  const chosen = all.find((entry) => entry.type === "transport" && entry.selectedCandidatePairId);
-  const pairs = all.filter((entry) => entry.type === "candidate-pair");
-  const pair = chosen ? report.get(chosen.selectedCandidatePairId) : pairs.find((each) => each.selected);
-  const local = pair && report.get(pair.localCandidateId);
-  const remote = pair && report.get(pair.remoteCandidateId);
-  return {
-    selectedPair: pair && {
-      localType: local?.candidateType ?? "",
-      remoteType: remote?.candidateType ?? "",
-      relayProtocol: local?.relayProtocol || null,
-      protocol: local?.protocol ?? "",
-      roundTripTime: pair.currentRoundTripTime ?? null,
-    } || null,
-    framesDecoded: inbound.framesDecoded ?? 0,
-    framesSent: outbound.framesSent ?? outbound.framesEncoded ?? 0,
-    frameWidth: inbound.frameWidth ?? 0,
-    frameHeight: inbound.frameHeight ?? 0,
-    bytesReceived: pair?.bytesReceived ?? inbound.bytesReceived ?? 0,
-    bytesSent: pair?.bytesSent ?? outbound.bytesSent ?? 0,
-  };
 }

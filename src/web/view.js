@@ -3,7 +3,8 @@
 import { t } from "./i18n.js";
 
 /** @import { Key } from "./i18n.js" */
-/** @import { Peer, Stats } from "./peer.js" */
+/** @import { Peer } from "./peer.js" */
+/** @import { Stats } from "./stats.js" */
 
 /** @template {HTMLElement} T @param {string} id @param {new () => T} type @returns {T} */
 export function element(id, type) {
@@ -128,12 +129,15 @@ function speaker() {
 
 /** How the connection to somebody is, in words. @param {Peer} peer @param {Stats | null} stats @returns {string} */
 export function connectionWords(peer, stats) {
+  if (peer.away && peer.state !== "connected") return t("away");
+  if (peer.state === "idle") return t("watching");
   if (peer.state === "connecting") return t("connecting");
   if (peer.state === "reconnecting") return t("reconnecting");
   if (peer.state === "failed") return t("lost");
   const words = stats?.selectedPair ? [t(pathKey(stats.selectedPair))] : [];
   if (peer.stream.getTracks().length === 0) words.push(t("watching"));
   else if (peer.stream.getVideoTracks().length === 0) words.push(t("noVideo"));
+  if (peer.away) words.push(t("away"));
   return words.join(" · ");
 }
 

@@ -10,7 +10,7 @@ import { after, before, test } from "node:test";
 import { Box } from "./support/box.js";
 import { TestBrowser } from "./support/browsers.js";
 import { explained, Tab, until } from "./support/tab.js";
-import { summary } from "../../src/web/peer.js";
+import { summary } from "../../src/web/stats.js";
 
 /** @import { AddressInfo } from "node:net" */
 /** @typedef {"ayame" | "apprtc" | "codelab"} Dialect */

@@ -71,6 +71,7 @@ async function prepare() {
           wires[other] = wires[other].then(() => wait(Math.random() * 30)).then(() => peers[other].receive(copy));
         },
         tell: (/** @type {string} */ type, /** @type {any} */ detail) => type === "error" && errors.push(detail.text),
+        reachable: () => true,
       },
     );
     peers.early = make("early", "late");
@@ -113,16 +114,15 @@ inBoth("signals beyond the bound are refused, and the call stands", async (tab) 
   const { refused, state } = await tab.page.evaluate(async () => {
     const { early, late, errors, until } = /** @type {any} */ (globalThis).pair();
     const candidate = { candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host", sdpMid: "0", sdpMLineIndex: 0 };
-    // Before any description, all at once: 256 may wait to be handled, and 128 of those for a description.
+    // Before any description, all at once: 256 may wait to be handled. Of those, the last 128 wait for a description.
     for (let i = 0; i < 300; i++) early.receive({ candidate });
-    await until(() => errors.length >= 172);
     const refused = errors.length;
     early.start(null);
     late.start(null);
     await until(() => early.state === "connected" && late.state === "connected");
     return { refused, state: early.connection.signalingState };
   });
-  assert.deepEqual({ refused, state }, { refused: 44 + 128, state: "stable" });
+  assert.deepEqual({ refused, state }, { refused: 44, state: "stable" });
 });
 
 inBoth("a call that failed is offered anew, with another ICE session", async (tab) => {
@@ -135,14 +135,36 @@ inBoth("a call that failed is offered anew, with another ICE session", async (ta
     Object.defineProperty(early.connection, "connectionState", { value: "failed", configurable: true });
     early.connection.onconnectionstatechange();
     if (early.state !== "failed") throw new Error(`it says ${early.state}`);
-    delete early.connection.connectionState;
     const again = () => sent.slice(before).find((/** @type {any} */ each) => each.data.description?.type === "answer");
     await until(() => Boolean(again()));
+    delete early.connection.connectionState;
     const ufrag = (/** @type {any} */ each) => each.data.description.sdp.match(/a=ice-ufrag:(\S+)/)[1];
     const described = sent.filter((/** @type {any} */ each) => each.data.description);
     return described.map(ufrag);
   });
   assert.equal(new Set(names).size, 4, `two offers and two answers, each of a session of its own: ${names}`);
+});
+
+inBoth("an offer that was lost is said again, and an answer to an earlier one is passed over", async (tab) => {
+  const end = await tab.page.evaluate(async () => {
+    const { early, late, errors, sent, until } = /** @type {any} */ (globalThis).pair();
+    const receive = early.receive.bind(early);
+    // Lost, as when too much waits for somebody who is away.
+    early.receive = (/** @type {any} */ data) => (early.receive = receive) && data;
+    early.start(null);
+    late.start(await navigator.mediaDevices.getUserMedia({ audio: true, video: true }));
+    await until(() => early.state === "connected" && early.stream.getTracks().length === 2);
+    const [first, second] = sent.filter((/** @type {any} */ each) => each.data.description?.type === "offer");
+    const stale = sent.find((/** @type {any} */ each) => each.data.description?.type === "answer").data;
+    early.receive = () => {};
+    await late.send(null);
+    const waits = () => late.connection.signalingState === "have-local-offer";
+    await until(() => waits() && sent.some((/** @type {any} */ each) => each.data.offer > first.data.offer));
+    late.receive(stale);
+    await late.send(null);
+    return { errors, same: first.data.offer === second.data.offer, waits: late.connection.signalingState };
+  });
+  assert.deepEqual(end, { errors: [], same: true, waits: "have-local-offer" });
 });
 
 inBoth("joining can be given up, and a room left, through a signal", async (tab) => {
@@ -160,7 +182,7 @@ inBoth("joining can be given up, and a room left, through a signal", async (tab)
     late.abort();
     return { refused, others: room.peers.size, closed: await closed };
   });
-  assert.deepEqual(seen, { refused: "AbortError", others: 0, closed: { reason: "left", retryIn: null } });
+  assert.deepEqual(seen, { refused: "AbortError", others: 0, closed: { reason: "left" } });
 });
 
 inBoth("a wrong room name rejects with the box's own id", async (tab) => {

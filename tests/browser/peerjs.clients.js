@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { summary } from "../../src/web/peer.js";
+import { summary } from "../../src/web/stats.js";
 import { Box } from "./support/box.js";
 import { TestBrowser } from "./support/browsers.js";
 import { Site } from "./support/site.js";

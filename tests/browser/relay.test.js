@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Box } from "./support/box.js";
 import { TestBrowser } from "./support/browsers.js";
-import { explained, Tab } from "./support/tab.js";
+import { explained, Tab, until } from "./support/tab.js";
 
 /** @import { Kind } from "./support/browsers.js" */
 
@@ -79,7 +79,10 @@ for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) {
       victim.kill();
       const { at, reason } = await anna.leaving();
       assert.ok(at - killed < MISSED_WITHIN_MS, `Anna saw it after ${at - killed} ms`);
-      assert.equal(reason, "disconnected");
+      assert.equal(reason, "away");
+      await anna.reads(".tile:not(.self) .state", /away for a moment/);
+      // Nobody comes back: who was waited for has left.
+      await until("Anna is alone", () => anna.page.evaluate(() => lanturn.room.peers.size === 0));
       await anna.close();
     } catch (error) {
       throw explained(error, box, anna, ben);

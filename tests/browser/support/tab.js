@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 /** @import { Page } from "puppeteer-core" */
 /** @import { Box } from "./box.js" */
 /** @import { TestBrowser } from "./browsers.js" */
-/** @import { Stats } from "../../../src/web/peer.js" */
+/** @import { Stats } from "../../../src/web/stats.js" */
 /** @typedef {{at: number, id: string, reason: string}} Leaving */
 
 const STEP_MS = 30_000;
@@ -129,14 +129,16 @@ export class Tab {
     return until(`${this.who} has a selected pair`, async () => (await this.stats())[0]?.selectedPair);
   }
 
-  /** From now on the page notes who leaves. */
+  /** From now on the page notes who leaves, or loses the connection. */
   async watchLeavings() {
     await this.page.evaluate(() => {
       /** @type {Leaving[]} */
       const leavings = (lanturn.leavings = []);
-      lanturn.room.addEventListener("peer-left", (/** @type {any} */ { detail }) => {
-        leavings.push({ at: Date.now(), id: detail.peer.id, reason: detail.reason });
-      });
+      for (const type of ["peer-left", "presence"]) {
+        lanturn.room.addEventListener(type, (/** @type {any} */ { detail }) => {
+          leavings.push({ at: Date.now(), id: detail.peer.id, reason: detail.reason ?? "away" });
+        });
+      }
     });
   }
 

@@ -1,0 +1,57 @@
+/**
+ * What was said and heard in one membership, so that nothing is lost or doubled when its connection drops: our own
+ * numbers and what may have to be said again, and the highest number of theirs. Used through lanturn.js.
+ */
+
+/** More than a call needs while its connection is away; whoever has more to say has lost the membership. */
+const MOST = 512;
+
+export class Ledger {
+  #n = 0;
+  /** @type {{n: number}[]} */
+  #unsure = [];
+  /** Our highest number when each ping went out that has no pong yet. @type {number[]} */
+  #pings = [];
+  /** The highest `n` that came. */
+  last = 0;
+
+  /** Numbers a message and keeps it. @template {object} T @param {T} message @returns {T & {n: number}} */
+  enter(message) {
+    const entry = { ...message, n: ++this.#n };
+    this.#unsure.push(entry);
+    return entry;
+  }
+
+  get overflows() {
+    return this.#unsure.length > MOST;
+  }
+
+  pinged() {
+    this.#pings.push(this.#n);
+  }
+
+  /** The box answers in order: what was said before the ping has come. */
+  ponged() {
+    this.#received(this.#pings.shift() ?? 0);
+  }
+
+  /** On a new connection. @param {number} received by the box @returns {object[]} what is to be said again */
+  resumed(received) {
+    this.#pings = [];
+    this.#received(received);
+    return this.#unsure;
+  }
+
+  /** @param {{n?: number}} message @returns {boolean} whether it is new */
+  hears({ n }) {
+    if (n === undefined) return true;
+    if (n <= this.last) return false;
+    this.last = n;
+    return true;
+  }
+
+  /** @param {number} n */
+  #received(n) {
+    this.#unsure = this.#unsure.filter((entry) => entry.n > n);
+  }
+}
