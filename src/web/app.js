@@ -2,6 +2,7 @@
 
 import { choose, errorText, t } from "./i18n.js";
 import { join } from "./lanturn.js";
+import { manage, showStanding } from "./manage.js";
 import { Media } from "./media.js";
 import { announce, connectionFigures, connectionWords, element, nameOf, notice, Tile, translate } from "./view.js";
 
@@ -61,11 +62,20 @@ function addressedRoom() {
   }
 }
 
-/** What the address asks for on behalf of support: see the page's help. @returns {JoinOptions} */
+/** What the address says; the fragment, which no server is sent, carries an invite. */
+function addressed() {
+  return new URLSearchParams(`${location.search.slice(1)}&${location.hash.replace(/^#\??/, "")}`);
+}
+
+/** Whether the address is that of somebody who is invited to watch. */
+const isViewer = () => addressed().get("role") === "viewer";
+
+/** An invite, and what the address asks for on behalf of support: see the page's help. @returns {JoinOptions} */
 function addressedOptions() {
-  const said = new URLSearchParams(`${location.search.slice(1)}&${location.hash.replace(/^#\??/, "")}`);
+  const said = addressed();
   /** @type {JoinOptions} */
   const options = {};
+  options.invite = said.get("invite") ?? undefined;
   if (said.get("policy") === "relay") options.iceTransportPolicy = "relay";
   const transport = said.get("transport");
   if (transport === "udp" || transport === "tcp" || transport === "tls") options.relayTransport = transport;
@@ -84,16 +94,27 @@ async function enter(withMedia) {
   showLobbyButtons();
   try {
     const name = input("name").value.trim();
-    const options = { name, stream: media.stream, signal: attempt.signal, ...addressedOptions() };
+    const pin = input("pin").value.trim() || undefined;
+    const options = { name, pin, stream: media.stream, signal: attempt.signal, ...addressedOptions() };
     adopt(await join(undefined, input("room").value, options));
   } catch (error) {
     if (attempt.signal.aborted) return;
     media.stop(...kinds());
-    notice(errorText({ id: error.id ?? "", text: error.message }));
+    refused({ id: error.id ?? "", text: error.message });
   } finally {
     if (entering === attempt) entering = null;
     showLobbyButtons();
   }
+}
+
+/** Says why the room was not entered, or not again, and asks for what was missing. @param {{id: string, text: string}} error */
+function refused(error) {
+  notice(errorText(error));
+  if (error.id === "bad-invite") history.replaceState(null, "", location.pathname + location.search);
+  showInvitation();
+  if (error.id !== "bad-pin") return;
+  element("pin-field", HTMLElement).hidden = false;
+  input("pin").select();
 }
 
 /** @returns {Kind[]} */
@@ -136,8 +157,10 @@ function adopt(entered) {
   on("away", () => notice(t("retrying")));
   on("back", () => notice(""));
   on("closed", ({ reason }) => {
-    showLobby(reason === "left" ? t("youLeft") : errorText({ id: reason, text: reason }));
+    showLobby(t("youLeft"));
+    if (reason !== "left") refused({ id: reason, text: reason });
   });
+  on("room", () => showRoles(entered));
   const path = `/r/${encodeURIComponent(entered.name)}`;
   if (location.pathname !== path) history.pushState(null, "", path + location.search + location.hash);
   showRoom(entered);
@@ -160,13 +183,30 @@ function showRoom(entered) {
   for (const peer of entered.peers.values()) addTile(peer);
   showPeople();
   showMedia();
+  showRoles(entered);
   announce(t("entered", { room: entered.name }));
+}
+
+/** Who may do what. @param {Room} entered */
+function showRoles(entered) {
+  showStanding(entered);
+  const isHost = entered.host === entered.self.id;
+  for (const [id, tile] of tiles) tile.offerKick(isHost ? () => entered.kick(id) : null);
+  for (const id of ["mic", "camera"]) button(id).hidden = entered.self.role === "viewer";
+}
+
+/** What the lobby leaves out for somebody who is invited to watch. */
+function showInvitation() {
+  element("lobby", HTMLElement).classList.toggle("viewer", isViewer());
+  if (isViewer()) media.stop(...kinds());
+  showLobbyButtons();
 }
 
 /** @param {string} text why we are here */
 function showLobby(text) {
   if (room) input("room").value = room.name;
   room = support.room = own = null;
+  showStanding(null);
   tiles.clear();
   media.stop(...kinds());
   document.body.dataset.view = "lobby";
@@ -187,6 +227,7 @@ function addTile(peer) {
   element("grid", HTMLElement).append(tile.element);
   describe(peer);
   showPeople();
+  if (room) showRoles(room);
 }
 
 /** @param {string} id */
@@ -230,9 +271,11 @@ function showMedia() {
 }
 
 function showLobbyButtons() {
-  const label = wanted.video ? "joinCamera" : wanted.audio ? "joinMic" : "join";
+  const label = isViewer() ? "join" : wanted.video ? "joinCamera" : wanted.audio ? "joinMic" : "join";
   button("join").textContent = t(entering ? "joining" : label);
   for (const id of ["join", "watch"]) button(id).disabled = entering !== null;
+  button("watch").hidden = isViewer();
+  element("invited", HTMLElement).hidden = !isViewer();
 }
 
 /** @param {Kind} kind */
@@ -264,6 +307,7 @@ function speak(language) {
   translate();
   showMedia();
   showPeople();
+  if (room) showStanding(room);
   for (const peer of room?.peers.values() ?? []) {
     tiles.get(peer.id)?.rename(nameOf(peer));
     void describe(peer);
@@ -273,8 +317,9 @@ function speak(language) {
 function start() {
   element("join-form", HTMLFormElement).addEventListener("submit", (event) => {
     event.preventDefault();
-    void enter(event.submitter?.id !== "watch");
+    void enter(event.submitter?.id !== "watch" && !isViewer());
   });
+  manage(() => room);
   for (const id of ["mic", "preview-mic"]) button(id).addEventListener("click", () => toggle("audio"));
   for (const id of ["camera", "preview-camera"]) button(id).addEventListener("click", () => toggle("video"));
   button("hide-self").addEventListener("click", () => {
@@ -301,6 +346,7 @@ function start() {
     entering?.abort();
     room?.leave();
     input("room").value = addressedRoom();
+    showInvitation();
   });
   const describeAll = () => {
     if (document.hidden) return;
@@ -310,6 +356,7 @@ function start() {
   document.addEventListener("visibilitychange", describeAll);
   input("room").value = addressedRoom();
   input("name").value = kept.get("name");
+  showInvitation();
   speak(choose([kept.get("language"), ...navigator.languages]));
   if (!isSecureContext) notice(t("media_insecure"));
   (input("room").value ? button("join") : input("room")).focus();

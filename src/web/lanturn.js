@@ -125,6 +125,8 @@ export class Room extends EventTarget {
   #retry;
   /** What `join` waits for, until it is there. @type {ReturnType<typeof withResolvers> | null} */
   #entering = withResolvers();
+  /** Who waits for an invite, in order. @type {ReturnType<typeof withResolvers>[]} */
+  #invites = [];
   /** Ends what listens for this room's sake; aborted when we are out of the room for good. */
   #end = new AbortController();
 
@@ -187,6 +189,35 @@ export class Room extends EventTarget {
     this.#finish({ id: "left", text: "You left the room." });
   }
 
+  /** For the host: lets nobody more in, or everybody again. @param {boolean} locked */
+  lock(locked) {
+    this.#line?.send({ type: "lock", locked });
+  }
+
+  /** For the host: gives the room a PIN, or takes it away. Invites made before it end. @param {string | null} pin */
+  setPin(pin) {
+    this.#options = { ...this.#options, pin: pin ?? undefined };
+    this.#line?.send({ type: "pin", pin });
+  }
+
+  /** For the host: sends somebody away. @param {string} peerId */
+  kick(peerId) {
+    this.#line?.send({ type: "kick", id: peerId });
+  }
+
+  /**
+   * Makes an invite, with which `join` enters the room as `role` and needs no PIN.
+   * @param {{role?: string, ttl?: number}} [wanted] ttl: for how many seconds it is good
+   * @returns {Promise<{invite: string, role: string, expiresAt: number}>} rejects with a {@link JoinError}
+   */
+  invite(wanted = {}) {
+    if (!this.#settled) return Promise.reject(new JoinError("unreachable", "There is no connection to the box now."));
+    const waiting = withResolvers();
+    this.#invites.push(waiting);
+    this.#line?.send({ type: "invite", role: wanted.role ?? this.self.role, ttl: wanted.ttl });
+    return waiting.promise;
+  }
+
   /** @param {string} peerId @returns {Promise<Stats | null>} null if nobody has that id */
   async stats(peerId) {
     const peer = this.peers.get(peerId);
@@ -220,6 +251,7 @@ export class Room extends EventTarget {
   #lost(why) {
     this.#line = null;
     this.#settled = false;
+    for (const waiting of this.#invites.splice(0)) waiting.reject(new JoinError(why.id, why.text));
     if (this.#entering || !WORTH_RETRYING.has(why.id)) return this.#finish(why);
     // With jitter: a restarted box is not met by all its rooms in the same moment.
     const most = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.#attempt++);
@@ -273,6 +305,8 @@ export class Room extends EventTarget {
       case "room":
         Object.assign(this, { host: message.host, locked: message.locked, hasPin: message.pin });
         return this.#tell("room", {});
+      case "invite":
+        return this.#invites.shift()?.resolve(message);
       case "error":
         return this.#refused(message);
     }
@@ -315,6 +349,8 @@ export class Room extends EventTarget {
     // The line's end says the same.
     if (error.fatal) return;
     if (this.#settled) {
+      const waiting = error.id === "not-allowed" ? this.#invites.shift() : undefined;
+      if (waiting) return waiting.reject(new JoinError(error.id, error.text));
       // People come and go while signals to them are on the way: events say all there is to say.
       if (!PASSING.has(error.id)) this.#tell("error", { id: error.id, text: error.text, fatal: false });
       return;
@@ -387,7 +423,7 @@ export class Room extends EventTarget {
   }
 }
 
-/** @returns {{promise: Promise<void>, resolve: () => void, reject: (reason: unknown) => void}} */
+/** @returns {{promise: Promise<any>, resolve: (value?: any) => void, reject: (reason: unknown) => void}} */
 function withResolvers() {
   /** @type {any} */
   const parts = {};

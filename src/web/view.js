@@ -56,6 +56,7 @@ export class Tile {
   #state = make("span", "state");
   #detail = make("span", "detail");
   #mute = document.createElement("button");
+  #kick = document.createElement("button");
   #label = "";
 
   /** @param {string} id @param {boolean} self whether it shows ourselves */
@@ -79,6 +80,8 @@ export class Tile {
     this.#letter.textContent = [...name][0] ?? "";
     this.#video.setAttribute("aria-label", name);
     this.#mute.setAttribute("aria-label", t("muteThem", { name }));
+    this.#kick.textContent = t("kick");
+    this.#kick.setAttribute("aria-label", t("kickThem", { name }));
   }
 
   /** @param {MediaStream} stream */
@@ -95,6 +98,15 @@ export class Tile {
   describe(words, detail = "") {
     if (this.#state.textContent !== words) this.#state.textContent = words;
     if (this.#detail.textContent !== detail) this.#detail.textContent = detail;
+  }
+
+  /** Lets the host send them away. @param {(() => void) | null} kick */
+  offerKick(kick) {
+    this.#kick.type = "button";
+    this.#kick.className = "kick";
+    this.#kick.onclick = kick;
+    if (kick) this.element.append(this.#kick);
+    else this.#kick.remove();
   }
 
   #muteButton() {

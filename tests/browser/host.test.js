@@ -1,0 +1,144 @@
+/** What the host of a room can do, PINs and invites, as the page shows them to everybody. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Box } from "./support/box.js";
+import { TestBrowser } from "./support/browsers.js";
+import { explained, Tab, until } from "./support/tab.js";
+
+/** @import { Kind } from "./support/browsers.js" */
+
+const CASE = { timeout: 60_000 };
+/** @type {Kind[]} */
+const KINDS = ["chromium", "firefox"];
+
+/** @type {Box} */
+let box;
+/** @type {Partial<Record<Kind, TestBrowser>>} */
+const browsers = {};
+
+before(async () => {
+  box = await Box.start();
+  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
+}, { timeout: 120_000 });
+
+after(async () => {
+  for (const browser of Object.values(browsers)) await browser.close();
+  await box?.stop();
+});
+
+/**
+ * Anna is the host of a room; Ben stands before its door.
+ * @param {string} what @param {(anna: Tab, ben: Tab, room: string) => Promise<void>} story
+ */
+function inBoth(what, story) {
+  for (const kind of KINDS) {
+    test(`${kind}: ${what}`, CASE, async () => {
+      const browser = /** @type {TestBrowser} */ (browsers[kind]);
+      const [anna, ben] = [await Tab.open(browser, box.url, "Anna"), await Tab.open(browser, box.url, "Ben")];
+      try {
+        await anna.join(`${kind} ${what}`);
+        await story(anna, ben, `${kind} ${what}`);
+        await Promise.all([anna.close(), ben.close()]);
+      } catch (error) {
+        throw explained(error, box, anna, ben);
+      } finally {
+        for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
+      }
+    });
+  }
+}
+
+/** @param {Tab} host @param {string} pin */
+async function setPin(host, pin) {
+  await host.click("#room-menu summary");
+  await host.type("#room-pin", pin);
+  await host.page.keyboard.press("Enter");
+  await host.reads("#standing", "with PIN");
+}
+
+/** @param {Tab} tab @param {"member" | "viewer"} role @returns {Promise<string>} the link */
+async function inviteBy(tab, role) {
+  await tab.page.$eval("#room-menu", (menu) => (/** @type {HTMLDetailsElement} */ (menu).open = true));
+  await tab.page.select("#invite-role", role);
+  await tab.click("#invite");
+  const link = () => tab.page.$eval("#invite-link", (input) => /** @type {HTMLInputElement} */ (input).value);
+  return until(`${tab.who} has an invite`, link);
+}
+
+inBoth("a PIN is asked for", async (anna, ben, room) => {
+  await setPin(anna, "4711");
+  await ben.type("#room", room);
+  await ben.click("#join");
+  for (const wrong of ["", "1234"]) {
+    if (wrong) {
+      await ben.type("#pin", wrong);
+      await ben.click("#join");
+    }
+    await ben.reads("#notice", /The room has a PIN/);
+    await until("Ben is asked", () => ben.page.evaluate(() => document.activeElement?.id === "pin"));
+  }
+  await ben.type("#pin", "4711");
+  await ben.enter();
+  await Promise.all([anna.sees(), ben.sees()]);
+  await ben.reads("#standing", "with PIN");
+});
+
+inBoth("an invite to watch needs no PIN and no camera", async (anna, ben) => {
+  await setPin(anna, "4711");
+  const link = await inviteBy(anna, "viewer");
+  /** @type {string[]} */
+  const asked = [];
+  ben.page.on("request", (request) => asked.push(request.url().replace(/#.*/, "")));
+  await ben.page.evaluate(() => {
+    navigator.mediaDevices.getUserMedia = async () => Promise.reject(new Error("a viewer is asked for nothing"));
+  });
+  await ben.page.goto(link, { waitUntil: "load" });
+  await ben.reads("#invited", /No camera is needed/);
+  await ben.enter();
+  await ben.sees();
+  await anna.reads(".tile:not(.self) .state", /watching/);
+  assert.ok(asked.some((url) => url.includes("/r/")) && !asked.some((url) => url.includes("invite=")), `${asked}`);
+  const hidden = await ben.page.$$eval("#mic, #camera", (buttons) => buttons.every((each) => /** @type {HTMLElement} */ (each).hidden));
+  assert.ok(hidden, "a viewer has no camera to turn on");
+});
+
+inBoth("an invite that is none is told and given up", async (_, ben, room) => {
+  await ben.page.goto(`${box.url}/r/${encodeURIComponent(room)}#invite=1.viewer.none&role=viewer`, { waitUntil: "load" });
+  await ben.page.reload({ waitUntil: "load" });
+  await ben.click("#join");
+  await ben.reads("#notice", /This invite is not good any more/);
+  assert.equal(new URL(ben.page.url()).hash, "");
+  await ben.enter();
+  await ben.sees();
+});
+
+inBoth("a locked room lets nobody in until it is opened", async (anna, ben, room) => {
+  await anna.click("#lock");
+  await anna.reads("#standing", "locked");
+  await ben.type("#room", room);
+  await ben.click("#join");
+  await ben.reads("#notice", /The host has locked the room/);
+  await anna.click("#lock");
+  await anna.reads("#standing", "");
+  await ben.enter();
+  await anna.sees();
+});
+
+inBoth("who is sent away is told so, and so are the others", async (anna, ben, room) => {
+  await ben.join(room);
+  await anna.sees();
+  assert.equal(await ben.page.$(".kick"), null, "only the host can");
+  await anna.click(".kick");
+  await ben.reads("#notice", "The host sent you away.");
+  await anna.reads("#people", /^1 of/);
+  assert.equal(await anna.page.$eval("#live", (live) => live.textContent), "Ben was sent away.");
+});
+
+inBoth("the next is host when the host leaves", async (anna, ben, room) => {
+  await ben.join(room);
+  const tools = () => ben.page.$eval("#host-tools", (each) => !/** @type {HTMLElement} */ (each).hidden);
+  assert.equal(await tools(), false);
+  await anna.click("#leave");
+  await until("Ben is the host", tools);
+});
