@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Between receiving a packet and sending it on there is no lock, no queue and no task. What a shard receives in one turn
-//! stays in its [`batch`], and is sent from there at the end of the turn, as few and long runs as its
-//! [`departures`] make of it. Only a hairpin to another shard passes through a mailbox, and it is bounded: what does not
-//! fit is dropped and counted, as a socket would do.
+//! stays in its batch, and is sent from there at the end of the turn, in runs as few and long as can be made of it. Only
+//! a hairpin to another shard passes through a mailbox, and it is bounded: what does not fit is dropped and counted, as a
+//! socket would do.
 
 mod batch;
 mod departures;

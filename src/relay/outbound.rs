@@ -44,6 +44,10 @@ impl Outbound {
     pub(super) fn reply(&mut self, to: &FiveTuple, start: usize, batch: &Batch, sockets: &mut Sockets) {
         let payload = start..self.replies.len();
         self.pass_to_client(to, None, (Place::Replies, payload), batch, sockets);
+        if to.transport.is_stream() {
+            // The connection has a copy, and a stream of requests must not fill this up.
+            self.replies.truncate(start);
+        }
     }
 
     /// Application data for a client.
