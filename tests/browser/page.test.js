@@ -158,6 +158,16 @@ test("the page loads nothing from elsewhere and runs nothing inline", CASE, peop
   const loaded = await anna.page.evaluate(() => performance.getEntriesByType("resource").map((entry) => entry.name));
   assert.ok(loaded.length >= 5, `it loads ${loaded}`);
   for (const name of loaded) assert.equal(new URL(name).origin, box.url);
+  anna.forgiven = /policy: require-trusted-types-for|TrustedHTML/;
+  const markup = await anna.page.evaluate(() => {
+    try {
+      document.body.insertAdjacentHTML("beforeend", "<b>markup</b>");
+      return "made";
+    } catch (error) {
+      return /** @type {Error} */ (error).name;
+    }
+  });
+  assert.equal(markup, "TypeError", "text is never markup");
   const answer = await anna.page.goto(box.url);
   const policy = answer?.headers()["content-security-policy"] ?? "";
   assert.match(policy, /default-src '(none|self)'/);
