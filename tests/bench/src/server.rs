@@ -17,6 +17,20 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// The servers of Node.js.
 const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node");
+/// Those of the relay, the one on 401s among them: with it there would be nothing to measure.
+const LIMITS: &str = "[limits]
+unauthorized_rate = 100000000
+[limits.user]
+allocations = 16000
+permissions = 16000
+channels = 16000
+[limits.prefix]
+allocations = 16000
+permissions = 16000
+channels = 16000
+[limits.total]
+allocations = 16000
+";
 /// The bounds that a load would meet, out of its way.
 const WIDE_OPEN: &str = "[limits]
 connections = 100000
@@ -140,14 +154,13 @@ fn middle(mut start: impl FnMut() -> Start) -> Start {
     starts[2]
 }
 
-/// Without the bound on 401s, or there would be nothing to measure.
 fn configured() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let (user, password) = (turn::USER, turn::PASSWORD);
     let config = format!(
         "[listen]\naddresses = ['127.0.0.1:{}']\n[relay]\nrealm = '{}'\nallow_loopback = true\n\
          [credentials]\nusers = [{{ name = '{user}', password_file = 'password' }}]\n\
-         [limits]\nunauthorized_rate = 100000000\n",
+         {LIMITS}",
         free_port(),
         turn::REALM
     );
@@ -161,7 +174,7 @@ fn start_lanturn(program: &Path, dir: &Path) -> (Server, Start) {
     let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
     let address = config.split('\'').nth(1).unwrap().parse().unwrap();
     let begin = Instant::now();
-    let server = start(Command::new(program), address, dir);
+    let server = start(pinned(relay_core(), &program), address, dir);
     let ready = begin.elapsed();
     (server, Start { answer: first_answer(address, begin), ready })
 }
@@ -184,11 +197,16 @@ fn pinned(core: Option<usize>, program: &Path) -> Command {
     command
 }
 
+/// The core that a relay has for itself and the load, where there are others for the load.
+fn relay_core() -> Option<usize> {
+    (crate::cores() > 1).then_some(0)
+}
+
 fn start_coturn() -> (Server, Start) {
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
     let inside = |name: &str| dir.path().join(name).display().to_string();
     let begin = Instant::now();
-    let mut command = Command::new(coturn());
+    let mut command = pinned(relay_core(), &coturn());
     command.args(["-n", "--no-cli", "--no-tls", "--no-dtls", "-L", "127.0.0.1", "-p", &port.to_string(), "-a"]);
     command.args(["-u", &format!("{}:{}", turn::USER, turn::PASSWORD), "-r", turn::REALM, "--allow-loopback-peers"]);
     command.args(["-b", &inside("db"), "--pidfile", &inside("pid"), "-l", &inside("log"), "--simple-log"]);

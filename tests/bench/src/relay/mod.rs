@@ -1,5 +1,6 @@
 //! The relay beside coturn: what a packet costs, memory, and the time to start.
 
+mod allocations;
 mod load;
 pub mod turn;
 
@@ -24,7 +25,7 @@ pub fn report(lanturn: &Path, window: Duration) {
         load::PAYLOAD
     );
     println!(
-        "{ROUNDS} measurements of {} s for each server, in turns; on {} cores, shared with the load):\n",
+        "{ROUNDS} measurements of {} s for each server, in turns; on one of {} cores, shared with the load):\n",
         window.as_secs_f64(),
         cores()
     );
@@ -51,6 +52,16 @@ pub fn report(lanturn: &Path, window: Duration) {
         );
     }
     let loaded = servers.each_ref().map(Server::memory);
+
+    let [ours, theirs] = allocations::prices(lanturn);
+    println!("\n| an allocation with a channel | lanturn | coturn | lanturn / coturn |\n|---|---:|---:|---:|");
+    println!("| CPU to make it, us | {:.0} | {:.0} | {:.2} |", ours.cpu, theirs.cpu, ours.cpu / theirs.cpu);
+    println!(
+        "| memory to hold it, KiB | {:.1} | {:.1} | {:.2} |",
+        ours.memory,
+        theirs.memory,
+        ours.memory / theirs.memory
+    );
 
     println!("\n| what | lanturn | coturn |\n|---|---:|---:|");
     println!("| resident memory when started, KiB | {} | {} |", idle[0], idle[1]);

@@ -12,11 +12,16 @@ pub const PASSWORD: &str = "a password for the bench";
 const COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 const ID: [u8; 12] = *b"lanturnbench";
 const ALLOCATE: u16 = 0x0003;
+const REFRESH: u16 = 0x0004;
+const CREATE_PERMISSION: u16 = 0x0008;
 const CHANNEL_BIND: u16 = 0x0009;
+const SEND: u16 = 0x0016;
 const USERNAME: u16 = 0x0006;
 const MESSAGE_INTEGRITY: u16 = 0x0008;
 const CHANNEL_NUMBER: u16 = 0x000C;
+const LIFETIME: u16 = 0x000D;
 const XOR_PEER_ADDRESS: u16 = 0x0012;
+const DATA: u16 = 0x0013;
 const REALM_ATTRIBUTE: u16 = 0x0014;
 const NONCE: u16 = 0x0015;
 const XOR_RELAYED_ADDRESS: u16 = 0x0016;
@@ -47,23 +52,56 @@ impl Client {
     }
 
     pub fn bind_channel(&self, channel: u16, peer: SocketAddr) {
-        let IpAddr::V4(ip) = peer.ip() else { panic!("loopback is IPv4 here") };
-        let port = peer.port().to_be_bytes();
-        let octets = ip.octets();
-        let mut value = vec![0, 1, port[0] ^ COOKIE[0], port[1] ^ COOKIE[1]];
-        value.extend((0..4).map(|index| octets[index] ^ COOKIE[index]));
         let [high, low] = channel.to_be_bytes();
         let mut request = message(CHANNEL_BIND);
         add(&mut request, CHANNEL_NUMBER, &[high, low, 0, 0]);
-        add(&mut request, XOR_PEER_ADDRESS, &value);
+        add(&mut request, XOR_PEER_ADDRESS, &xor_address(peer));
+        self.succeed(request);
+    }
+
+    pub fn permit(&self, peer: SocketAddr) {
+        let mut request = message(CREATE_PERMISSION);
+        add(&mut request, XOR_PEER_ADDRESS, &xor_address(peer));
+        self.succeed(request);
+    }
+
+    fn succeed(&self, mut request: Vec<u8>) {
+        let [high, low] = [request[0], request[1]];
         sign(&mut request, &self.nonce);
         let answer = ask(&self.socket, &request);
-        assert_eq!(answer[..2], (CHANNEL_BIND | 0x0100).to_be_bytes(), "no channel: {answer:x?}");
+        assert_eq!(answer[..2], [high | 0x01, low], "refused: {answer:x?}");
     }
 
     pub fn socket(&self) -> UdpSocket {
         self.socket.try_clone().unwrap()
     }
+}
+
+/// Its port may be another client's next.
+impl Drop for Client {
+    fn drop(&mut self) {
+        let mut request = message(REFRESH);
+        add(&mut request, LIFETIME, &[0; 4]);
+        sign(&mut request, &self.nonce);
+        if self.socket.send(&request).is_err() {
+            return;
+        }
+        // What it was sent last stands before the answer.
+        let mut buffer = [0; 2048];
+        while let Ok(length) = self.socket.recv(&mut buffer) {
+            if buffer[..length].starts_with(&(REFRESH | 0x0100).to_be_bytes()) {
+                return;
+            }
+        }
+    }
+}
+
+fn xor_address(peer: SocketAddr) -> Vec<u8> {
+    let IpAddr::V4(ip) = peer.ip() else { panic!("loopback is IPv4 here") };
+    let (port, octets) = (peer.port().to_be_bytes(), ip.octets());
+    let mut value = vec![0, 1, port[0] ^ COOKIE[0], port[1] ^ COOKIE[1]];
+    value.extend((0..4).map(|index| octets[index] ^ COOKIE[index]));
+    value
 }
 
 pub fn socket() -> UdpSocket {
@@ -83,6 +121,14 @@ pub fn allocate() -> Vec<u8> {
 
 pub fn channel_data(channel: u16, payload: &[u8]) -> Vec<u8> {
     [&channel.to_be_bytes()[..], &(payload.len() as u16).to_be_bytes(), payload].concat()
+}
+
+/// A Send indication (RFC 8656 section 11.1).
+pub fn send_indication(peer: SocketAddr, payload: &[u8]) -> Vec<u8> {
+    let mut indication = message(SEND);
+    add(&mut indication, XOR_PEER_ADDRESS, &xor_address(peer));
+    add(&mut indication, DATA, payload);
+    indication
 }
 
 fn ask(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
