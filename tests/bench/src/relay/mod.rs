@@ -1,7 +1,9 @@
 //! The relay beside coturn: what a packet costs, memory, and the time to start.
 
 mod allocations;
+mod latency;
 mod load;
+mod sparse;
 pub mod turn;
 
 use std::path::Path;
@@ -32,25 +34,11 @@ pub fn report(lanturn: &Path, window: Duration) {
     println!("| what | lanturn | coturn | lanturn / coturn | lanturn packets/s | coturn packets/s | lost |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
     for load in Load::ALL {
-        let mut costs = [Cost::default(), Cost::default()];
-        for _ in 0..ROUNDS {
-            for (server, cost) in servers.iter().zip(&mut costs) {
-                cost.add(load.measure(server, window));
-            }
-        }
-        let [ours, theirs] = &costs;
-        println!(
-            "| {} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {} / {} |",
-            load.name(),
-            ours.micros(),
-            theirs.micros(),
-            ours.micros() / theirs.micros(),
-            ours.rate(),
-            theirs.rate(),
-            ours.lost,
-            theirs.lost
-        );
+        print_row(load.name(), &servers, |server| load.measure(server, window));
     }
+    let calls = format!("{} flows, {} bytes each way every 20 ms", sparse::FLOWS, sparse::PAYLOAD);
+    print_row(&calls, &servers, |server| sparse::measure(server, window));
+    print_latency(&servers, window);
     let loaded = servers.each_ref().map(Server::memory);
 
     let [ours, theirs] = allocations::prices(lanturn);
@@ -74,6 +62,37 @@ pub fn report(lanturn: &Path, window: Duration) {
     );
     println!("| from start to `ready`, ms | {:.0} (first run: {:.0}) | |", millis(again.ready), millis(first.ready));
     println!("| the program, KiB | {} | {} and its shared libraries |", size(lanturn), size(&server::coturn()));
+}
+
+/// One kind of load on both servers, in turns.
+fn print_row(name: &str, servers: &[Server; 2], measure: impl Fn(&Server) -> Cost) {
+    let mut costs = [Cost::default(), Cost::default()];
+    for _ in 0..ROUNDS {
+        for (server, cost) in servers.iter().zip(&mut costs) {
+            cost.add(measure(server));
+        }
+    }
+    let [ours, theirs] = &costs;
+    println!(
+        "| {name} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {} / {} |",
+        ours.micros(),
+        theirs.micros(),
+        ours.micros() / theirs.micros(),
+        ours.rate(),
+        theirs.rate(),
+        ours.lost,
+        theirs.lost
+    );
+}
+
+fn print_latency(servers: &[Server; 2], window: Duration) {
+    let direct = latency::direct(window);
+    let [ours, theirs] = servers.each_ref().map(|server| latency::relayed(server, window).over(direct));
+    println!("\n| added latency at {} packets/s, us | lanturn | coturn | lanturn / coturn |", latency::RATE);
+    println!("|---|---:|---:|---:|");
+    for (name, ours, theirs) in [("p50", ours.p50, theirs.p50), ("p99", ours.p99, theirs.p99)] {
+        println!("| {name} | {ours:.0} | {theirs:.0} | {:.2} |", ours / theirs);
+    }
 }
 
 fn millis(time: Duration) -> f64 {
