@@ -1,52 +1,28 @@
 /** What the host of a room can do, PINs and invites, as the page shows them to everybody. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { bothBrowsers } from "./support/both.js";
 import { explained, Tab, until } from "./support/tab.js";
 
-/** @import { Kind } from "./support/browsers.js" */
-
-const CASE = { timeout: 60_000 };
-/** @type {Kind[]} */
-const KINDS = ["chromium", "firefox"];
-
-/** @type {Box} */
-let box;
-/** @type {Partial<Record<Kind, TestBrowser>>} */
-const browsers = {};
-
-before(async () => {
-  box = await Box.start();
-  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  for (const browser of Object.values(browsers)) await browser.close();
-  await box?.stop();
-});
+const inEach = bothBrowsers();
 
 /**
  * Anna is the host of a room; Ben stands before its door.
  * @param {string} what @param {(anna: Tab, ben: Tab, room: string) => Promise<void>} story
  */
 function inBoth(what, story) {
-  for (const kind of KINDS) {
-    test(`${kind}: ${what}`, CASE, async () => {
-      const browser = /** @type {TestBrowser} */ (browsers[kind]);
-      const [anna, ben] = [await Tab.open(browser, box.url, "Anna"), await Tab.open(browser, box.url, "Ben")];
-      try {
-        await anna.join(`${kind} ${what}`);
-        await story(anna, ben, `${kind} ${what}`);
-        await Promise.all([anna.close(), ben.close()]);
-      } catch (error) {
-        throw explained(error, box, anna, ben);
-      } finally {
-        for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
-      }
-    });
-  }
+  inEach(what, async (box, browser, kind) => {
+    const [anna, ben] = [await Tab.open(browser, box.url, "Anna"), await Tab.open(browser, box.url, "Ben")];
+    try {
+      await anna.join(`${kind} ${what}`);
+      await story(anna, ben, `${kind} ${what}`);
+      await Promise.all([anna.close(), ben.close()]);
+    } catch (error) {
+      throw explained(error, box, anna, ben);
+    } finally {
+      for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
+    }
+  });
 }
 
 /** @param {Tab} host @param {string} pin */
@@ -104,7 +80,7 @@ inBoth("an invite to watch needs no PIN and no camera", async (anna, ben) => {
 });
 
 inBoth("an invite that is none is told and given up", async (_, ben, room) => {
-  await ben.page.goto(`${box.url}/r/${encodeURIComponent(room)}#invite=1.viewer.none&role=viewer`, { waitUntil: "load" });
+  await ben.page.goto(new URL(`/r/${encodeURIComponent(room)}#invite=1.viewer.none&role=viewer`, ben.page.url()).href, { waitUntil: "load" });
   await ben.page.reload({ waitUntil: "load" });
   await ben.click("#join");
   await ben.reads("#notice", /This invite is not good any more/);

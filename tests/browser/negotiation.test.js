@@ -1,51 +1,28 @@
 /** The client modules by themselves, in both browsers: crossing offers, early and too many signals, restarts, aborts. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { bothBrowsers } from "./support/both.js";
 import { explained, Tab } from "./support/tab.js";
 
-/** @import { Kind } from "./support/browsers.js" */
-
-const CASE = { timeout: 60_000 };
-/** @type {Kind[]} */
-const KINDS = ["chromium", "firefox"];
-
-/** @type {Box} */
-let box;
-/** @type {Partial<Record<Kind, TestBrowser>>} */
-const browsers = {};
-
-before(async () => {
-  box = await Box.start();
-  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  for (const browser of Object.values(browsers)) await browser.close();
-  await box?.stop();
-});
+const inEach = bothBrowsers();
 
 /**
  * A test in a page of each browser, with `globalThis.pair()`: two peers that hear each other late, but in order.
  * @param {string} what @param {(tab: Tab) => Promise<void>} story
  */
 function inBoth(what, story) {
-  for (const kind of KINDS) {
-    test(`${kind}: ${what}`, CASE, async () => {
-      const tab = await Tab.open(/** @type {TestBrowser} */ (browsers[kind]), box.url, "Anna");
-      try {
-        await tab.page.evaluate(prepare);
-        await story(tab);
-        await tab.close();
-      } catch (error) {
-        throw explained(error, box, tab);
-      } finally {
-        await tab.page.close().catch(() => {});
-      }
-    });
-  }
+  inEach(what, async (box, browser) => {
+    const tab = await Tab.open(browser, box.url, "Anna");
+    try {
+      await tab.page.evaluate(prepare);
+      await story(tab);
+      await tab.close();
+    } catch (error) {
+      throw explained(error, box, tab);
+    } finally {
+      await tab.page.close().catch(() => {});
+    }
+  });
 }
 
 /** Runs in the page. */

@@ -1,59 +1,35 @@
 /** What people see when their connection to the box drops and comes back, and when somebody else begins anew. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { bothBrowsers } from "./support/both.js";
 import { explained, Tab, until } from "./support/tab.js";
 import { Wire } from "./support/wire.js";
 
-/** @import { Kind } from "./support/browsers.js" */
-
-const CASE = { timeout: 60_000 };
-/** @type {Kind[]} */
-const KINDS = ["chromium", "firefox"];
-
-/** @type {Box} */
-let box;
-/** @type {Partial<Record<Kind, TestBrowser>>} */
-const browsers = {};
-
-before(async () => {
-  box = await Box.start();
-  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  for (const browser of Object.values(browsers)) await browser.close();
-  await box?.stop();
-});
+const inEach = bothBrowsers();
 
 /**
  * Anna in a page, and Ben in another of the same browser, at the end of a wire.
  * @param {string} what @param {(anna: Tab, ben: Tab, wire: Wire) => Promise<void>} story
  */
 function inBoth(what, story) {
-  for (const kind of KINDS) {
-    test(`${kind}: ${what}`, CASE, async () => {
-      const browser = /** @type {TestBrowser} */ (browsers[kind]);
-      const wire = await Wire.to(box);
-      const [anna, ben] = [await Tab.open(browser, box.url, "Anna"), await Tab.open(browser, wire.url, "Ben")];
-      // Browsers complain about a connection that is cut.
-      ben.forgiven = /wss:|ERR_|NetworkError/;
-      try {
-        await anna.join(`${kind} ${what}`);
-        await ben.join(`${kind} ${what}`);
-        await Promise.all([anna.sees(), ben.sees()]);
-        await story(anna, ben, wire);
-        await Promise.all([anna.close(), ben.close()]);
-      } catch (error) {
-        throw explained(error, box, anna, ben);
-      } finally {
-        for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
-        wire.stop();
-      }
-    });
-  }
+  inEach(what, async (box, browser, kind) => {
+    const wire = await Wire.to(box);
+    const [anna, ben] = [await Tab.open(browser, box.url, "Anna"), await Tab.open(browser, wire.url, "Ben")];
+    // Browsers complain about a connection that is cut.
+    ben.forgiven = /wss:|ERR_|NetworkError/;
+    try {
+      await anna.join(`${kind} ${what}`);
+      await ben.join(`${kind} ${what}`);
+      await Promise.all([anna.sees(), ben.sees()]);
+      await story(anna, ben, wire);
+      await Promise.all([anna.close(), ben.close()]);
+    } catch (error) {
+      throw explained(error, box, anna, ben);
+    } finally {
+      for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
+      wire.stop();
+    }
+  });
 }
 
 inBoth("a dropped connection is resumed, and the call that ran meanwhile was never touched", async (anna, ben, wire) => {

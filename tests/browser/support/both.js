@@ -1,0 +1,36 @@
+/** One box and both browsers, for all tests of a file. */
+
+import { after, before, test } from "node:test";
+import { Box } from "./box.js";
+import { TestBrowser } from "./browsers.js";
+
+/** @import { Kind } from "./browsers.js" */
+/** @typedef {(box: Box, browser: TestBrowser, kind: Kind) => Promise<void>} Story */
+
+const CASE = { timeout: 60_000 };
+/** @type {Kind[]} */
+const KINDS = ["chromium", "firefox"];
+
+/** Gives back what makes a test for each browser of a name and a story. @returns {(what: string, story: Story) => void} */
+export function bothBrowsers() {
+  /** @type {Box} */
+  let box;
+  /** @type {Partial<Record<Kind, TestBrowser>>} */
+  const browsers = {};
+
+  before(async () => {
+    box = await Box.start();
+    for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
+  }, { timeout: 120_000 });
+
+  after(async () => {
+    for (const browser of Object.values(browsers)) await browser.close();
+    await box?.stop();
+  });
+
+  return (what, story) => {
+    for (const kind of KINDS) {
+      test(`${kind}: ${what}`, CASE, () => story(box, /** @type {TestBrowser} */ (browsers[kind]), kind));
+    }
+  };
+}
