@@ -119,6 +119,7 @@ async fn the_policy_of_a_reload_holds_for_the_next_permission() {
     );
     server.signal("HUP");
     server.wait_for("listen has changed: restart lanturn for that to take effect");
+    eventually("the rest is in force", || server.log().matches(" reloaded").count() == 2);
     eventually("the server still listens where it did", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     assert_eq!(client.permit(peer).await, Err(403));
 }
