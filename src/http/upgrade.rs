@@ -105,6 +105,7 @@ pub(super) fn answer<B>(
     let accept = handshake(request)?;
     check_site(asker.site)?;
     let session = take_place(inner, asker)?;
+    let session = if request.version() == Version::HTTP_2 { session.on_stream() } else { session };
     tokio::spawn(run(dialect, Arc::clone(&inner.callers), hyper::upgrade::on(request), session, running));
     Ok(switched(accept))
 }

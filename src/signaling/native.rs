@@ -49,8 +49,9 @@ impl Native {
         let session = &mut self.0;
         match message {
             ClientMessage::Join(join) => self.join(join)?,
-            ClientMessage::Resume { token, last, fresh } => {
+            ClientMessage::Resume { token, last, fresh, forgets } => {
                 session.resume(token, if fresh { None } else { Some(last) })?;
+                session.forgets = forgets;
             }
             ClientMessage::Ready => session.hold(false),
             ClientMessage::Ack { n } => session.ack(n),
@@ -69,11 +70,12 @@ impl Native {
 
     fn join(&mut self, join: Join) -> Result<(), ErrorId> {
         let window = self.0.hub().options().resume_window.as_secs();
-        let Join { room, name, role, pin, invite, ready, resume } = join;
+        let Join { room, name, role, pin, invite, ready, resume, forgets } = join;
         let resume_window = if resume && window > 0 { Some(window) } else { None };
         let entrant = Entrant { name, role, pin, resume_window, ..self.0.entrant() };
         self.0.join(&room, entrant, invite.as_deref())?;
         self.0.hold(!ready);
+        self.0.forgets = forgets;
         Ok(())
     }
 }

@@ -28,6 +28,8 @@ pub enum ClientMessage {
         last: u64,
         /// The client forgot all it knew, and wants to start anew.
         fresh: bool,
+        /// As in [`Join::forgets`].
+        forgets: bool,
     },
     /// Ends the holding back that `"ready": false` asked for.
     Ready,
@@ -104,6 +106,8 @@ pub struct Join {
     pub ready: bool,
     /// Whether it may want to go on after its connection dropped.
     pub resume: bool,
+    /// Whether the token ends with the client's page: who closes as a page that goes away does will not come back.
+    pub forgets: bool,
 }
 
 /// All that any message has, each still as it came. Fields that the server does not know are passed over, so that newer
@@ -128,6 +132,8 @@ struct Fields<'a> {
     ready: Option<&'a RawValue>,
     #[serde(borrow)]
     resume: Option<&'a RawValue>,
+    #[serde(borrow)]
+    forgets: Option<&'a RawValue>,
     #[serde(borrow)]
     token: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -170,6 +176,7 @@ impl ClientMessage {
                 token: ResumeToken::parse(&required::<String>(fields.token, "token", TEXT)?),
                 last: optional(fields.last, "last", NUMBER)?.unwrap_or_default(),
                 fresh: optional(fields.fresh, "fresh", FLAG)?.unwrap_or_default(),
+                forgets: optional(fields.forgets, "forgets", FLAG)?.unwrap_or_default(),
             }),
             "ready" => Ok(Self::Ready),
             "ack" => Ok(Self::Ack { n: required(fields.n, "n", NUMBER)? }),
@@ -209,6 +216,7 @@ impl Fields<'_> {
             invite,
             ready: optional(self.ready, "ready", FLAG)?.unwrap_or(true),
             resume: optional(self.resume, "resume", FLAG)?.unwrap_or_default(),
+            forgets: optional(self.forgets, "forgets", FLAG)?.unwrap_or_default(),
         })
     }
 
@@ -320,7 +328,7 @@ mod tests {
         let name = DisplayName::parse("Anna").unwrap();
         let Ok(ClientMessage::Join(join)) = ClientMessage::parse(text) else { panic!("no join") };
         assert_eq!((join.room.as_str(), join.name, join.role), ("küche", name, Role::Member));
-        assert!(join.ready && !join.resume);
+        assert!(join.ready && !join.resume && !join.forgets);
     }
 
     #[test]

@@ -215,6 +215,27 @@ async fn a_page_that_goes_away_may_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_that_forgets_its_token_has_left_when_it_goes_away_and_only_then() {
+    let setup = setup(options());
+    let (mut ben, _) = setup.joined("kitchen").await;
+    let mut anna = setup.connect().await;
+    say(&mut anna, json!({ "type": "join", "room": "kitchen", "resume": true, "forgets": true })).await;
+    let joined = hear(&mut anna).await;
+    assert_eq!(hear(&mut ben).await["type"], "peer-joined");
+    drop(anna);
+    assert_eq!(hear(&mut ben).await["type"], "peer-away", "a connection that drops is no page that goes");
+    let mut anna = setup.connect().await;
+    let token = &joined["resume"]["token"];
+    say(&mut anna, json!({ "type": "resume", "token": token, "last": 0, "forgets": true })).await;
+    assert_eq!(hear(&mut anna).await["type"], "resumed");
+    assert_eq!(hear(&mut ben).await["type"], "peer-back");
+    let start = Instant::now();
+    anna.close(Some(CloseFrame { code: CloseCode::Away, reason: "".into() })).await.unwrap();
+    assert_eq!(hear(&mut ben).await["type"], "peer-left");
+    assert!(start.elapsed().is_zero(), "at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_latest_addresses_of_a_member_are_kept_and_the_rest_counted() {
     let (counts, setup) = (Counts::new(), setup(options()));
     let dropped = || counts.of("lanturn_seen_addresses_dropped_total");

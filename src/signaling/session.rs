@@ -28,6 +28,9 @@ pub struct Session {
     since: Instant,
     member: Option<RoomMember>,
     can_resume: bool,
+    /// Whether what it resumes with ends with the client's page.
+    pub(super) forgets: bool,
+    is_stream: bool,
 }
 
 impl Session {
@@ -35,7 +38,19 @@ impl Session {
         let outbox = hub.outbox(remote.into());
         let pace = Pace::new(hub.options().message_rate);
         let since = Instant::now();
-        Self { hub, remote, reach, outbox, holder: 0, pace, since, member: None, can_resume: false }
+        Self {
+            hub,
+            remote,
+            reach,
+            outbox,
+            holder: 0,
+            pace,
+            since,
+            member: None,
+            can_resume: false,
+            forgets: false,
+            is_stream: false,
+        }
     }
 
     /// The hub it is of.
@@ -46,6 +61,25 @@ impl Session {
     /// Where it comes from.
     pub fn remote(&self) -> IpAddr {
         self.remote
+    }
+
+    /// Of a connection that is one stream among others of an h2 connection (RFC 8441).
+    pub fn on_stream(mut self) -> Self {
+        self.is_stream = true;
+        self
+    }
+
+    /// Whether a client that closes as a page does that goes away (RFC 6455 section 7.4.1) may come back. One that has
+    /// forgotten by then with what cannot.
+    pub(super) fn may_come_back(&self) -> bool {
+        self.can_resume() && !self.forgets
+    }
+
+    /// Whether an end without a word is the doing of the client's browser. Over h2 a stream that ends while its connection
+    /// goes on was cancelled (RFC 8441 section 5), as Chromium does for a page that has crashed. Elsewhere, and when the
+    /// whole connection is gone, it may as well be the network.
+    pub(super) fn is_ended_by_client(&self) -> bool {
+        self.is_stream && !self.may_come_back()
     }
 
     /// Whether another connection can go on with its membership.

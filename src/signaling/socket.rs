@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -323,6 +324,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Dialect> Connection<S, D> {
         let message = match frame {
             Some(Ok(message)) => message,
             Some(Err(tungstenite::Error::Capacity(_))) => return self.close_for(ErrorId::TooLarge),
+            Some(Err(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)))
+                if self.dialect.session().is_ended_by_client() =>
+            {
+                return Some(End::Closed);
+            }
             Some(Err(_)) | None => return Some(End::Gone),
         };
         if let Err(code) = self.dialect.session_mut().pace() {
@@ -338,8 +344,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Dialect> Connection<S, D> {
                 Ok(())
             }
             Message::Ping(_) | Message::Frame(_) => Ok(()),
-            // A page that is loaded again, or whose tab is closed, goes away (RFC 6455 section 7.4.1), and may come back.
-            Message::Close(Some(frame)) if frame.code == CloseCode::Away && self.dialect.session().can_resume() => {
+            // A page that is loaded again, whose tab is closed, or that crashes.
+            Message::Close(Some(frame)) if frame.code == CloseCode::Away && self.dialect.session().may_come_back() => {
                 return Some(End::Gone);
             }
             Message::Close(_) => return Some(End::Closed),

@@ -228,7 +228,7 @@ export class Room extends EventTarget {
     clearTimeout(this.#retry);
     /** @type {Line} */
     const line = new Line(this.#url, {
-      opened: () => line.send(this.#token ? { type: "resume", token: this.#token, last: this.#ledger.last } : this.#hello()),
+      opened: () => line.send(this.#greeting()),
       pinging: () => this.#ledger.pinged(),
       heard: (message) => this.#line === line && this.#hear(message),
       lost: (why) => this.#line === line && this.#lost(why),
@@ -236,9 +236,15 @@ export class Room extends EventTarget {
     this.#line = line;
   }
 
+  #greeting() {
+    return this.#token ? { type: "resume", token: this.#token, last: this.#ledger.last, forgets: true } : this.#hello();
+  }
+
   #hello() {
     const { name, role, pin, invite } = this.#options;
-    return { type: "join", v: 1, room: this.name, name: name || undefined, role, pin, invite, resume: true };
+    const known = { room: this.name, name: name || undefined, role, pin, invite };
+    // The token is here and nowhere else: a page that goes, or crashes, has left.
+    return { type: "join", v: 1, ...known, resume: true, forgets: true };
   }
 
   /** The network is back: no need to wait for the next attempt, or for the heartbeat to notice. */

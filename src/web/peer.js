@@ -158,7 +158,7 @@ export class Peer {
     for (const candidate of this.#early.splice(0)) await this.#candidate(candidate);
   }
 
-  /** Our answer. After a rollback Firefox forgets which end it is, and Chromium then refuses what it says. */
+  /** Our answer. Firefox was seen to change which end of DTLS it is, and Chromium then refuses what it says. */
   #answer() {
     const { type, sdp } = /** @type {RTCSessionDescription} */ (this.connection.localDescription);
     this.#setup ||= SETUP.exec(sdp)?.[1] ?? "";

@@ -131,7 +131,7 @@ test("leaving is seen, and the same two can meet again", CASE, meeting(async (an
   await anna.join(room);
   await ben.join(room);
   await anna.sees();
-  await anna.watchLeavings();
+  await anna.watchLeavings("peer-left");
   await ben.click("#leave");
   assert.equal((await anna.leaving()).reason, "left");
   await ben.reads("#notice", "You left the room.");

@@ -48,7 +48,7 @@ for (const [left, right] of PAIRS) {
           assert.equal(pair.relayProtocol, transport, `${tab.who}'s way to the relay`);
           await tab.reads(".tile:not(.self) .state", new RegExp(`via relay \\(${transport}\\)`, "i"));
         }
-        await anna.watchLeavings();
+        await anna.watchLeavings("peer-left");
         const killed = Date.now();
         await ben.kill();
         const { at } = await anna.leaving();
@@ -74,7 +74,7 @@ for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) {
       await anna.join("killed");
       await ben.join("killed");
       await Promise.all([anna.sees(), ben.sees()]);
-      await anna.watchLeavings();
+      await anna.watchLeavings("presence");
       const killed = Date.now();
       victim.kill();
       const { at, reason } = await anna.leaving();

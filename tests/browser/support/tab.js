@@ -129,17 +129,17 @@ export class Tab {
     return until(`${this.who} has a selected pair`, async () => (await this.stats())[0]?.selectedPair);
   }
 
-  /** From now on the page notes who leaves, or loses the connection. */
-  async watchLeavings() {
-    await this.page.evaluate(() => {
+  /** From now on the page notes such events of its peers. @param {("peer-left" | "presence")[]} types */
+  async watchLeavings(...types) {
+    await this.page.evaluate((types) => {
       /** @type {Leaving[]} */
       const leavings = (lanturn.leavings = []);
-      for (const type of ["peer-left", "presence"]) {
+      for (const type of types) {
         lanturn.room.addEventListener(type, (/** @type {any} */ { detail }) => {
           leavings.push({ at: Date.now(), id: detail.peer.id, reason: detail.reason ?? "away" });
         });
       }
-    });
+    }, types);
   }
 
   /** @returns {Promise<Leaving>} the first who left since */
