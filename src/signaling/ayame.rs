@@ -13,12 +13,13 @@ use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 
 use super::call::{self, Candidate, Description, Form, Key};
+use super::dialect::{Dialect, Stop};
 use super::error::{ErrorId, Refusal};
 use super::message::{LeaveReason, PeerId, ServerMessage};
 use super::names::RoomName;
 use super::rooms::{Entrant, FirstOffer};
 use super::session::Session;
-use super::socket::{Dialect, Stop, drive};
+use super::socket::drive;
 use crate::credentials::IceServer;
 
 /// How long the server waits for a `pong`.
@@ -29,12 +30,11 @@ const NORMAL: u16 = 1000;
 const REJECTED: u16 = 1008;
 
 /// Drives one WebSocket to its end. The membership ends with it, and with this future.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocketStream<S>, session: Session) {
-    drive(ws, Ayame { session, peer: None, answered: Instant::now() }).await;
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(ws: WebSocketStream<S>, session: Session) {
+    drive(ws, session, Ayame { peer: None, answered: Instant::now() }).await;
 }
 
 struct Ayame {
-    session: Session,
     /// The only other in its room.
     peer: Option<PeerId>,
     /// When it last answered a ping.
@@ -86,22 +86,10 @@ impl Said<'_> {
 impl Dialect for Ayame {
     const BEAT: Option<Duration> = Some(Duration::from_secs(5));
 
-    fn session(&self) -> &Session {
-        &self.session
-    }
-
-    fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    fn into_session(self) -> Session {
-        self.session
-    }
-
-    fn hear(&mut self, text: &str) -> Result<(), Stop> {
+    fn hear(&mut self, session: &mut Session, text: &str, _: &mut Vec<String>) -> Result<(), Stop> {
         let heard: Heard<'_> = call::parse(text)?;
         let form = match heard.kind.as_ref() {
-            "register" => return self.register(heard.room_id.as_deref()),
+            "register" => return self.register(session, heard.room_id.as_deref()),
             "pong" => {
                 self.answered = Instant::now();
                 return Ok(());
@@ -109,7 +97,7 @@ impl Dialect for Ayame {
             // A client in its stand-alone mode says that it is about to close.
             "connected" => return Ok(()),
             "bye" => {
-                self.session.leave(LeaveReason::Left);
+                session.leave(LeaveReason::Left);
                 return Err(Stop::Close(NORMAL));
             }
             "offer" | "answer" => {
@@ -119,16 +107,22 @@ impl Dialect for Ayame {
             "candidate" => Form::Candidate(heard.ice.ok_or_else(|| missing("ice"))?),
             _ => Form::Own(call::parse::<&RawValue>(text)?),
         };
-        if !self.session.is_member() {
+        if !session.is_member() {
             return Err(ErrorId::JoinFirst.into());
         }
         match self.peer {
-            Some(peer) => Ok(self.session.signal(peer, None, form.print(Key::Ayame))?),
+            Some(peer) => Ok(session.signal(peer, None, form.print(Key::Ayame))?),
             None => Ok(()),
         }
     }
 
-    fn print(&mut self, _: Option<u64>, message: ServerMessage, frames: &mut Vec<String>) -> Option<u16> {
+    fn print(
+        &mut self,
+        _: &mut Session,
+        _: Option<u64>,
+        message: ServerMessage,
+        frames: &mut Vec<String>,
+    ) -> Option<u16> {
         match message {
             ServerMessage::Joined(joined) => {
                 let earlier = joined.peers.first();
@@ -166,13 +160,13 @@ impl Dialect for Ayame {
         None
     }
 
-    fn close_code(&self, id: ErrorId) -> Option<u16> {
+    fn close_code(&self, session: &Session, id: ErrorId) -> Option<u16> {
         // Whoever is not let in is told so by a `reject`, which is the last word.
-        id.close_code().or(if self.session.is_member() { None } else { Some(REJECTED) })
+        id.close_code().or(if session.is_member() { None } else { Some(REJECTED) })
     }
 
-    fn beat(&mut self) -> Result<Option<String>, Stop> {
-        if !self.session.is_member() {
+    fn beat(&mut self, session: &Session) -> Result<Option<String>, Stop> {
+        if !session.is_member() {
             return Ok(None);
         }
         if self.answered.elapsed() >= PONG_TIMEOUT {
@@ -184,10 +178,10 @@ impl Dialect for Ayame {
 }
 
 impl Ayame {
-    fn register(&mut self, room: Option<&str>) -> Result<(), Stop> {
+    fn register(&mut self, session: &mut Session, room: Option<&str>) -> Result<(), Stop> {
         let room = RoomName::parse(room.ok_or_else(|| missing("roomId"))?)?;
-        let entrant = Entrant { is_pair: true, first_offer: FirstOffer::Newcomer, ..self.session.entrant() };
-        self.session.join(&room, entrant, None)?;
+        let entrant = Entrant { is_pair: true, first_offer: FirstOffer::Newcomer, ..session.entrant() };
+        session.join(&room, entrant, None)?;
         self.answered = Instant::now();
         Ok(())
     }
