@@ -6,7 +6,7 @@
 //! when a camera or a message comes, and fails on an offer that comes before its own camera. Here the order does not
 //! matter: whoever is to offer is told all of it, and what would come too early waits.
 
-mod words;
+pub mod words;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

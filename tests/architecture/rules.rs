@@ -3,12 +3,14 @@
 use crate::names::{self, FullPath};
 
 /// Bytes and time in, effects out.
-const PURE: [&str; 23] = [
+const PURE: [&str; 25] = [
     "stun",
     "turn",
     "credentials",
     "limit",
     "proxies",
+    "signaling::apprtc::wire",
+    "signaling::ayame::wire",
     "signaling::budget",
     "signaling::call",
     "signaling::candidates",
