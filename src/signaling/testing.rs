@@ -164,6 +164,7 @@ pub(super) fn nested(levels: usize) -> String {
 
 /// Whether it says what is wrong with a message, and where.
 pub(super) fn is_clear(refusal: &Refusal) -> bool {
-    let clear = ["no JSON object", "is missing", "missing field `", "invalid type: ", "invalid value: "];
+    let clear =
+        ["no JSON object", "is missing", "missing field `", "invalid type: ", "invalid value: ", "unknown variant `"];
     refusal.id == ErrorId::BadMessage && clear.iter().any(|clear| refusal.text.contains(clear))
 }
