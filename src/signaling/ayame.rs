@@ -12,12 +12,13 @@ use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 
 use self::wire::{Event, Request, to_theirs};
+use super::dialect::{Dialect, Stop};
 use super::error::ErrorId;
 use super::message::{LeaveReason, PeerId, ServerMessage};
 use super::names::RoomName;
 use super::rooms::{Entrant, FirstOffer};
 use super::session::Session;
-use super::socket::{Dialect, Stop, drive};
+use super::socket::drive;
 
 /// How long the server waits for a `pong`.
 const PONG_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,12 +28,11 @@ const NORMAL: u16 = 1000;
 const REJECTED: u16 = 1008;
 
 /// Drives one WebSocket to its end. The membership ends with it, and with this future.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocketStream<S>, session: Session) {
-    drive(ws, Ayame { session, peer: None, answered: Instant::now() }).await;
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(ws: WebSocketStream<S>, session: Session) {
+    drive(ws, session, Ayame { peer: None, answered: Instant::now() }).await;
 }
 
 struct Ayame {
-    session: Session,
     /// The only other in its room.
     peer: Option<PeerId>,
     /// When it last answered a ping.
@@ -42,42 +42,36 @@ struct Ayame {
 impl Dialect for Ayame {
     const BEAT: Option<Duration> = Some(Duration::from_secs(5));
 
-    fn session(&self) -> &Session {
-        &self.session
-    }
-
-    fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    fn into_session(self) -> Session {
-        self.session
-    }
-
-    fn hear(&mut self, text: &str) -> Result<(), Stop> {
+    fn hear(&mut self, session: &mut Session, text: &str, _: &mut Vec<String>) -> Result<(), Stop> {
         let data = match Request::parse(text)? {
-            Request::Register(room) => return self.register(&room),
+            Request::Register(room) => return self.register(session, &room),
             Request::Pong => {
                 self.answered = Instant::now();
                 return Ok(());
             }
             Request::Connected => return Ok(()),
             Request::Bye => {
-                self.session.leave(LeaveReason::Left);
+                session.leave(LeaveReason::Left);
                 return Err(Stop::Close(NORMAL));
             }
             Request::Signal(data) => data,
         };
-        if !self.session.is_member() {
+        if !session.is_member() {
             return Err(ErrorId::JoinFirst.into());
         }
         match self.peer {
-            Some(peer) => Ok(self.session.signal(peer, None, data)?),
+            Some(peer) => Ok(session.signal(peer, None, data)?),
             None => Ok(()),
         }
     }
 
-    fn print(&mut self, _: Option<u64>, message: ServerMessage, frames: &mut Vec<String>) -> Option<u16> {
+    fn print(
+        &mut self,
+        _: &mut Session,
+        _: Option<u64>,
+        message: ServerMessage,
+        frames: &mut Vec<String>,
+    ) -> Option<u16> {
         match message {
             ServerMessage::Joined(joined) => {
                 let earlier = joined.peers.first();
@@ -115,13 +109,13 @@ impl Dialect for Ayame {
         None
     }
 
-    fn close_code(&self, id: ErrorId) -> Option<u16> {
+    fn close_code(&self, session: &Session, id: ErrorId) -> Option<u16> {
         // Whoever is not let in is told so by a `reject`, which is the last word.
-        id.close_code().or(if self.session.is_member() { None } else { Some(REJECTED) })
+        id.close_code().or(if session.is_member() { None } else { Some(REJECTED) })
     }
 
-    fn beat(&mut self) -> Result<Option<String>, Stop> {
-        if !self.session.is_member() {
+    fn beat(&mut self, session: &Session) -> Result<Option<String>, Stop> {
+        if !session.is_member() {
             return Ok(None);
         }
         if self.answered.elapsed() >= PONG_TIMEOUT {
@@ -133,9 +127,9 @@ impl Dialect for Ayame {
 }
 
 impl Ayame {
-    fn register(&mut self, room: &RoomName) -> Result<(), Stop> {
-        let entrant = Entrant { is_pair: true, first_offer: FirstOffer::Newcomer, ..self.session.entrant() };
-        self.session.join(room, entrant, None)?;
+    fn register(&mut self, session: &mut Session, room: &RoomName) -> Result<(), Stop> {
+        let entrant = Entrant { is_pair: true, first_offer: FirstOffer::Newcomer, ..session.entrant() };
+        session.join(room, entrant, None)?;
         self.answered = Instant::now();
         Ok(())
     }

@@ -11,6 +11,8 @@ mod budget;
 mod call;
 pub mod candidates;
 pub mod codelab;
+mod deadlines;
+mod dialect;
 pub mod error;
 pub mod hub;
 pub mod mailbox;
@@ -27,6 +29,7 @@ mod room;
 pub mod rooms;
 pub mod session;
 pub mod socket;
+mod wire;
 pub mod y_webrtc;
 
 pub use error::{ErrorId, Refusal};
