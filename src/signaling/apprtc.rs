@@ -4,19 +4,18 @@
 //! and hears the other one there. Its wire format is that of the AppRTC demo's server, web page and mobile apps.
 
 mod caller;
+pub mod wire;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
 
 use self::caller::Caller;
-use super::call;
+use self::wire::{Command, Said};
 use super::dialect::{Dialect, Stop};
 use super::error::{ErrorId, Refusal};
 use super::hub::Hub;
@@ -218,46 +217,19 @@ impl Drop for Registered {
     }
 }
 
-/// What a client says.
-#[derive(Deserialize)]
-#[serde(tag = "cmd", rename_all = "lowercase")]
-enum Heard<'a> {
-    Register {
-        #[serde(borrow)]
-        roomid: Cow<'a, str>,
-        #[serde(borrow)]
-        clientid: Cow<'a, str>,
-    },
-    Send {
-        #[serde(borrow)]
-        msg: Cow<'a, str>,
-    },
-}
-
-/// What the server says: what the other one said, or what is wrong.
-#[derive(Serialize)]
-struct Said<'a> {
-    msg: &'a str,
-    error: &'a str,
-}
-
-impl Said<'_> {
-    fn print(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
 impl Dialect for Collider {
     fn is_settled(&self, _: &Session) -> bool {
         self.registered.as_ref().is_some_and(|registered| !registered.caller.is_over())
     }
 
     fn hear(&mut self, session: &mut Session, text: &str, _: &mut Vec<String>) -> Result<(), Stop> {
-        match (call::parse(text)?, &self.registered) {
-            (Heard::Register { .. }, Some(_)) => Err(ErrorId::AlreadyJoined.into()),
-            (Heard::Register { roomid, clientid }, None) => self.register(session, &roomid, &clientid),
-            (Heard::Send { .. }, None) => Err(Refusal::bad_message("`send` before `register`: register first").into()),
-            (Heard::Send { msg }, Some(registered)) => {
+        match (Command::parse(text)?, &self.registered) {
+            (Command::Register { .. }, Some(_)) => Err(ErrorId::AlreadyJoined.into()),
+            (Command::Register { roomid, clientid }, None) => self.register(session, &roomid, &clientid),
+            (Command::Send { .. }, None) => {
+                Err(Refusal::bad_message("`send` before `register`: register first").into())
+            }
+            (Command::Send { msg }, Some(registered)) => {
                 let heard = registered.caller.hear(&msg);
                 registered.callers.forget_if_over(&registered.client, &registered.caller);
                 Ok(heard?)

@@ -9,7 +9,7 @@
 mod kept;
 mod page;
 mod socket_io;
-mod words;
+pub mod words;
 
 use tokio_tungstenite::tungstenite::Message;
 

@@ -10,7 +10,7 @@ pub mod ayame;
 mod budget;
 mod call;
 pub mod candidates;
-mod codelab;
+pub mod codelab;
 mod deadlines;
 mod dialect;
 pub mod engine_io;

@@ -9,6 +9,8 @@ const PURE: [&str; 25] = [
     "credentials",
     "limit",
     "proxies",
+    "signaling::apprtc::wire",
+    "signaling::ayame::wire",
     "signaling::budget",
     "signaling::call",
     "signaling::candidates",
