@@ -23,6 +23,7 @@ mod metered;
 mod namespace;
 mod origin;
 mod peerjs;
+mod qr;
 mod routes;
 mod socketio;
 mod turn_rest;
