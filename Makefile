@@ -105,10 +105,11 @@ $(BENCH_DEPS): tests/bench/node/package-lock.json
 	cd tests/bench/node && npm ci --no-audit --no-fund
 
 .PHONY: deps-browser
-deps-browser: ## What `browser` needs: Chromium, Firefox, Node.js
+deps-browser: ## What `browser` needs: Chromium, Firefox, a Korean font, Node.js
 	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; }
-	@command -v chromium >/dev/null && command -v firefox-esr >/dev/null && command -v certutil >/dev/null || \
-		{ $(APT) chromium firefox-esr libnss3-tools; }
+	@command -v chromium >/dev/null && command -v firefox-esr >/dev/null && command -v certutil >/dev/null && \
+		fc-list :lang=ko | grep -q . || \
+		{ $(APT) chromium firefox-esr libnss3-tools fonts-noto-cjk; }
 	@$(MAKE) --no-print-directory $(BROWSER_DEPS)
 
 $(BROWSER_DEPS): tests/browser/package-lock.json

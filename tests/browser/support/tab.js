@@ -64,6 +64,7 @@ export class Tab {
 
   /** @param {string} room @param {{watch?: boolean}} [options] */
   async join(room, options = {}) {
+    if (await this.page.$("#ended:not([hidden])")) await this.click("#other-room");
     await this.type("#room", room);
     await this.enter(options);
   }
@@ -72,6 +73,10 @@ export class Tab {
   async enter({ watch = false } = {}) {
     await this.type("#name", this.who);
     await this.click(watch ? "#watch" : "#join");
+    await this.entered();
+  }
+
+  async entered() {
     await until(`${this.who} is in the room`, () => this.page.evaluate(() => Boolean(globalThis.lanturn?.room)));
   }
 
@@ -85,6 +90,13 @@ export class Tab {
   /** @param {string} button */
   async click(button) {
     await this.page.$eval(button, (each) => /** @type {HTMLElement} */ (each).click());
+  }
+
+  /** Opens a panel, unless it is open. @param {string} opener */
+  async open(opener) {
+    const isOpen = () => this.page.$eval(opener, (each) => each.getAttribute("aria-expanded") === "true");
+    if (!(await isOpen())) await this.click(opener);
+    await until(`${this.who} has opened ${opener}`, isOpen);
   }
 
   /** @param {string} selector */
