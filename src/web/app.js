@@ -7,7 +7,7 @@ import { Media } from "./media.js";
 import { announce, connectionFigures, connectionWords, element, nameOf, notice, Tile, translate } from "./view.js";
 
 /** @import { Room, JoinOptions } from "./lanturn.js" */
-/** @import { Peer } from "./peer.js" */
+/** @import { Peer } from "./lanturn.js" */
 /** @import { Key } from "./i18n.js" */
 /** @import { Kind } from "./media.js" */
 

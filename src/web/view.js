@@ -3,7 +3,7 @@
 import { t } from "./i18n.js";
 
 /** @import { Key } from "./i18n.js" */
-/** @import { Peer } from "./peer.js" */
+/** @import { Peer } from "./lanturn.js" */
 /** @import { Stats } from "./stats.js" */
 
 /** @template {HTMLElement} T @param {string} id @param {new () => T} type @returns {T} */
