@@ -114,6 +114,8 @@ fn mime(name: &str) -> &'static str {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",
+        // Types for compilers; a browser shows them.
+        Some("ts") => "text/plain; charset=utf-8",
         Some(_) | None => "application/octet-stream",
     }
 }

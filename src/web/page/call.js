@@ -11,7 +11,7 @@ import { keep, recall } from "./kept.js";
 import { pathOf } from "./address.js";
 
 /** @import { Room } from "../lanturn.js" */
-/** @import { Peer } from "../peer.js" */
+/** @import { Peer } from "../lanturn.js" */
 /** @import { Key } from "./i18n.js" */
 
 const STATS_EVERY_MS = 1_000;

@@ -3,8 +3,8 @@
 import { t } from "./i18n.js";
 
 /** @import { Key } from "./i18n.js" */
-/** @import { Peer } from "../peer.js" */
-/** @import { Stats } from "../stats.js" */
+/** @import { Peer } from "../lanturn.js" */
+/** @import { Stats } from "../lanturn.js" */
 
 /** @param {Peer} peer @param {Stats | null} stats @returns {string} */
 export function connectionWords(peer, stats) {
