@@ -108,11 +108,12 @@ inBoth("who is sent away is told so, and so are the others", async (anna, ben, r
   assert.equal(await ben.page.$(".kick:not([hidden])"), null, "only the host can");
   await anna.open("#people");
   await anna.click(".kick:not([hidden])");
-  await anna.reads("#confirm-text", /^Send Ben away\?/);
+  await anna.reads("dialog .question", /^Send Ben away\?/);
   await anna.page.keyboard.press("Escape");
+  await until("she is asked no more", async () => (await anna.page.$("dialog")) === null);
   assert.equal(await anna.page.evaluate(() => lanturn.room.peers.size), 1, "who was not sure has sent nobody away");
   await anna.click(".kick:not([hidden])");
-  await anna.click("#confirm-yes");
+  await anna.click("dialog .danger");
   await ben.reads("#ended-title", "The host sent you away.");
   await anna.reads("#people", /^1 of/);
   assert.equal(await anna.page.$eval("#live", (live) => live.textContent), "Ben was sent away.");

@@ -3,6 +3,8 @@
 import { join } from "../lanturn.js";
 import { addressedOptions, addressedRoom, forgetInvite, pathOf } from "./address.js";
 import { follow, leaveCall, showCall, showOwn, speakCall, startCall } from "./call.js";
+import { startChat } from "./chat.js";
+import { showDevices, startDevices } from "./devices.js";
 import { button, copy, element, input, notice, translate } from "./dom.js";
 import { choose, errorText, t } from "./i18n.js";
 import { forgetInvites, startInvite } from "./invite.js";
@@ -11,7 +13,9 @@ import { askPin, kinds, showInvitation, showLobbyButtons, showPreview, startLobb
 import { forgetPersons } from "./people.js";
 import { closePanel, startPanels } from "./panels.js";
 import { explainInsecure, explainRefusal } from "./refusal.js";
+import { showCompared, showQuality, startQuality } from "./quality.js";
 import { media, state } from "./state.js";
+import { showStats, startStats } from "./stats-panel.js";
 import { startTheme } from "./theme.js";
 
 /** @import { Room } from "../lanturn.js" */
@@ -34,7 +38,7 @@ async function enter(sending) {
   showLobbyButtons(true);
   const { room, name, pin } = typed();
   try {
-    const options = { name, pin, stream: media.stream, signal: attempt.signal, ...addressedOptions() };
+    const options = { name, pin, media, signal: attempt.signal, ...addressedOptions() };
     adopt(await join(undefined, room, options));
   } catch (error) {
     if (attempt.signal.aborted) return;
@@ -57,7 +61,6 @@ function refused(error) {
 /** @param {Room} entered */
 function adopt(entered) {
   state.room = entered;
-  void entered.setStream(media.stream);
   follow(entered, (reason) => showEnded(entered, reason));
   const path = pathOf(entered.name);
   if (location.pathname !== path) history.pushState(null, "", path + location.search + location.hash);
@@ -111,6 +114,10 @@ function speak(language) {
   translate();
   showLobbyButtons(entering !== null);
   speakCall();
+  showQuality();
+  showCompared();
+  showStats();
+  void showDevices();
 }
 
 function startLanguage() {
@@ -147,10 +154,14 @@ function startHistory() {
 
 function start() {
   startTheme();
+  startDevices();
+  startQuality();
   startLanguage();
   startPanels();
   startCall();
   startInvite();
+  startChat();
+  startStats();
   startEnded();
   startLobby((sending) => void enter(sending));
   startHistory();
@@ -163,10 +174,9 @@ function start() {
     showPreview();
     showLobbyButtons(entering !== null);
     showOwn();
-    void state.room?.setStream(media.stream);
   });
   media.addEventListener("refused", (event) => {
-    explainRefusal(/** @type {CustomEvent<import("../media.js").Refusal>} */ (event).detail);
+    explainRefusal(event.detail);
   });
   showPreview();
   showLobbyButtons(false);

@@ -1,20 +1,21 @@
 /** The room that the page is in: its events, and what they show. The calls themselves are lanturn.js's. */
 
+import { pathOf } from "./address.js";
+import { forgetChat, hear, offered } from "./chat.js";
 import { announce, button, calm, element, input, notice } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { showStanding } from "./invite.js";
+import { keep, recall } from "./kept.js";
 import { connectionFigures, connectionWords } from "./path.js";
 import { nameOf, sendAway, showPersons } from "./people.js";
+import { showCompared } from "./quality.js";
 import { media, state } from "./state.js";
+import { forgetAllStats, forgetStats, noteStats } from "./stats-panel.js";
 import { addTile, hideSelf, removeTile, removeTiles, startTiles, tileOf } from "./tiles.js";
-import { keep, recall } from "./kept.js";
-import { pathOf } from "./address.js";
 
-/** @import { Room } from "../lanturn.js" */
-/** @import { Peer } from "../lanturn.js" */
+/** @import { Peer, Room } from "../lanturn.js" */
 /** @import { Key } from "./i18n.js" */
 
-const STATS_EVERY_MS = 1_000;
 /** How each call is, in words, by its peer's id. @type {Map<string, string>} */
 const standing = new Map();
 
@@ -27,6 +28,7 @@ export function follow(entered, closed) {
   };
   on("joined", () => {
     calm("");
+    forgetAllStats();
     showCall(entered);
   });
   on("peer", ({ peer }) => {
@@ -40,14 +42,21 @@ export function follow(entered, closed) {
     if (reason in words) announce(t(words[reason], { name: nameOf(peer) }));
   });
   on("presence", ({ peer }) => describe(peer));
+  on("muted", ({ peer }) => describe(peer));
+  on("stats", ({ peer }) => {
+    noteStats(peer);
+    showCompared();
+    describe(peer);
+  });
+  on("screen", ({ peer }) => showScreen(peer));
+  on("chat", hear);
+  on("file", offered);
+  on("crowded", ({ crowded, peers, most }) => crowded && notice(t("crowded", { peers, most })));
   on("renamed", ({ peer }) => {
     tileOf(peer.id)?.rename(nameOf(peer));
     showPeople();
   });
-  on("stream", ({ peer }) => {
-    tileOf(peer.id)?.play(peer.stream);
-    void describe(peer);
-  });
+  on("stream", ({ peer }) => describe(peer, true));
   on("state", ({ peer }) => describe(peer));
   on("error", (error) => !error.fatal && notice(errorText(error, error.peer && nameOf(error.peer))));
   on("away", () => calm(t("retrying")));
@@ -73,7 +82,10 @@ export function showCall(entered) {
 
 export function leaveCall() {
   calm("");
+  media.unshare();
   removeTiles();
+  forgetChat();
+  forgetAllStats();
   standing.clear();
 }
 
@@ -81,32 +93,48 @@ export function leaveCall() {
 function showRoles(entered) {
   showStanding(entered);
   showPeople();
-  for (const id of ["mic", "camera"]) button(id).hidden = entered.self.role === "viewer";
+  const isViewer = entered.self.role === "viewer";
+  for (const id of ["mic", "camera"]) button(id).hidden = isViewer;
+  button("screen").hidden = isViewer || !navigator.mediaDevices?.getDisplayMedia;
 }
 
 /** @param {Peer} peer */
 function meet(peer) {
   const tile = addTile(peer.id, {});
   tile.rename(nameOf(peer));
-  tile.play(peer.stream);
-  void describe(peer);
+  describe(peer, true);
+  showScreen(peer);
   showPeople();
+}
+
+/** The screen that they share, or do not any more. @param {Peer} peer */
+function showScreen(peer) {
+  const there = peer.screen.getTracks().length > 0;
+  if (!there) return removeTile(peer.id, true);
+  const tile = tileOf(peer.id, true) ?? addTile(peer.id, { screen: true });
+  tile.rename(t("screenOf", { name: nameOf(peer) }));
+  tile.play(peer.screen);
 }
 
 /** @param {Peer} peer */
 function part(peer) {
   standing.delete(peer.id);
   removeTile(peer.id);
+  removeTile(peer.id, true);
+  forgetStats(peer.id);
   showPeople();
 }
 
-/** @param {Peer} peer */
-async function describe(peer) {
-  const stats = (await state.room?.stats(peer.id).catch(() => null)) ?? null;
+/** How the call with them is. @param {Peer} peer @param {boolean} [anew] whether what they send has changed */
+function describe(peer, anew = false) {
   const tile = tileOf(peer.id);
   if (!tile) return;
-  const words = connectionWords(peer, stats);
-  tile.describe(words, connectionFigures(stats));
+  const words = connectionWords(peer, peer.stats);
+  tile.describe(words, connectionFigures(peer.stats));
+  const audio = peer.stream.getAudioTracks().length > 0;
+  tile.showSilence(peer.stream.getTracks().length > 0 && (!audio || peer.muted.audio));
+  if (anew) tile.play(peer.stream);
+  tile.hide(peer.muted.video);
   tile.showTrouble(peer.state === "reconnecting" || peer.state === "failed");
   if (standing.get(peer.id) === words) return;
   standing.set(peer.id, words);
@@ -128,15 +156,35 @@ function ownWords() {
 /** What we send, where we see it ourselves. */
 export function showOwn() {
   const [audio, video] = [media.track("audio"), media.track("video")];
-  button("mic").setAttribute("aria-pressed", String(audio !== undefined));
+  const heard = audio !== undefined && !media.muted("audio");
+  button("mic").setAttribute("aria-pressed", String(heard));
   button("camera").setAttribute("aria-pressed", String(video !== undefined));
+  const shared = media.screen.getTracks().length > 0;
+  button("screen").setAttribute("aria-pressed", String(shared));
+  button("screen").classList.toggle("sharing", shared);
   const { room } = state;
   const own = room && tileOf(room.self.id);
   if (!own) return;
   own.rename(room.self.name || t("you"));
   own.play(media.stream);
   own.describe(ownWords());
+  own.showSilence((audio || video) !== undefined && !heard);
+  showOwnScreen(room.self.id, shared);
   showPeople();
+}
+
+/** @param {string} id @param {boolean} shared */
+function showOwnScreen(id, shared) {
+  if (!shared) return removeTile(id, true);
+  const tile = tileOf(id, true) ?? addTile(id, { self: true, screen: true });
+  tile.rename(t("screenOwn"));
+  tile.play(media.screen);
+}
+
+function toggleScreen() {
+  if (media.screen.getTracks().length > 0) return media.unshare();
+  notice("");
+  void media.share({ audio: true });
 }
 
 /** In another language. */
@@ -147,7 +195,8 @@ export function speakCall() {
   showRoles(room);
   for (const peer of room.peers.values()) {
     tileOf(peer.id)?.rename(nameOf(peer));
-    void describe(peer);
+    describe(peer);
+    showScreen(peer);
   }
 }
 
@@ -161,12 +210,7 @@ export function startCall() {
   });
   input("hide-self").addEventListener("change", () => chooseHidden(input("hide-self").checked));
   chooseHidden(recall("hide-self") === "yes");
-  const describeAll = () => {
-    if (document.hidden) return;
-    for (const peer of state.room?.peers.values() ?? []) void describe(peer);
-  };
-  setInterval(describeAll, STATS_EVERY_MS);
-  document.addEventListener("visibilitychange", describeAll);
+  button("screen").addEventListener("click", toggleScreen);
 }
 
 /** @param {boolean} hidden */

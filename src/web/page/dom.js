@@ -93,13 +93,20 @@ export function calm(text) {
 
 /** Asks before something that can't be undone. @param {string} question @param {string} yes @returns {Promise<boolean>} */
 export function confirmed(question, yes) {
-  const dialog = element("confirm", HTMLDialogElement);
-  element("confirm-text", HTMLElement).textContent = question;
-  button("confirm-yes").textContent = yes;
-  dialog.returnValue = "";
+  const dialog = /** @type {HTMLDialogElement} */ (make("dialog", ""));
+  const text = make("p", "question", question);
+  const [no, sure] = [makeButton("", t("cancel")), makeButton("danger", yes)];
+  no.addEventListener("click", () => dialog.close());
+  sure.addEventListener("click", () => dialog.close("yes"));
+  dialog.setAttribute("aria-label", question);
+  dialog.append(text, make("div", "actions", no, sure));
+  document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
   });
 }
 

@@ -63,9 +63,11 @@ async function invite() {
 /** As a QR code, by the box: the link goes in the body of the request, so that no log has it. @param {string} link */
 async function draw(link) {
   const answer = await fetch("/qr", { method: "POST", body: link });
+  const drawing = answer.ok ? await answer.blob() : null;
+  // Meanwhile another was asked for.
+  if (input("invite-link").value !== link) return;
   const image = element("invite-qr", HTMLImageElement);
-  image.hidden = !answer.ok;
-  if (!answer.ok) return;
+  image.hidden = !drawing;
   URL.revokeObjectURL(image.src);
-  image.src = URL.createObjectURL(await answer.blob());
+  if (drawing) image.src = URL.createObjectURL(drawing);
 }

@@ -1,6 +1,6 @@
 /** Words that a browser keeps from one visit to the next, such as the name. It may forbid keeping any. */
 
-/** @typedef {"name" | "language" | "theme" | "hide-self"} Kept */
+/** @typedef {"name" | "language" | "theme" | "hide-self" | "quality"} Kept */
 
 /** @param {Kept} key @returns {string} "" when nothing is kept */
 export function recall(key) {

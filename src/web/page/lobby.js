@@ -7,7 +7,7 @@ import { keep, recall } from "./kept.js";
 import { suggestName } from "./names.js";
 import { media, state } from "./state.js";
 
-/** @typedef {"audio" | "video"} Kind */
+/** @import { Kind } from "../lanturn.js" */
 
 /** What Join turns on. @type {Record<Kind, boolean>} */
 const wanted = { audio: true, video: true };
@@ -18,9 +18,13 @@ export const wantedKinds = () => kinds().filter((kind) => wanted[kind]);
 
 /** Turns one on or off. @param {Kind} kind */
 export function toggle(kind) {
-  wanted[kind] = media.track(kind) === undefined;
-  if (!wanted[kind]) return media.stop(kind);
+  const on = media.track(kind) !== undefined;
+  // In a call the microphone is kept, so that it is back at once; the light of a camera goes out.
+  if (on && kind === "audio" && state.room) return media.mute(kind, !media.muted(kind));
+  wanted[kind] = !on;
+  if (on) return media.stop(kind);
   notice("");
+  media.mute(kind, false);
   void media.start(kind);
 }
 

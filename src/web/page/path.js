@@ -15,7 +15,7 @@ export function connectionWords(peer, stats) {
   if (peer.state === "failed") return t("lost");
   const words = stats?.selectedPair ? [t(pathKey(stats.selectedPair))] : [];
   if (peer.stream.getTracks().length === 0) words.push(t("watching"));
-  else if (peer.stream.getVideoTracks().length === 0) words.push(t("noVideo"));
+  else if (peer.stream.getVideoTracks().length === 0 || peer.muted.video) words.push(t("noVideo"));
   if (peer.away) words.push(t("away"));
   return words.join(" · ");
 }

@@ -4,7 +4,7 @@ import { notice } from "./dom.js";
 import { t } from "./i18n.js";
 
 /** @import { Key } from "./i18n.js" */
-/** @typedef {"denied" | "missing" | "busy" | "insecure" | "failed"} Refusal */
+/** @import { Refusal } from "../lanturn.js" */
 
 /** Whose settings a person will see. @param {string} agent navigator.userAgent @returns {"ios" | "safari" | "android" | "firefox" | "chromium"} */
 export function browserOf(agent) {

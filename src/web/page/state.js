@@ -1,6 +1,6 @@
 /** What every part of the page looks at: the room that it is in, and what it sends. */
 
-import { Media } from "../media.js";
+import { Media } from "../lanturn.js";
 
 /** @import { Room } from "../lanturn.js" */
 

@@ -9,6 +9,7 @@ export class Tile {
   #state = make("span", "state");
   #detail = make("span", "detail");
   #silent = make("span", "silent", icon("mic", true));
+  #pictured = false;
   #more = makeButton("tile-more", icon("more"));
 
   /**
@@ -50,13 +51,19 @@ export class Tile {
     this.#silent.setAttribute("aria-label", t("micOff"));
   }
 
-  /** @param {MediaStream} stream @param {boolean} [hidden] whether its picture is black on purpose */
-  play(stream, hidden = false) {
+  /** @param {MediaStream} stream */
+  play(stream) {
     const tracks = stream.getTracks();
     // Given again at every change: a browser that shows a still picture otherwise keeps it.
     this.video.srcObject = tracks.length > 0 ? stream : null;
-    this.video.hidden = hidden || stream.getVideoTracks().length === 0;
+    this.#pictured = stream.getVideoTracks().length > 0;
+    this.video.hidden = !this.#pictured;
     if (tracks.length > 0) this.video.play().catch(() => {});
+  }
+
+  /** @param {boolean} hidden whether the picture is black on purpose */
+  hide(hidden) {
+    this.video.hidden = hidden || !this.#pictured;
   }
 
   /** @param {string} words how the connection is @param {string} [detail] what a small tile leaves out */

@@ -14,6 +14,8 @@ const tiles = new Map();
 let pinned = "";
 /** Our own tile is left out while somebody else is here. */
 let selfHidden = false;
+/** Where the sound comes out: "" leaves it to the browser. */
+let speaker = "";
 /** What a menu offers besides what every tile can. @type {(tile: Tile) => Item[]} */
 let moreItems = () => [];
 
@@ -27,6 +29,7 @@ export const tileOf = (id, screen) => tiles.get(keyOf(id, screen));
 export function addTile(id, kind) {
   const tile = new Tile(id, kind, openMenu);
   tiles.set(keyOf(id, kind.screen), tile);
+  if (speaker) sound(tile);
   // Our own stays the last.
   const own = kind.self ? null : grid().querySelector(".self");
   grid().insertBefore(tile.element, own);
@@ -49,6 +52,17 @@ export function removeTiles() {
   tiles.clear();
   pinned = "";
   grid().replaceChildren();
+}
+
+/** @param {string} deviceId */
+export function useSpeaker(deviceId) {
+  speaker = deviceId;
+  for (const tile of tiles.values()) sound(tile);
+}
+
+/** @param {Tile} tile */
+function sound({ video }) {
+  video.setSinkId(speaker).catch(() => notice(t("notPossible")));
 }
 
 /** @param {boolean} hidden */
