@@ -100,6 +100,11 @@ story("a tile can be made large, and we ourselves hidden", async ({ call }) => {
   await press("Pin");
   await until("Ben is larger", async () => (await sizes())[0] > 2 * (await sizes())[1]);
   await press("Unpin");
+  await anna.page.hover(".tile:not(.self)");
+  await anna.page.click(".tile:not(.self) .tile-more");
+  await (await anna.page.$("#tile-menu ::-p-text(Full screen)"))?.click();
+  await until("Ben has the whole screen", () => anna.page.evaluate(() => document.fullscreenElement?.matches(".tile:not(.self)")));
+  await anna.page.evaluate(() => document.exitFullscreen());
   await until("both are as large again", async () => new Set(await sizes()).size === 1);
   await anna.click(".tile.self .tile-more");
   await anna.page.$$eval("#tile-menu button", (items) => items.find((item) => item.textContent === "Hide me")?.click());

@@ -60,3 +60,18 @@ test("no markup is made from text, and no script or style is inline", () => {
   }
   assert.doesNotMatch(read("index.html"), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/);
 });
+
+test("every module that the page loads is asked for at once, and none besides", () => {
+  /** @type {Set<string>} */
+  const needed = new Set();
+  const walk = (/** @type {string} */ path) => {
+    if (needed.has(path)) return;
+    needed.add(path);
+    for (const [, from] of read(path.slice(1)).matchAll(/^import[^"]*"(\.[^"]+)";$/gm)) walk(new URL(from, `http://box${path}`).pathname);
+  };
+  walk("/page/app.js");
+  const html = read("index.html");
+  const [script] = [...html.matchAll(/<script type="module" src="([^"]+)"/g)].map((match) => match[1]);
+  const preloaded = [...html.matchAll(/<link rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]);
+  assert.deepEqual([script, ...preloaded].sort(), [...needed].sort());
+});

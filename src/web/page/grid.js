@@ -25,6 +25,13 @@ export function arrange(room, count, { stage, self = false } = {}) {
   return even(room, count);
 }
 
+/** Whether the one floats over the other. @param {Rect} small @param {Rect} large */
+export function isInside(small, large) {
+  const [right, bottom] = [small.left + small.width, small.top + small.height];
+  const across = small.left >= large.left && right <= large.left + large.width;
+  return across && small.top >= large.top && bottom <= large.top + large.height;
+}
+
 /** @param {{width: number, height: number}} room @param {number} count @returns {Rect[]} */
 function even(room, count) {
   let best = { area: -1, columns: 1, width: 0, height: 0 };

@@ -1,7 +1,7 @@
 /** All tiles, where they are, and what their menus do. */
 
 import { button, element, make, makeButton, notice } from "./dom.js";
-import { arrange } from "./grid.js";
+import { arrange, isInside } from "./grid.js";
 import { t } from "./i18n.js";
 import { Tile } from "./tile.js";
 
@@ -81,7 +81,7 @@ export function layOut() {
   const self = shown.at(-1)?.self === true && !shown.at(-1)?.screen;
   const room = { width: grid().clientWidth, height: grid().clientHeight };
   const rects = arrange(room, shown.length, { stage: stage < 0 ? undefined : stage, self });
-  shown.forEach((tile, i) => tile.place(rects[i], i > 0 && rects[i].left + rects[i].width < rects[0].width));
+  shown.forEach((tile, i) => tile.place(rects[i], i > 0 && isInside(rects[i], rects[0])));
   grid().dataset.count = String(shown.length);
 }
 

@@ -18,6 +18,8 @@ import { until } from "./tab.js";
 const SCREENS = fileURLToPath(new URL("../../../target/screens/", import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SIZES = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } };
+/** The smallest and the largest that is looked at, if not kept. */
+const EXTREMES = [{ width: 320, height: 568 }, { width: 2560, height: 1300 }];
 
 /** @returns {Look[]} each language, size and theme; in Firefox two of them, which between them have each */
 function looks(/** @type {Kind} */ kind) {
@@ -60,6 +62,21 @@ async function audit(tab) {
   });
 }
 
+/** @param {Tab} tab @returns {Promise<string[]>} what is wider than the window */
+async function overflow(tab) {
+  return tab.page.evaluate(() => {
+    const width = document.documentElement.clientWidth;
+    const wide = document.documentElement.scrollWidth > width ? [`the page is ${document.documentElement.scrollWidth} wide`] : [];
+    // Nothing that can be pressed is beyond the edge, where what cannot be scrolled would hide it.
+    for (const each of document.querySelectorAll("button, select, input, a, summary")) {
+      const { left, right, height } = each.getBoundingClientRect();
+      const scrolls = each.closest(".sr-only, .segments, .cards") !== null;
+      if (height > 0 && !scrolls && (left < -1 || right > width + 1)) wide.push(`${each.id || each.className} reaches from ${left} to ${right} of ${width}`);
+    }
+    return wide;
+  });
+}
+
 /** Looks at the page as it is now. @param {Tab} tab @param {string} state what it shows, for the name of the picture */
 export async function look(tab, state) {
   const { kind } = tab.browser;
@@ -72,7 +89,11 @@ export async function look(tab, state) {
     await apply(tab, each);
     const name = `${state}-${each.size}-${each.language}-${each.theme}`;
     await tab.page.screenshot({ path: /** @type {`${string}.png`} */ (join(dir, `${name}.png`)) });
-    findings.push(...(await audit(tab)).map((finding) => `${name}: ${finding}`));
+    findings.push(...[...(await audit(tab)), ...(await overflow(tab))].map((finding) => `${name}: ${finding}`));
+  }
+  for (const size of EXTREMES) {
+    await tab.page.setViewport(size);
+    findings.push(...(await overflow(tab)).map((finding) => `${state} in ${size.width}×${size.height}: ${finding}`));
   }
   await apply(tab, { size: "desktop", language: "en", theme: "light" });
   assert.deepEqual(findings, [], `${state} in ${kind}`);
