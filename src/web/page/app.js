@@ -5,7 +5,7 @@ import { addressedOptions, addressedRoom, forgetInvite, pathOf } from "./address
 import { follow, leaveCall, showCall, showOwn, speakCall, startCall } from "./call.js";
 import { startChat } from "./chat.js";
 import { showDevices, startDevices } from "./devices.js";
-import { button, copy, element, input, notice, translate } from "./dom.js";
+import { button, copy, element, input, notice, say, translate } from "./dom.js";
 import { choose, errorText, t } from "./i18n.js";
 import { forgetInvites, startInvite } from "./invite.js";
 import { keep, recall } from "./kept.js";
@@ -31,7 +31,7 @@ async function enter(sending) {
   entering?.abort();
   const attempt = (entering = new AbortController());
   withMedia = sending;
-  notice("");
+  notice();
   // The camera may take its time, or a person to allow it: the room does not wait.
   if (sending) void media.start(...wantedKinds());
   else media.stop(...kinds());
@@ -52,7 +52,7 @@ async function enter(sending) {
 
 /** Says why the room was not entered, and asks for what was missing. @param {{id: string, text: string}} error */
 function refused(error) {
-  notice(errorText(error));
+  notice(() => errorText(error));
   if (error.id === "bad-invite") forgetInvite();
   showInvitation();
   if (error.id === "bad-pin") askPin();
@@ -85,13 +85,12 @@ function showEnded(left, reason) {
   leaveCall();
   forgetPersons();
   forgetInvites();
-  notice("");
+  notice();
   input("room").value = left.name;
-  const title = element("ended-title", HTMLElement);
-  title.textContent = reason === "left" ? t("youLeft") : errorText({ id: reason, text: reason });
-  element("ended-room", HTMLElement).textContent = t("endedRoom", { room: left.name });
+  say("ended-title", () => (reason === "left" ? t("youLeft") : errorText({ id: reason, text: reason })));
+  say("ended-room", () => t("endedRoom", { room: left.name }));
   showView("ended");
-  title.focus();
+  element("ended-title", HTMLElement).focus();
   if (reason === "bad-pin") {
     // Only who types the new one comes back.
     showView("lobby");
@@ -169,7 +168,7 @@ function start() {
   button("camera").addEventListener("click", () => toggle("video"));
   button("leave").addEventListener("click", () => state.room?.leave());
   button("copy").addEventListener("click", () => void copy(input("link")));
-  button("notice-close").addEventListener("click", () => notice(""));
+  button("notice-close").addEventListener("click", () => notice());
   media.addEventListener("change", () => {
     showPreview();
     showLobbyButtons(entering !== null);

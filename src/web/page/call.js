@@ -27,7 +27,7 @@ export function follow(entered, closed) {
     entered.addEventListener(type, listener);
   };
   on("joined", () => {
-    calm("");
+    calm();
     forgetAllStats();
     showCall(entered);
   });
@@ -51,16 +51,16 @@ export function follow(entered, closed) {
   on("screen", ({ peer }) => showScreen(peer));
   on("chat", hear);
   on("file", offered);
-  on("crowded", ({ crowded, peers, most }) => crowded && notice(t("crowded", { peers, most })));
+  on("crowded", ({ crowded, peers, most }) => crowded && notice(() => t("crowded", { peers, most })));
   on("renamed", ({ peer }) => {
     tileOf(peer.id)?.rename(nameOf(peer));
     showPeople();
   });
   on("stream", ({ peer }) => describe(peer, true));
   on("state", ({ peer }) => describe(peer));
-  on("error", (error) => !error.fatal && notice(errorText(error, error.peer && nameOf(error.peer))));
-  on("away", () => calm(t("retrying")));
-  on("back", () => calm(""));
+  on("error", (error) => !error.fatal && notice(() => errorText(error, error.peer && nameOf(error.peer))));
+  on("away", () => calm(() => t("retrying")));
+  on("back", () => calm());
   on("closed", ({ reason }) => closed(reason));
   on("room", () => showRoles(entered));
 }
@@ -81,7 +81,7 @@ export function showCall(entered) {
 }
 
 export function leaveCall() {
-  calm("");
+  calm();
   media.unshare();
   removeTiles();
   forgetChat();
@@ -183,7 +183,7 @@ function showOwnScreen(id, shared) {
 
 function toggleScreen() {
   if (media.screen.getTracks().length > 0) return media.unshare();
-  notice("");
+  notice();
   void media.share({ audio: true });
 }
 

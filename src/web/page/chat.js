@@ -82,7 +82,7 @@ function say() {
   const text = writing().value.trim();
   const { room } = state;
   if (!text || !room) return;
-  if (!room.say(text)) return notice(t("nobodyReads"));
+  if (!room.say(text)) return notice(() => t("nobodyReads"));
   writing().value = "";
   add(entry(t("you"), new Date(), true, make("p", "text", text)));
 }
@@ -91,7 +91,7 @@ function say() {
 function send(files) {
   for (const file of files ?? []) {
     const transfers = state.room?.sendFile(file) ?? [];
-    if (transfers.length === 0) notice(t("nobodyReads"));
+    if (transfers.length === 0) notice(() => t("nobodyReads"));
     for (const transfer of transfers) add(transferEntry(transfer));
   }
 }

@@ -4,6 +4,10 @@ import { t } from "./i18n.js";
 
 /** @import { Key } from "./i18n.js" */
 
+/** @typedef {() => string} Words in the language of now */
+
+/** What was said last in an element, by its id. @type {Map<string, Words>} */
+const said = new Map();
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @template {HTMLElement} T @param {string} id @param {new () => T} type @returns {T} */
@@ -67,6 +71,7 @@ export function translate() {
     each.setAttribute("aria-label", text);
     if (each instanceof HTMLButtonElement) each.title = text;
   });
+  for (const [id, words] of said) element(id, HTMLElement).textContent = words();
 }
 
 /** Says something to those who listen to the page instead of looking at it. @param {string} text */
@@ -74,21 +79,26 @@ export function announce(text) {
   element("live", HTMLElement).textContent = text;
 }
 
-/** Something is wrong. @param {string} text none hides it @param {{href: string, text: string}} [way] out of it */
-export function notice(text, way) {
-  element("notice", HTMLElement).hidden = text === "";
-  element("notice-text", HTMLElement).textContent = text;
+/** Something is wrong. @param {Words} [words] none hides it @param {{href: string, words: Words}} [way] out of it */
+export function notice(words, way) {
+  element("notice", HTMLElement).hidden = !words;
+  say("notice-text", words);
   const link = element("notice-link", HTMLAnchorElement);
   link.hidden = !way;
   link.href = way?.href ?? "";
-  link.textContent = way?.text ?? "";
+  say("notice-link", way?.words);
 }
 
-/** Something that passes by itself. @param {string} text none hides it */
-export function calm(text) {
-  const shown = element("calm", HTMLElement);
-  shown.hidden = text === "";
-  shown.textContent = text;
+/** Something that passes by itself. @param {Words} [words] none hides it */
+export function calm(words) {
+  element("calm", HTMLElement).hidden = !words;
+  say("calm", words);
+}
+
+/** Puts words that change into an element; in another language they are said anew. @param {string} id @param {Words} [words] */
+export function say(id, words = () => "") {
+  said.set(id, words);
+  element(id, HTMLElement).textContent = words();
 }
 
 /** Asks before something that can't be undone. @param {string} question @param {string} yes @returns {Promise<boolean>} */
@@ -118,7 +128,7 @@ export async function copy(field) {
     return true;
   } catch {
     field.select();
-    notice(t("copyFailed"));
+    notice(() => t("copyFailed"));
     return false;
   }
 }

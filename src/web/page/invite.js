@@ -8,6 +8,8 @@ import { state } from "./state.js";
 
 /** @import { Room } from "../lanturn.js" */
 
+let hadPin = false;
+
 const roles = () => [...document.querySelectorAll("[name=invite-role]")].filter((each) => each instanceof HTMLInputElement);
 
 export function startInvite() {
@@ -29,10 +31,10 @@ export function showStanding(room) {
   element("host-tools", HTMLElement).hidden = room.host !== room.self.id;
   input("lock").checked = room.locked;
   const words = [...(room.locked ? [t("isLocked")] : []), ...(room.hasPin ? [t("hasPin")] : [])].join(" · ");
-  const standing = element("standing", HTMLElement);
-  if (standing.textContent === words) return;
-  standing.textContent = words;
-  // An invite that was made before a PIN is good no more.
+  element("standing", HTMLElement).textContent = words;
+  if (hadPin === room.hasPin) return;
+  hadPin = room.hasPin;
+  // An invite that was made before the PIN is good no more.
   if (isOpen("panel-invite")) void invite();
 }
 
@@ -56,7 +58,7 @@ async function invite() {
     input("invite-link").value = link;
     await draw(link);
   } catch (error) {
-    notice(t("inviteLost", { text: errorText({ id: error.id ?? "", text: error.message }) }));
+    notice(() => t("inviteLost", { text: errorText({ id: error.id ?? "", text: error.message }) }));
   }
 }
 

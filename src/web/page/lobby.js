@@ -23,7 +23,7 @@ export function toggle(kind) {
   if (on && kind === "audio" && state.room) return media.mute(kind, !media.muted(kind));
   wanted[kind] = !on;
   if (on) return media.stop(kind);
-  notice("");
+  notice();
   media.mute(kind, false);
   void media.start(kind);
 }

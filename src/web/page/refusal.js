@@ -17,14 +17,14 @@ export function browserOf(agent) {
 /** @param {Refusal} why */
 export function explainRefusal(why) {
   if (why === "insecure") return explainInsecure();
-  if (why !== "denied") return notice(t(`media_${why}`));
+  if (why !== "denied") return notice(() => t(`media_${why}`));
   const way = /** @type {Key} */ (`denied_${browserOf(navigator.userAgent)}`);
-  notice(`${t("media_denied")} ${t(way)} ${t("media_meanwhile")}`);
+  notice(() => `${t("media_denied")} ${t(way)} ${t("media_meanwhile")}`);
 }
 
 /** The page came unencrypted: there is a way to the one that did not. */
 export function explainInsecure() {
   const there = new URL(location.href);
   there.protocol = "https:";
-  notice(t("media_insecure"), { href: there.href, text: t("openSecure", { host: there.host }) });
+  notice(() => t("media_insecure"), { href: there.href, words: () => t("openSecure", { host: there.host }) });
 }

@@ -136,7 +136,11 @@ export function showStats() {
 }
 
 export function startStats() {
-  onPanel((id) => id === "panel-stats" && showStats());
+  onPanel((id) => {
+    if (id !== "panel-stats") return;
+    button("report-copy").textContent = t("reportCopy");
+    showStats();
+  });
   button("report-copy").addEventListener("click", () => void copyReport());
 }
 

@@ -62,7 +62,7 @@ export function useSpeaker(deviceId) {
 
 /** @param {Tile} tile */
 function sound({ video }) {
-  video.setSinkId(speaker).catch(() => notice(t("notPossible")));
+  video.setSinkId(speaker).catch(() => notice(() => t("notPossible")));
 }
 
 /** @param {boolean} hidden */
@@ -152,7 +152,7 @@ function pin(key) {
 /** @param {HTMLVideoElement} video */
 function pictureInPicture(video) {
   const done = document.pictureInPictureElement === video ? document.exitPictureInPicture() : video.requestPictureInPicture();
-  done.catch(() => notice(t("notPossible")));
+  done.catch(() => notice(() => t("notPossible")));
 }
 
 /** @param {Tile} tile */
@@ -160,5 +160,5 @@ function fullScreen(tile) {
   /** iPhones give the whole screen to a video only. @type {HTMLVideoElement & {webkitEnterFullscreen?: () => void}} */
   const video = tile.video;
   if (!tile.element.requestFullscreen) return video.webkitEnterFullscreen?.();
-  tile.element.requestFullscreen().catch(() => notice(t("notPossible")));
+  tile.element.requestFullscreen().catch(() => notice(() => t("notPossible")));
 }
