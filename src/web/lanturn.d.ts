@@ -235,7 +235,7 @@ export class Media extends EventTarget {
   deviceId(kind: Kind): string;
   /** Uses another device: at once if that kind is on, in the calls that run. */
   use(kind: Kind, deviceId: string): Promise<void>;
-  /** Asks for a screen or window to share, in place of the one that is. Whether there is one. A closed dialog is no refusal. */
+  /** Asks for a screen or window to share, in place of one that is. Whether there is one; a closed dialog is no refusal. */
   share(options?: { audio?: boolean }): Promise<boolean>;
   unshare(): void;
   /**

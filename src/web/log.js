@@ -56,7 +56,7 @@ export function standing(peer) {
   const { roundTripTime, lossIn, lossOut, jitter, bitrateIn, bitrateOut, limitedBy } = stats;
   const figures = { roundTripTime, lossIn, lossOut, jitter, bitrateIn, bitrateOut, limitedBy, step: peer.step };
   words.push(Object.entries(figures).map(([name, value]) => `${name}=${value ?? "?"}`).join(" "));
-  const rows = stats.compared.map(({ of, what, asked, allowed, sent }) => `${of} ${what} ${asked ?? "any"}/${allowed ?? "any"}/${sent}`);
+  const rows = stats.compared.map(({ of, what, asked = "any", allowed = "any", sent }) => `${of} ${what} ${asked}/${allowed}/${sent}`);
   if (rows.length > 0) words.push(`asked/allowed/sent: ${rows.join(", ")}`);
   return words.join("; ");
 }
