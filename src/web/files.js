@@ -183,7 +183,9 @@ class Incoming extends Transfer {
 
   /** There are too many already. @internal */
   decline() {
-    this.#decline("too-many");
+    const say = () => this.#decline("too-many");
+    if (this.channel.readyState === "connecting") this.channel.onopen = say;
+    else say();
   }
 
   /** @param {string} reason */

@@ -229,7 +229,7 @@ export class Media extends EventTarget {
   mute(kind: Kind, muted: boolean): void;
   /** Whether `mute` is so. */
   muted(kind: Kind): boolean;
-  /** What there is to choose from. Labels are empty until the browser lets the page see them. */
+  /** What there is to choose from. Labels are empty until the browser allows them; Firefox waits until the page is seen. */
   devices(): Promise<Devices>;
   /** Which device is on, or is to be: "" leaves it to the browser. */
   deviceId(kind: Kind): string;

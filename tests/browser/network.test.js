@@ -104,7 +104,7 @@ wired("whoever has too much to say again joins anew, and meets each once", async
   wire.cut();
   await ben.until("has joined anew", () => me.heard("joined").length > 0);
   assert.deepEqual(await ben.page.evaluate(() => [me.room.peers.size, me.heard("peer-left").map((/** @type {any} */ { reason }) => reason)]), [1, ["closed"]]);
-  // The call was over, and is again.
+  assert.deepEqual(await anna.page.evaluate(() => me.heard("peer-left").map((/** @type {any} */ { reason }) => reason)), ["restarted"]);
   await ben.page.evaluate(() => me.room.say("here again"));
   await anna.until("hears Ben again", () => me.heard("chat").some((/** @type {any} */ { text }) => text === "here again"));
 }, { role: "viewer" });

@@ -28,7 +28,7 @@ two("figures come once a second, of both directions", async (room, anna, ben) =>
       bytes: figures.at(-1).bytesReceived - figures[0].bytesReceived,
     };
   });
-  for (const second of seen.seconds) assert.ok(second > 0.5 && second < 2, `${seen.seconds}`);
+  for (const second of seen.seconds) assert.ok(second > 0.5 && second < 3, `${seen.seconds}`);
   assert.ok(Math.abs(seen.sum - seen.bytes) <= seen.bytes * 0.01, `${seen.sum} of ${seen.bytes} bytes are in the bitrates`);
   const { last } = seen;
   assert.equal(last.limitedBy === null, false);
@@ -38,9 +38,9 @@ two("figures come once a second, of both directions", async (room, anna, ben) =>
     assert.ok(camera.bitrate > 0 && camera.width > 0 && camera.frameRate > 0 && /^video\//.test(camera.codec), `${way}: ${JSON.stringify(camera)}`);
     assert.equal(screen, null);
   }
-  assert.ok(last.roundTripTime >= 0 && last.roundTripTime < 1, `${last.roundTripTime}`);
-  assert.ok(last.jitter >= 0 && last.jitter < 1);
-  assert.ok(last.lossIn === 0, `nothing is lost here, but ${last.lossIn}`);
+  for (const figure of ["roundTripTime", "jitter", "lossIn"]) {
+    assert.ok(typeof last[figure] === "number" && last[figure] >= 0 && last[figure] < 0.5, `${figure} ${last[figure]}`);
+  }
   assert.equal(last.path.kind, "direct");
   assert.match(last.path.remote, /:\d+$/);
 });
@@ -77,7 +77,6 @@ two("a report for support tells what happened, and nothing that opens anything",
   await anna.page.evaluate(() => me.room.setPin("PIN-08150815"));
   await anna.page.evaluate(() => me.room.say("words between us"));
   await ben.until("reads it", () => me.heard("chat").length === 1);
-  await ben.page.evaluate(() => me.room.rename?.("x"));
   await anna.until("has figures", () => me.other.stats?.sent.camera?.bitrate);
   const { report, secrets } = await anna.page.evaluate(() => {
     const { connection } = me.other;
@@ -92,7 +91,7 @@ two("a report for support tells what happened, and nothing that opens anything",
   for (const secret of [...secrets, invite, "PIN-", "Secret", room, "words between"]) {
     assert.ok(!report.includes(secret), `the report has ${secret}:\n${report}`);
   }
-  for (const fact of [/Mozilla\/5\.0/, /viewer connected/, /direct udp \S+:\d+ \(\w+\) to /, /camera width 1280\/1280\//, /s state .*state=connected/, /roundTripTime=/]) {
+  for (const fact of [/Mozilla\/5\.0/, /viewer connected/, /direct udp \S* \(\w+\) to \S*/, /camera width 1280\/1280\//, /s state .*state=connected/, /roundTripTime=/]) {
     assert.match(report, fact);
   }
 });
