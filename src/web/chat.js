@@ -65,7 +65,9 @@ export class Chat {
       this.#hearers.changed();
     }
     const { muted, text } = message ?? {};
-    if (muted && typeof muted === "object") this.#hearers.muted({ audio: muted.audio === true, video: muted.video === true });
+    if (muted && typeof muted === "object") {
+      this.#hearers.muted({ audio: muted.audio === true, video: muted.video === true });
+    }
     if (message?.type === "chat" && isText(text)) this.#hearers.said(text);
   }
 }

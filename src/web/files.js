@@ -44,7 +44,7 @@ class Transfer extends EventTarget {
     this.peer = peer;
     this.channel = channel;
     channel.binaryType = "arraybuffer";
-    channel.onclose = () => this.end(this.state === "offered" && direction === "out" ? "refused" : "cancelled", "");
+    channel.onclose = () => (this.state === "offered" && direction === "out" ? this.refuse() : this.cancel());
     channel.onerror = () => this.end("failed", "lost");
   }
 
@@ -183,7 +183,9 @@ class Incoming extends Transfer {
 
   /** There are too many already. @internal */
   decline() {
-    this.#decline("too-many");
+    const say = () => this.#decline("too-many");
+    if (this.channel.readyState === "connecting") this.channel.onopen = say;
+    else say();
   }
 
   /** @param {string} reason */
@@ -251,7 +253,10 @@ export class Files {
   /** @type {Set<Transfer>} that have not ended */
   #all = new Set();
 
-  /** @param {Peer} peer @param {number} most the longest that is taken, in bytes @param {(transfer: Incoming) => void} tell */
+  /**
+   * @param {Peer} peer @param {number} most the longest that is taken, in bytes
+   * @param {(transfer: Incoming) => void} tell of one that is offered
+   */
   constructor(peer, most, tell) {
     this.#peer = peer;
     this.#most = most;

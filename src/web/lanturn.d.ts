@@ -229,13 +229,13 @@ export class Media extends EventTarget {
   mute(kind: Kind, muted: boolean): void;
   /** Whether `mute` is so. */
   muted(kind: Kind): boolean;
-  /** What there is to choose from. Labels are empty until the browser lets the page see them. */
+  /** What there is to choose from. Labels are empty until the browser allows them; Firefox waits until the page is seen. */
   devices(): Promise<Devices>;
   /** Which device is on, or is to be: "" leaves it to the browser. */
   deviceId(kind: Kind): string;
   /** Uses another device: at once if that kind is on, in the calls that run. */
   use(kind: Kind, deviceId: string): Promise<void>;
-  /** Asks for a screen or window to share, in place of the one that is. Whether there is one. A closed dialog is no refusal. */
+  /** Asks for a screen or window to share, in place of one that is. Whether there is one; a closed dialog is no refusal. */
   share(options?: { audio?: boolean }): Promise<boolean>;
   unshare(): void;
   /**

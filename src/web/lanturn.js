@@ -21,7 +21,7 @@
  * When the connection to the box drops, the membership is resumed: nothing that was said is lost, and the calls go on
  * meanwhile. Only if that took too long, or the box was started anew, the room is joined again.
  *
- * @import { JoinOptions, Kind, Media as MediaApi, QualityChange, RelayTransport, Room as RoomApi, Stats, Transfer } from "./lanturn.js"
+ * @import { JoinOptions, Kind, QualityChange, RelayTransport, Room as RoomApi, Stats, Transfer } from "./lanturn.js"
  * @import { Later } from "./later.js"
  * @import { Reason } from "./line.js"
  * @import { Entry } from "./peer.js"
@@ -90,7 +90,7 @@ function socketUrl(url) {
  * Keeps only the ways to the relay that were asked for.
  * @param {RTCIceServer[]} servers @param {RelayTransport} [transport] @returns {RTCIceServer[]}
  */
-export function onlyTransport(servers, transport) {
+function onlyTransport(servers, transport) {
   if (!transport) return servers;
   const wanted = { udp: /^turn:.*transport=udp/, tcp: /^turn:.*transport=tcp/, tls: /^turns:/ }[transport];
   return servers
@@ -232,7 +232,8 @@ export class Room extends EventTarget {
 
   report() {
     const { role } = this.self;
-    const room = `in the room: ${this.connected ? "connected" : "away"}, ${role}, ${this.peers.size} of ${this.capacity - 1} others`;
+    const others = `${this.peers.size} of ${this.capacity - 1} others`;
+    const room = `in the room: ${this.connected ? "connected" : "away"}, ${role}, ${others}`;
     const { camera, screen, audio } = this.#media.quality;
     const wishes = Object.entries({ camera, screen, audio }).map(([name, wish]) => `${name}: ${JSON.stringify(wish)}`);
     return this.#log.text([navigator.userAgent, room, ...wishes, ...[...this.peers.values()].map(standing)]);

@@ -17,7 +17,10 @@ export class Ledger {
   /** Whether something was not kept: then nothing can be resumed. */
   overflows = false;
 
-  /** Numbers a message and keeps it, unless that is too many. @template {object} T @param {T} message @returns {T & {n: number}} */
+  /**
+   * Numbers a message and keeps it, unless that is too many.
+   * @template {object} T @param {T} message @returns {T & {n: number}}
+   */
   enter(message) {
     const entry = { ...message, n: ++this.#n };
     if (this.#unsure.length < MOST) this.#unsure.push(entry);

@@ -23,6 +23,8 @@ export class Log {
   note(type, detail) {
     if (SILENT.has(type)) return;
     const { peer } = detail;
+    // A browser may quote the description that it does not take: of that, only the error's name.
+    if (detail.id === "bad-signal") detail = { ...detail, text: String(detail.text).split(":")[0] };
     const facts = FACTS.filter((fact) => ["string", "number", "boolean"].includes(typeof detail[fact]));
     const words = facts.map((fact) => `${fact}=${String(detail[fact]).slice(0, MOST_CHARACTERS)}`);
     if (peer) words.unshift(tag(peer));
@@ -56,7 +58,7 @@ export function standing(peer) {
   const { roundTripTime, lossIn, lossOut, jitter, bitrateIn, bitrateOut, limitedBy } = stats;
   const figures = { roundTripTime, lossIn, lossOut, jitter, bitrateIn, bitrateOut, limitedBy, step: peer.step };
   words.push(Object.entries(figures).map(([name, value]) => `${name}=${value ?? "?"}`).join(" "));
-  const rows = stats.compared.map(({ of, what, asked, allowed, sent }) => `${of} ${what} ${asked ?? "any"}/${allowed ?? "any"}/${sent}`);
+  const rows = stats.compared.map(({ of, what, asked = "any", allowed = "any", sent }) => `${of} ${what} ${asked}/${allowed}/${sent}`);
   if (rows.length > 0) words.push(`asked/allowed/sent: ${rows.join(", ")}`);
   return words.join("; ");
 }

@@ -20,7 +20,7 @@ const REFUSALS = {
 /** What a browser may have to open a microphone anew for. */
 const FILTERS = /** @type {const} */ (["echoCancellation", "noiseSuppression", "autoGainControl"]);
 
-/** What we could send. Fires `change`, `refused` with `detail` a {@link Refusal}, `devices` and `quality`. @implements {Omit<MediaApi, "addEventListener">} */
+/** What we could send. @implements {Omit<MediaApi, "addEventListener">} */
 export class Media extends EventTarget {
   /** Asked for, and the browser has not answered yet. @type {Set<Kind>} */
   #asked = new Set();
@@ -289,7 +289,10 @@ export class Media extends EventTarget {
   }
 }
 
-/** A track that can't be as it was asked to be stays as it is; the statistics tell. @param {MediaStreamTrack} track @param {MediaTrackConstraints} wishes */
+/**
+ * A track that can't be as it was asked to be stays as it is; the statistics tell.
+ * @param {MediaStreamTrack} track @param {MediaTrackConstraints} wishes
+ */
 async function constrain(track, wishes) {
   await track.applyConstraints(wishes).catch(() => {});
 }

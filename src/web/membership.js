@@ -16,8 +16,7 @@ const WORTH_RETRYING = new Set(["unreachable", "timeout", "rate-limited", "hello
 
 /**
  * Calls `hello` for what to join with, `heard` for each message that is new, `away` when the connection dropped,
- * `back` once it is resumed, `gone` when the membership is over and the room is joined anew, and last `over`, once, when
- * it can't be.
+ * `back` once it is resumed, `gone` before all begins anew with `joined`, and last `over`, once, when it can't.
  */
 export class Membership {
   #url;
@@ -70,8 +69,6 @@ export class Membership {
   say(message) {
     const entry = this.#ledger.enter(message);
     if (this.#settled) this.#line?.send(entry);
-    // Then the room is joined anew.
-    else if (this.#ledger.overflows) this.#token = undefined;
   }
 
   /** The network is back: no need to wait for the next attempt, or for the heartbeat to notice. */
@@ -94,15 +91,16 @@ export class Membership {
 
   /** @param {Line} line */
   #greet(line) {
-    // The token is here and nowhere else: a page that goes, or crashes, has left.
     const token = this.#token;
     if (!token) return this.#begin(line);
-    line.send({ type: "resume", token, last: this.#ledger.last, attempt: ++this.#resumes, forgets: true });
+    const { last, overflows } = this.#ledger;
+    // Who can't say all of it again begins anew, in the same place.
+    line.send({ type: "resume", token, last, attempt: ++this.#resumes, fresh: overflows, forgets: true });
   }
 
   /** @param {Line | null} line */
   #begin(line) {
-    if (this.#entered) this.#handlers.gone();
+    // The token is here and nowhere else: a page that goes, or crashes, has left.
     line?.send({ type: "join", v: 1, ...this.#handlers.hello(), resume: true, forgets: true });
   }
 
@@ -122,9 +120,9 @@ export class Membership {
     if (message.type === "pong") return this.#ledger.ponged();
     if (message.type === "error" && !this.#settled) return this.#refused(message);
     if (message.type === "joined") {
+      if (this.#entered) this.#handlers.gone();
       this.#token = message.resume?.token;
       this.#ledger = new Ledger();
-      this.#resumes = 0;
     }
     if (message.type === "joined" || message.type === "resumed") this.#settle();
     this.#handlers.heard(message);

@@ -31,7 +31,8 @@ function withParameters(sdp, parameters) {
 
 /** @param {string} said @param {Record<string, string>} parameters @returns {string} */
 function merged(said, parameters) {
-  const all = new Map(said.trim().split(";").filter(Boolean).map((each) => /** @type {[string, string]} */ (each.trim().split("="))));
+  const pairs = said.split(";").map((each) => each.trim()).filter(Boolean);
+  const all = new Map(pairs.map((each) => /** @type {[string, string]} */ (each.split("="))));
   for (const [name, value] of Object.entries(parameters)) all.set(name, value);
   return [...all].map(([name, value]) => `${name}=${value}`).join(";");
 }

@@ -294,7 +294,8 @@ export class Peer {
     if (description.type === "answer" && !wanted) return;
     const sdp = sendOpus(description.sdp ?? "", this.#quality.audio);
     await pc.setRemoteDescription({ type: description.type, sdp });
-    if (description.type === "answer") this.#setup ||= SETUP.exec(description.sdp ?? "")?.[1] === "active" ? "passive" : "active";
+    const theirs = SETUP.exec(description.sdp ?? "")?.[1];
+    if (description.type === "answer") this.#setup ||= theirs === "active" ? "passive" : "active";
     if (description.type === "offer") {
       await this.#apply();
       await this.#setLocal();

@@ -22,9 +22,10 @@ export function sectionsOf(pc, kind) {
   const [long, short] = texts.map((sdp) => [...sdp.matchAll(/^a=mid:(\S+)/gm)].map((match) => match[1]));
   const order = long.length > short.length ? long : short;
   const place = (/** @type {RTCRtpTransceiver} */ { mid }) => (mid === null ? order.length : order.indexOf(mid));
+  const live = (/** @type {RTCRtpTransceiver} */ each) => ![each.direction, each.currentDirection].includes("stopped");
   return pc
     .getTransceivers()
-    .filter((each) => each.receiver.track.kind === kind && each.direction !== "stopped" && each.currentDirection !== "stopped")
+    .filter((each) => each.receiver.track.kind === kind && live(each))
     .sort((a, b) => place(a) - place(b));
 }
 
@@ -43,8 +44,8 @@ export async function fill(pc, outgoing) {
   for (const kind of KINDS) {
     const tracks = USES.map((use) => trackOf(outgoing, use, kind));
     let sections = sectionsOf(pc, kind);
-    // The camera's section comes first, even where a client of another make has offered none.
-    while (sections.length <= tracks.findLastIndex(Boolean)) {
+    // Who came first of another make may have offered no section for a camera: then none is sent, as it is not awaited.
+    while (tracks[1] && sections.length < USES.length) {
       pc.addTransceiver(kind, { direction: "recvonly" });
       sections = sectionsOf(pc, kind);
     }

@@ -39,8 +39,8 @@ async function set(sender, wanted, degradationPreference) {
     else Object.assign(encoding, { [name]: value });
   }
   if (degradationPreference) Object.assign(parameters, { degradationPreference });
-  await sender.setParameters(parameters);
-  done.set(sender, text);
+  // In the midst of a negotiation it may be refused. It is tried again; the statistics tell what is so.
+  await sender.setParameters(parameters).then(() => done.set(sender, text), () => {});
 }
 
 /** Puts the codecs in their order. Whether that takes a new offer. @param {RTCPeerConnection} pc @param {Quality} quality */

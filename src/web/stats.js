@@ -54,10 +54,12 @@ export function summary(now, before = null, call = { places: new Map(), quality:
 /** @param {Reading} now */
 function selected({ all, get }) {
   const transport = all.find((entry) => entry.type === "transport" && entry.selectedCandidatePairId);
-  return (transport ? get(transport.selectedCandidatePairId) : all.find((entry) => entry.type === "candidate-pair" && entry.selected)) ?? null;
+  if (transport) return get(transport.selectedCandidatePairId) ?? null;
+  // Firefox names it so.
+  return all.find((entry) => entry.type === "candidate-pair" && entry.selected) ?? null;
 }
 
-/** @param {any} pair @param {Reading} now @returns {Stats["selectedPair"]} */
+/** @param {any} pair @param {Reading} now @returns {NonNullable<Stats["selectedPair"]>} */
 function rawPair(pair, { get }) {
   const [local, remote] = [get(pair.localCandidateId), get(pair.remoteCandidateId)];
   return {
@@ -71,7 +73,7 @@ function rawPair(pair, { get }) {
 
 /** @param {any} pair @param {Reading} now @returns {Path} */
 function path(pair, now) {
-  const { localType, remoteType, relayProtocol, protocol } = /** @type {NonNullable<Stats["selectedPair"]>} */ (rawPair(pair, now));
+  const { localType, remoteType, relayProtocol, protocol } = rawPair(pair, now);
   const [local, remote] = [now.get(pair.localCandidateId), now.get(pair.remoteCandidateId)];
   const ours = localType === "relay";
   return {
@@ -174,7 +176,8 @@ function compared(sent, { quality, step }) {
     if (flow) rows.push(...videoRows(of, flow, quality, step));
   }
   const limit = audioBitrate(quality.audio);
-  if (sent.audio) rows.push({ of: "audio", what: "maxBitrate", asked: limit, allowed: limit, sent: sent.audio.bitrate ?? 0 });
+  const bitrate = sent.audio?.bitrate ?? 0;
+  if (sent.audio) rows.push({ of: "audio", what: "maxBitrate", asked: limit, allowed: limit, sent: bitrate });
   return rows;
 }
 

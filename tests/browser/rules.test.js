@@ -148,11 +148,13 @@ test("a log writes down named facts of events, no names, and a bounded number of
   const peer = /** @type {Peer} */ (/** @type {unknown} */ ({ id: "4be0643f1d98573b", name: "Ben", role: "member" }));
   log.note("chat", { peer, text: "a secret" });
   log.note("invite", { peer, invite: "1700003600.viewer.abc", token: "t0ken" });
+  log.note("error", { id: "bad-signal", text: "OperationError: a=ice-pwd:s3cret", fatal: false });
   log.note("away", { reason: "unreachable", retryIn: 400 });
   const text = log.text(["standing"]);
   assert.match(text, /\+0\.\ds away reason=unreachable retryIn=400/);
   assert.match(text, /invite 4be0\n/);
-  assert.doesNotMatch(text, /secret|Ben|viewer|t0ken|4be06/);
+  assert.match(text, /error id=bad-signal text=OperationError\n/);
+  assert.doesNotMatch(text, /secret|s3cret|Ben|viewer|t0ken|4be06/);
   for (let i = 0; i < 2_000; i++) log.note("state", { peer, state: "connected" });
   assert.ok(log.text([]).split("\n").length < 520);
 });
