@@ -48,7 +48,7 @@ story("names are never markup, wherever they are shown", async ({ open, kind }) 
 });
 
 story("everything comes from the box, and no address has a secret", async ({ box, browser, room }) => {
-  const logged = await Box.start({ dir: box.dir, env: { RUST_LOG: "trace" } });
+  const logged = await Box.start({ dir: box.dir, env: { LANTURN_LOG: "trace" } });
   ends.push(() => logged.stop({ keep: true }));
   /** @type {string[]} */
   const asked = [];

@@ -78,6 +78,7 @@ scene("call", async (scene) => {
 scene("talk", async (scene) => {
   const [anna, ben] = await scene.call("Ben");
   for (const [tab, text] of /** @type {const} */ ([[anna, "Can you see the plan?"], [ben, "Yes. The door is on the left, and the\nwindow opposite it."], [anna, "Good."]])) {
+    await tab.canWrite();
     await tab.open("#chat");
     await tab.type("#chat-text", text);
     await tab.click("#chat-form [type=submit]");
@@ -187,6 +188,8 @@ scene("insecure", async ({ open, box }) => {
   const proxy = await PlainProxy.before(behind);
   ends.push(() => proxy.stop());
   const anna = await open("Anna", proxy.url);
+  // Which an insecure page may not send.
+  anna.forgiven = /Cross-Origin-Opener-Policy/;
   await anna.reads("#notice", /needs https/);
   const way = await anna.page.$eval("#notice-link", (link) => /** @type {HTMLAnchorElement} */ (link).href);
   assert.equal(way, `${proxy.url.replace("http:", "https:")}/`);

@@ -136,6 +136,12 @@ export class Tab {
     });
   }
 
+  /** Waits until everybody else takes text and files. */
+  async canWrite() {
+    const ready = () => this.page.evaluate(() => [...lanturn.room.peers.values()].every((peer) => peer.chats));
+    await until(`${this.who} can write to all`, ready);
+  }
+
   /** The pair of addresses that the call with the only other runs over. */
   async pair() {
     return until(`${this.who} has a selected pair`, async () => (await this.stats())[0]?.selectedPair);
