@@ -92,8 +92,7 @@ scene("talk", async (scene) => {
   await until("there is something to plot", drawn);
   await look(anna, "27-stats");
   await anna.page.keyboard.press("Escape");
-  await ben.page.bringToFront();
-  await ben.page.click("#screen");
+  await ben.share();
   await until("Anna sees Ben's screen", () => anna.page.$(".tile.screen"));
   await look(anna, "28-screen");
 });

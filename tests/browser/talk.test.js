@@ -74,9 +74,7 @@ story("who mutes is seen to, and keeps the microphone", async ({ call }) => {
 
 story("a screen comes beside the camera, large, and goes again", async ({ call }) => {
   const [anna, ben] = await call("Ben");
-  await ben.page.bringToFront();
-  await ben.page.click("#screen");
-  await until("Ben shares", () => ben.page.$("#screen[aria-pressed=true]"));
+  await ben.share();
   await anna.page.bringToFront();
   const plays = () => anna.page.$$eval(".tile.screen video", ([video]) => video instanceof HTMLVideoElement && video.videoWidth > 0 && video.currentTime > 0);
   await until("Anna sees Ben's screen", plays);

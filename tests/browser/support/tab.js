@@ -142,6 +142,24 @@ export class Tab {
     await until(`${this.who} can write to all`, ready);
   }
 
+  /** Presses the button that shares the screen. A headless Firefox has none to give: then it is one that the page draws. */
+  async share() {
+    await this.page.bringToFront();
+    if (this.browser.kind === "firefox") {
+      await this.page.evaluate(() => {
+        navigator.mediaDevices.getDisplayMedia = async () => {
+          const canvas = document.createElement("canvas");
+          [canvas.width, canvas.height] = [640, 400];
+          const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+          setInterval(() => pen.fillRect(Math.random() * 640, Math.random() * 400, 9, 9), 50);
+          return canvas.captureStream(10);
+        };
+      });
+    }
+    await this.page.click("#screen");
+    await until(`${this.who} shares`, () => this.page.$("#screen[aria-pressed=true]"));
+  }
+
   /** The pair of addresses that the call with the only other runs over. */
   async pair() {
     return until(`${this.who} has a selected pair`, async () => (await this.stats())[0]?.selectedPair);
