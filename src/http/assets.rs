@@ -35,7 +35,7 @@ struct Variant {
     tag: String,
 }
 
-/// All of them by name: some 100 KiB, which take a moment to compress once.
+/// All of them by name: some 400 KiB with both codings, which take a moment to compress once.
 static ASSETS: LazyLock<HashMap<String, Asset>> =
     LazyLock::new(|| Files::iter().filter_map(|name| Some((name.to_string(), asset(Files::get(&name)?)))).collect());
 
@@ -169,7 +169,10 @@ mod tests {
         let packed = reply(INDEX, &headers).unwrap().headers()[ETAG].clone();
         headers.insert(IF_NONE_MATCH, packed.clone());
         let known = reply(INDEX, &headers).unwrap();
-        assert_eq!((known.status(), &known.headers()[VARY]), (StatusCode::NOT_MODIFIED, &"accept-encoding".parse().unwrap()));
+        assert_eq!(
+            (known.status(), &known.headers()[VARY]),
+            (StatusCode::NOT_MODIFIED, &"accept-encoding".parse().unwrap())
+        );
         headers.remove(ACCEPT_ENCODING);
         assert_eq!(reply(INDEX, &headers).unwrap().status(), StatusCode::OK, "it has no plain one");
     }
