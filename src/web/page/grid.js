@@ -20,7 +20,8 @@ export function arrange(room, count, { stage, self = false } = {}) {
   if (stage !== undefined && count > 1) return staged(room, count, stage);
   if (self && count === 2 && room.width < NARROW_PX && room.height > room.width) {
     const { width, height, margin } = CORNER;
-    return [{ left: 0, top: 0, ...room }, { left: room.width - width - margin, top: margin, width, height }];
+    const [left, top] = [room.width - width - margin, room.height - height - margin];
+    return [{ left: 0, top: 0, ...room }, { left, top, width, height }];
   }
   return even(room, count);
 }

@@ -16,6 +16,8 @@ let pinned = "";
 let selfHidden = false;
 /** Where the sound comes out: "" leaves it to the browser. */
 let speaker = "";
+/** What has opened the menu. @type {HTMLElement | null} */
+let opened = null;
 /** What a menu offers besides what every tile can. @type {(tile: Tile) => Item[]} */
 let moreItems = () => [];
 
@@ -93,6 +95,8 @@ export function startTiles(more) {
   menu.addEventListener("toggle", (event) => {
     if (/** @type {ToggleEvent} */ (event).newState === "closed") opened?.setAttribute("aria-expanded", "false");
   });
+  addEventListener("resize", placeMenu);
+  grid().addEventListener("transitionend", placeMenu);
   menu.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
@@ -102,9 +106,6 @@ export function startTiles(more) {
     items[(at + step + items.length) % items.length].focus();
   });
 }
-
-/** @type {HTMLElement | null} */
-let opened = null;
 
 /** @param {Tile} tile @param {HTMLElement} opener */
 function openMenu(tile, opener) {
@@ -122,11 +123,18 @@ function openMenu(tile, opener) {
   opened = opener;
   opener.setAttribute("aria-expanded", "true");
   menu.showPopover();
-  const at = opener.getBoundingClientRect();
+  placeMenu();
+  menu.querySelector("button")?.focus();
+}
+
+/** Beneath what opened it, and inside the window. */
+function placeMenu() {
+  const menu = element("tile-menu", HTMLElement);
+  if (!opened || !menu.matches(":popover-open")) return;
+  const at = opened.getBoundingClientRect();
   const left = Math.max(8, Math.min(at.right - menu.offsetWidth, innerWidth - menu.offsetWidth - 8));
   const top = Math.max(8, Math.min(at.bottom + 4, innerHeight - menu.offsetHeight - 8));
   Object.assign(menu.style, { left: `${left}px`, top: `${top}px` });
-  menu.querySelector("button")?.focus();
 }
 
 /** @param {Tile} tile @returns {Item[]} */
