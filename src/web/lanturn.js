@@ -21,7 +21,7 @@
  * When the connection to the box drops, the membership is resumed: nothing that was said is lost, and the calls go on
  * meanwhile. Only if that took too long, or the box was started anew, the room is joined again.
  *
- * @import { JoinOptions, Kind, QualityChange, RelayTransport, Room as RoomApi, Stats, Transfer } from "./lanturn.js"
+ * @import { JoinOptions, QualityChange, RelayTransport, Room as RoomApi, Stats, Transfer } from "./lanturn.js"
  * @import { Later } from "./later.js"
  * @import { Reason } from "./line.js"
  * @import { Entry } from "./peer.js"
@@ -69,7 +69,7 @@ export async function join(url, room, options = {}) {
   return entered;
 }
 
-/** @param {Kind} kind @returns {string[]} */
+/** @type {typeof import("./lanturn.js").codecs} */
 export function codecs(kind) {
   return codecNames(RTCRtpSender.getCapabilities(kind)?.codecs ?? []);
 }
