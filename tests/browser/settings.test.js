@@ -35,9 +35,9 @@ story("settings by hand take the place of a preset", async ({ call }) => {
   await ben.page.select("#q-size", "320x180");
   await until("Anna gets what was chosen", async () => (await anna.stats())[0].frameWidth === 320);
   assert.equal(await ben.page.$("#camera-presets :checked"), null, "it is none of the presets");
-  await ben.page.select("#q-codec", "video/VP8");
+  await ben.page.select("#q-codec", "video/VP9");
   const codec = () => ben.page.evaluate(() => [...lanturn.room.peers.values()][0].stats?.sent.camera?.codec);
-  await until("VP8 is sent", async () => (await codec()) === "video/VP8");
+  await until("VP9 is sent", async () => (await codec()) === "video/VP9");
   await anna.sees();
   await ben.page.evaluate(() => localStorage.clear());
 });
