@@ -21,6 +21,7 @@ use super::forms::Form;
 use super::headers;
 use super::live::Issuer;
 use super::origin::{Host, Site};
+use super::qr::MAX_LINK_BYTES;
 use super::socketio;
 use super::upgrade::{self, Dialect};
 use super::web::{Inner, Peer, Running};
@@ -114,6 +115,9 @@ async fn answer_for(
 
 /// The longest body that the path takes, in bytes.
 fn body_limit(inner: &Inner, path: &str) -> usize {
+    if path == "/qr" {
+        return MAX_LINK_BYTES;
+    }
     let is_message = apprtc::Request::of(path).is_some_and(|request| request.is_message());
     if is_message { inner.hub.options().message_bytes } else { MAX_BODY_BYTES }
 }
