@@ -2,8 +2,8 @@
 //!
 //! [`message`], [`request`], [`rooms`], [`mailbox`] and [`candidates`] are pure: bytes and an RNG in, effects out.
 //! [`hub`] shares one state machine among all connections and [`session`] is one connection's part in it. [`socket`]
-//! drives one WebSocket against it, in the words of a dialect such as [`native`]: a file each. The protocol itself is
-//! written down in `docs/protocol.md`.
+//! drives one connection against it, in the words of a dialect such as [`native`]: a file each. What carries the frames
+//! is a WebSocket, or what stands for one ([`engine_io`]). The protocol itself is written down in `docs/protocol.md`.
 
 pub mod apprtc;
 pub mod ayame;
