@@ -4,6 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT = $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends
 BROWSER_DEPS := tests/browser/node_modules/.package-lock.json
 INTEROP_DEPS := tests/interop/node/node_modules/.package-lock.json
+VUE_DEPS := examples/vue/node_modules/.package-lock.json
 BENCH_DEPS := tests/bench/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
@@ -32,7 +33,7 @@ interop: $(INTEROP_DEPS) $(BROWSER_DEPS) ## With coturn's, matchbox's and npm's 
 	cd tests/browser && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm run clients --silent
 
 .PHONY: browser
-browser: $(BROWSER_DEPS) ## Against Chromium and Firefox (see deps-browser)
+browser: $(BROWSER_DEPS) $(VUE_DEPS) ## Against Chromium and Firefox (see deps-browser)
 	cargo build --locked
 	cd tests/browser && npm run types --silent && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
 
@@ -105,14 +106,18 @@ $(BENCH_DEPS): tests/bench/node/package-lock.json
 	cd tests/bench/node && npm ci --no-audit --no-fund
 
 .PHONY: deps-browser
-deps-browser: ## What `browser` needs: Chromium, Firefox, Node.js
+deps-browser: ## What `browser` needs: Chromium, Firefox, a Korean font, Node.js
 	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; }
-	@command -v chromium >/dev/null && command -v firefox-esr >/dev/null && command -v certutil >/dev/null || \
-		{ $(APT) chromium firefox-esr libnss3-tools; }
-	@$(MAKE) --no-print-directory $(BROWSER_DEPS)
+	@command -v chromium >/dev/null && command -v firefox-esr >/dev/null && command -v certutil >/dev/null && \
+		fc-list :lang=ko | grep -q . || \
+		{ $(APT) chromium firefox-esr libnss3-tools fonts-noto-cjk; }
+	@$(MAKE) --no-print-directory $(BROWSER_DEPS) $(VUE_DEPS)
 
 $(BROWSER_DEPS): tests/browser/package-lock.json
 	cd tests/browser && PUPPETEER_SKIP_DOWNLOAD=1 npm ci --no-audit --no-fund
+
+$(VUE_DEPS): examples/vue/package-lock.json
+	cd examples/vue && npm ci --no-audit --no-fund
 
 .PHONY: deps-nat
 deps-nat: ## What `nat` needs: nft and ip

@@ -18,6 +18,8 @@ use crate::config;
 
 /// Chooses what is logged: `warn`, `debug`, `lanturn::relay=trace` and so on.
 const LOG_VARIABLE: &str = "LANTURN_LOG";
+/// At `trace` this crate writes down every message, and one may carry a PIN or an invite.
+const DISCREET: &str = "tungstenite=debug";
 
 /// Gets any two browsers connected: a STUN/TURN relay, rooms and a call page on one port.
 #[derive(Debug, Parser)]
@@ -45,6 +47,10 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = match DISCREET.parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     let color = io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -21,6 +21,7 @@ use super::forms::Form;
 use super::headers;
 use super::live::Issuer;
 use super::origin::{Host, Site};
+use super::qr::MAX_LINK_BYTES;
 use super::socketio;
 use super::upgrade::{self, Dialect};
 use super::web::{Inner, Peer, Running};
@@ -65,7 +66,10 @@ pub(super) async fn answer(
     let is_head = request.method() == Method::HEAD;
     let answered = answer_for(&inner, routes, client, host.as_ref(), request, running).await;
     let mut response = answered.unwrap_or_else(HttpError::into_response);
-    headers::secure(response.headers_mut(), host.as_ref(), client.tls);
+    // What is said over a WebSocket is never shown.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        headers::secure(response.headers_mut(), host.as_ref(), client.tls);
+    }
     metrics::counter!("lanturn_http_responses_total", "status" => response.status().as_str().to_owned()).increment(1);
     Ok(if is_head { without_body(response) } else { response })
 }
@@ -111,6 +115,9 @@ async fn answer_for(
 
 /// The longest body that the path takes, in bytes.
 fn body_limit(inner: &Inner, path: &str) -> usize {
+    if path == "/qr" {
+        return MAX_LINK_BYTES;
+    }
     let is_message = apprtc::Request::of(path).is_some_and(|request| request.is_message());
     if is_message { inner.hub.options().message_bytes } else { MAX_BODY_BYTES }
 }

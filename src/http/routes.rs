@@ -20,6 +20,7 @@ use super::errors::HttpError;
 use super::forms::{Call, Form};
 use super::issue::admit;
 use super::peerjs::Question;
+use super::qr;
 use super::web::Inner;
 
 #[derive(Debug, Deserialize)]
@@ -43,6 +44,8 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     let assets = warp::path::full().and(warp::header::headers_cloned()).and_then(asset).and(read());
     credentials(inner)
         .or(calls(inner))
+        .unify()
+        .or(drawings(inner))
         .unify()
         .or(index)
         .unify()
@@ -75,6 +78,11 @@ fn calls(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     let call = call(inner.hub.options().message_bytes);
     let answer = |request: apprtc::Request, inner: Arc<Inner>, call: Call| request.answer(inner, call);
     request.and(with(inner)).and(call).then(answer).boxed()
+}
+
+/// Links as QR codes. It looks at the method itself.
+fn drawings(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
+    warp::path!("qr").and(with(inner)).and(call(qr::MAX_LINK_BYTES)).then(qr::answer).boxed()
 }
 
 /// The request in full. Its body was limited to `limit` bytes.

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::header::HOST;
@@ -211,6 +211,32 @@ async fn without_tls_all_but_two_paths_lead_to_https() {
     assert_eq!(server.send(plain, request("/", "evil.example")).await.status, StatusCode::MISDIRECTED_REQUEST);
     assert_eq!(server.send(local(), request("/", "localhost:3478")).await.status, StatusCode::OK);
     assert_eq!(server.send(local(), request("/", "box.local:3478")).await.status, StatusCode::PERMANENT_REDIRECT);
+}
+
+#[tokio::test]
+async fn links_are_drawn_for_our_own_page_alone() {
+    let server = server();
+    let ask = async |method: Method, origin: &str, link: &[u8]| {
+        let request = Request::builder().method(method).uri("/qr").header(HOST, "box.local:3478");
+        let request = request.header("origin", origin).body(Full::new(Bytes::copy_from_slice(link))).unwrap();
+        server.send(LAN, request).await
+    };
+    let own = "https://box.local:3478";
+    let drawn = ask(Method::POST, own, b"https://box.local:3478/r/kitchen#invite=secret").await;
+    assert_eq!((drawn.status, &drawn.headers["content-type"]), (StatusCode::OK, &"image/svg+xml".parse().unwrap()));
+    assert_eq!(drawn.headers["cache-control"], "no-store");
+    assert!(drawn.body.starts_with(b"<?xml") && drawn.body.ends_with(b"</svg>"));
+    for other in ["https://friend.example", "https://evil.example", "null"] {
+        assert_eq!(ask(Method::POST, other, b"link").await.error(), (403, "bad-origin".into()), "{other}");
+    }
+    let read = ask(Method::GET, own, b"").await;
+    assert_eq!((read.error(), &read.headers["allow"]), ((405, "bad-method".into()), &"POST".parse().unwrap()));
+    assert_eq!(ask(Method::POST, own, b"").await.error(), (400, "bad-link".into()));
+    assert_eq!(ask(Method::POST, own, &[b'a'; 1025]).await.error(), (413, "too-large".into()));
+    for _ in 0..3 {
+        assert_eq!(ask(Method::POST, own, b"link").await.status, StatusCode::OK);
+    }
+    assert_eq!(ask(Method::POST, own, b"link").await.error(), (429, "rate-limited".into()));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! nothing but that. What its packets say is the codelab's dialect, over Socket.IO.
 
 mod outgoing;
-mod payload;
+pub(super) mod payload;
 mod transport;
 
 use std::collections::HashMap;
@@ -14,13 +14,15 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use rand::distr::{Alphanumeric, SampleString as _};
-use serde_json::json;
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{self, Message};
+
+pub use self::payload::Version;
 
 use self::outgoing::{Fetched, Outgoing, Turn};
 use self::transport::Transport;
@@ -35,15 +37,6 @@ const MAX_POSTED: usize = 16;
 const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
 /// The characters of a session's id. It is all that a poll proves itself by.
 const ID_LENGTH: usize = 22;
-
-/// A version of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// Of Socket.IO 1 and 2: the client pings.
-    V3,
-    /// Of Socket.IO 3 and 4: the server pings.
-    V4,
-}
 
 /// Why a request is not answered as it would like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,15 +239,26 @@ pub(super) fn random_id() -> String {
 
 /// The first packet: what the client has to know of the session.
 fn hello(id: &str, polls: bool, options: &HubOptions) -> String {
-    let upgrades = if polls { &["websocket"][..] } else { &[] };
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Hello<'a> {
+        sid: &'a str,
+        upgrades: &'a [&'a str],
+        /// In milliseconds.
+        ping_interval: u128,
+        /// In milliseconds.
+        ping_timeout: u128,
+        /// In bytes.
+        max_payload: usize,
+    }
     // What is left of the silence is nearly all the client's.
     let pong_within = options.silence.saturating_sub(options.ping_every).mul_f32(0.85);
-    let hello = json!({
-        "sid": id,
-        "upgrades": upgrades,
-        "pingInterval": options.ping_every.as_millis(),
-        "pingTimeout": pong_within.as_millis(),
-        "maxPayload": options.message_bytes,
-    });
-    format!("0{hello}")
+    let hello = Hello {
+        sid: id,
+        upgrades: if polls { &["websocket"] } else { &[] },
+        ping_interval: options.ping_every.as_millis(),
+        ping_timeout: pong_within.as_millis(),
+        max_payload: options.message_bytes,
+    };
+    format!("0{}", serde_json::to_string(&hello).unwrap_or_default())
 }

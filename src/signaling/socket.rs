@@ -47,7 +47,9 @@ pub fn websocket_config(message_bytes: usize) -> WebSocketConfig {
 pub(super) async fn drive<W: Wire, D: Dialect>(wire: W, session: Session, dialect: D) {
     let closing = session.hub().closing();
     let deadlines = Deadlines::new(session.hub().options(), D::BEAT, Instant::now());
-    Connection { wire, dialect, session, closing, deadlines, frames: Vec::new(), asked: 0 }.run().await;
+    let connection = Connection { wire, dialect, session, closing, deadlines, frames: Vec::new(), asked: 0 };
+    // The tasks that this is part of are moved several times before they run.
+    Box::pin(connection.run()).await;
 }
 
 struct Connection<W, D> {

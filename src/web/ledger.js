@@ -14,16 +14,18 @@ export class Ledger {
   #pings = [];
   /** The highest `n` that came. */
   last = 0;
+  /** Whether something was not kept: then nothing can be resumed. */
+  overflows = false;
 
-  /** Numbers a message and keeps it. @template {object} T @param {T} message @returns {T & {n: number}} */
+  /**
+   * Numbers a message and keeps it, unless that is too many.
+   * @template {object} T @param {T} message @returns {T & {n: number}}
+   */
   enter(message) {
     const entry = { ...message, n: ++this.#n };
-    this.#unsure.push(entry);
+    if (this.#unsure.length < MOST) this.#unsure.push(entry);
+    else this.overflows = true;
     return entry;
-  }
-
-  get overflows() {
-    return this.#unsure.length > MOST;
   }
 
   pinged() {

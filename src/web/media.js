@@ -1,9 +1,13 @@
-/** The camera and the microphone: on and off, each by itself, and why they can't be. */
+/**
+ * The camera, the microphone and the screen: on and off, each by itself, and why they can't be. Used through lanturn.js.
+ *
+ * @import { Devices, Media as MediaApi, Quality, QualityChange } from "./lanturn.js"
+ * @typedef {import("./lanturn.js").Kind} Kind
+ * @typedef {import("./lanturn.js").Refusal} Refusal
+ */
 
-/** @typedef {"audio" | "video"} Kind */
-/** @typedef {"denied" | "missing" | "busy" | "insecure" | "failed"} Refusal */
+import { audioConstraints, changed, DEFAULT_QUALITY, videoConstraints } from "./quality.js";
 
-const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 /** @type {Record<string, Refusal>} */
 const REFUSALS = {
   NotAllowedError: "denied",
@@ -13,15 +17,33 @@ const REFUSALS = {
   NotReadableError: "busy",
   AbortError: "busy",
 };
+/** What a browser may have to open a microphone anew for. */
+const FILTERS = /** @type {const} */ (["echoCancellation", "noiseSuppression", "autoGainControl"]);
 
-/** What we could send. Fires `change` when a track comes or goes, and `refused` with `detail` a {@link Refusal}. */
+/** What we could send. @implements {Omit<MediaApi, "addEventListener">} */
 export class Media extends EventTarget {
   /** Asked for, and the browser has not answered yet. @type {Set<Kind>} */
   #asked = new Set();
+  /** What is ours to stop. @type {WeakSet<MediaStreamTrack>} */
+  #owned = new WeakSet();
+  /** @type {Record<Kind, string>} */
+  #chosen = { audio: "", video: "" };
+  /** @type {Record<Kind, boolean>} */
+  #muted = { audio: false, video: false };
+  /** @type {Quality} */
+  #quality = DEFAULT_QUALITY;
+  #listens = false;
 
-  constructor() {
+  /** @param {MediaStream | null} [stream] */
+  constructor(stream) {
     super();
     this.stream = new MediaStream();
+    this.screen = new MediaStream();
+    if (stream) this.adopt(stream);
+  }
+
+  get quality() {
+    return this.#quality;
   }
 
   /** @param {Kind} kind @returns {MediaStreamTrack | undefined} */
@@ -29,10 +51,7 @@ export class Media extends EventTarget {
     return this.stream.getTracks().find((track) => track.kind === kind);
   }
 
-  /**
-   * Asks for what is off, in one question where there are two; one that can't be had does not stop the other.
-   * @param {Kind[]} kinds
-   */
+  /** @param {Kind[]} kinds */
   async start(...kinds) {
     const wanted = kinds.filter((kind) => !this.track(kind) && !this.#asked.has(kind));
     if (wanted.length === 0) return;
@@ -46,44 +65,239 @@ export class Media extends EventTarget {
         if (refused) throw refused.reason;
       });
     } catch (error) {
-      this.#refuse(REFUSALS[/** @type {Error} */ (error).name] ?? "failed");
+      this.#refuse(refusal(error));
     } finally {
       for (const kind of wanted) this.#asked.delete(kind);
     }
   }
 
-  /** Turns off, so that the light of the camera goes out. @param {Kind[]} kinds */
+  /** @param {Kind[]} kinds */
   stop(...kinds) {
     for (const kind of kinds) {
       this.#asked.delete(kind);
       const track = this.track(kind);
       if (!track) continue;
-      track.stop();
+      this.#end(track);
       this.stream.removeTrack(track);
-      this.dispatchEvent(new Event("change"));
+      this.#tell("change");
+    }
+  }
+
+  /** Takes the first track of each kind, and stops none that is not ours. @param {MediaStream | null} stream @internal */
+  adopt(stream) {
+    for (const kind of /** @type {Kind[]} */ (["audio", "video"])) {
+      const track = stream?.getTracks().find((each) => each.kind === kind && each.readyState === "live");
+      if (track) this.#put(track);
+      else this.stop(kind);
+    }
+  }
+
+  /** @param {Kind} kind @param {boolean} muted */
+  mute(kind, muted) {
+    if (this.#muted[kind] === muted) return;
+    this.#muted[kind] = muted;
+    const track = this.track(kind);
+    if (track) track.enabled = !muted;
+    this.#tell("change");
+  }
+
+  /** @param {Kind} kind */
+  muted(kind) {
+    return this.#muted[kind];
+  }
+
+  /** @returns {Promise<Devices>} */
+  async devices() {
+    const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+    if (!this.#listens) navigator.mediaDevices?.addEventListener("devicechange", () => this.#tell("devices"));
+    this.#listens = true;
+    const of = (/** @type {string} */ kind) => all.filter((each) => each.kind === kind);
+    return { audio: of("audioinput"), video: of("videoinput"), output: of("audiooutput") };
+  }
+
+  /** @param {Kind} kind */
+  deviceId(kind) {
+    return this.track(kind)?.getSettings().deviceId ?? this.#chosen[kind];
+  }
+
+  /** @param {Kind} kind @param {string} deviceId */
+  async use(kind, deviceId) {
+    this.#chosen[kind] = deviceId;
+    if (this.track(kind) && this.deviceId(kind) !== deviceId) await this.#again(kind);
+  }
+
+  /** @param {{audio?: boolean}} [options] */
+  async share({ audio = true } = {}) {
+    if (!navigator.mediaDevices?.getDisplayMedia) {
+      this.#refuse(globalThis.isSecureContext ? "missing" : "insecure");
+      return false;
+    }
+    try {
+      const video = videoConstraints(this.#quality.screen);
+      const shared = await navigator.mediaDevices.getDisplayMedia({ video, audio });
+      this.#show(shared.getTracks());
+      return true;
+    } catch (error) {
+      // Whoever closes the dialog knows that they did. What the system forbids, they don't.
+      const closed = error.name === "NotAllowedError" && !/system/i.test(error.message);
+      if (!closed) this.#refuse(refusal(error));
+      return false;
+    }
+  }
+
+  unshare() {
+    this.#show([]);
+  }
+
+  /** @param {QualityChange} change */
+  async setQuality(change) {
+    const before = this.#quality;
+    this.#quality = changed(before, change);
+    const [camera, [screen]] = [this.track("video"), this.screen.getVideoTracks()];
+    await Promise.all([
+      change.camera && camera && constrain(camera, videoConstraints(this.#quality.camera)),
+      change.screen && screen && constrain(screen, videoConstraints(this.#quality.screen)),
+      change.audio && this.#filter(),
+    ]);
+    this.#hint();
+    this.#tell("quality");
+  }
+
+  /** Has the microphone as it was asked for, opened anew if the browser can't change one that is open. */
+  async #filter() {
+    const track = this.track("audio");
+    if (!track) return;
+    const wanted = audioConstraints(this.#quality.audio);
+    await constrain(track, wanted);
+    const is = track.getSettings();
+    const differs = FILTERS.some((filter) => is[filter] !== undefined && is[filter] !== wanted[filter]);
+    const mono = this.#quality.audio.music && is.channelCount === 1;
+    if ((differs || mono) && this.#owned.has(track)) await this.#again("audio");
+  }
+
+  /** Opens a device in place of the one that is on. @param {Kind} kind */
+  async #again(kind) {
+    const before = this.track(kind);
+    const open = () => navigator.mediaDevices.getUserMedia({ [kind]: this.#constraints(kind, "exact") });
+    try {
+      const stream = await open().catch((error) => {
+        // Some systems open one at a time.
+        if (refusal(error) !== "busy" || !before) throw error;
+        this.#end(before);
+        return open();
+      });
+      const [track] = stream.getTracks();
+      // Turned off meanwhile.
+      if (this.track(kind) !== before) return track.stop();
+      this.#own(track);
+      this.#put(track);
+    } catch (error) {
+      if (before?.readyState === "ended") this.stop(kind);
+      this.#refuse(refusal(error));
     }
   }
 
   /** @param {Kind[]} kinds */
   async #ask(kinds) {
-    const wants = { audio: kinds.includes("audio"), video: kinds.includes("video") && VIDEO };
+    const wants = Object.fromEntries(kinds.map((kind) => [kind, this.#constraints(kind, "ideal")]));
     const stream = await navigator.mediaDevices.getUserMedia(wants);
-    for (const track of stream.getTracks()) this.#keep(track);
+    for (const track of stream.getTracks()) {
+      const kind = /** @type {Kind} */ (track.kind);
+      // Turned off again before the browser answered.
+      if (!this.#asked.has(kind)) {
+        track.stop();
+        continue;
+      }
+      this.#own(track);
+      this.#put(track);
+    }
+    // They have names now.
+    this.#tell("devices");
+  }
+
+  /** @param {Kind} kind @param {"exact" | "ideal"} how @returns {MediaTrackConstraints} */
+  #constraints(kind, how) {
+    const wishes = kind === "audio" ? audioConstraints(this.#quality.audio) : videoConstraints(this.#quality.camera);
+    const deviceId = this.#chosen[kind];
+    return deviceId ? { ...wishes, deviceId: { [how]: deviceId } } : wishes;
   }
 
   /** @param {MediaStreamTrack} track */
-  #keep(track) {
-    const kind = /** @type {Kind} */ (track.kind);
-    // Turned off again before the browser answered.
-    if (!this.#asked.has(kind)) return track.stop();
+  #own(track) {
+    this.#owned.add(track);
     // Unplugged, or taken back in the browser's own controls.
-    track.onended = () => this.stop(kind);
+    track.addEventListener("ended", () => {
+      if (this.stream.getTracks().includes(track)) this.stop(/** @type {Kind} */ (track.kind));
+      else if (this.screen.getTracks().includes(track)) this.#show(this.screen.getTracks().filter((each) => each !== track));
+    });
+  }
+
+  /** In place of the track of its kind. @param {MediaStreamTrack} track */
+  #put(track) {
+    const kind = /** @type {Kind} */ (track.kind);
+    const before = this.track(kind);
+    if (before === track) return;
+    track.enabled = !this.#muted[kind];
+    if (before) {
+      this.#end(before);
+      this.stream.removeTrack(before);
+    }
     this.stream.addTrack(track);
-    this.dispatchEvent(new Event("change"));
+    this.#hint();
+    this.#tell("change");
+  }
+
+  /** @param {MediaStreamTrack[]} tracks none: nothing is shared; nor is sound without its picture */
+  #show(tracks) {
+    const shown = tracks.some(({ kind }) => kind === "video") ? tracks : [];
+    const gone = this.screen.getTracks().filter((track) => !shown.includes(track));
+    for (const track of gone) {
+      track.stop();
+      this.screen.removeTrack(track);
+    }
+    for (const track of shown) {
+      if (this.screen.getTracks().includes(track)) continue;
+      this.#own(track);
+      this.screen.addTrack(track);
+    }
+    this.#hint();
+    this.#tell("change");
+  }
+
+  /** Tells the encoders what there is to be seen and heard. */
+  #hint() {
+    const { camera, screen, audio } = this.#quality;
+    const [microphone, picture] = [this.track("audio"), this.track("video")];
+    if (microphone) microphone.contentHint = audio.music ? "music" : "";
+    if (picture) picture.contentHint = camera.contentHint ?? "";
+    for (const track of this.screen.getVideoTracks()) track.contentHint = screen.contentHint ?? "";
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #end(track) {
+    if (this.#owned.has(track)) track.stop();
   }
 
   /** @param {Refusal} why */
   #refuse(why) {
     this.dispatchEvent(new CustomEvent("refused", { detail: why }));
   }
+
+  /** @param {string} type */
+  #tell(type) {
+    this.dispatchEvent(new Event(type));
+  }
+}
+
+/**
+ * A track that can't be as it was asked to be stays as it is; the statistics tell.
+ * @param {MediaStreamTrack} track @param {MediaTrackConstraints} wishes
+ */
+async function constrain(track, wishes) {
+  await track.applyConstraints(wishes).catch(() => {});
+}
+
+/** @param {unknown} error @returns {Refusal} */
+function refusal(error) {
+  return REFUSALS[/** @type {Error} */ (error).name] ?? "failed";
 }

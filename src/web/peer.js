@@ -1,11 +1,22 @@
 /**
  * One call: the connection to one other member of a room, and what is known about it. Used through lanturn.js.
  *
- * @typedef {"idle" | "connecting" | "connected" | "reconnecting" | "failed"} PeerState
+ * @import { Kind, Peer as PeerApi, PeerState, Quality, Stats, StepReason, Transfer } from "./lanturn.js"
+ * @import { Outgoing } from "./sections.js"
+ * @import { Reading } from "./stats.js"
  * @typedef {{id: string, name?: string, role?: string, epoch?: number, away?: boolean, polite: boolean,
  *   initiate: boolean}} Entry
  * @typedef {{signal: (data: object) => void, tell: (type: string, detail: object) => void, reachable: () => boolean}} Link
  */
+
+import { CHAT, Chat } from "./chat.js";
+import { FILE, Files } from "./files.js";
+import { hearOpus, sendOpus } from "./opus.js";
+import { Pace } from "./pace.js";
+import { DEFAULT_QUALITY, LAST_STEP } from "./quality.js";
+import { fill, heard, places } from "./sections.js";
+import { prefer, shape } from "./shape.js";
+import { reading, summary } from "./stats.js";
 
 /** Signals of one peer that wait to be handled; more than these are refused. */
 const MAX_PENDING_SIGNALS = 256;
@@ -20,13 +31,24 @@ const MOST_PATIENCE_MS = 30_000;
 const SOON_MS = 500;
 const SETUP = /^a=setup:(\w+)/m;
 
-/** Somebody in the room, and the call with them. */
+/** Somebody in the room, and the call with them. @implements {PeerApi} */
 export class Peer {
   #polite;
   #initiate;
   #link;
-  /** @type {MediaStream | null} */
-  #outgoing = null;
+  /** @type {Outgoing} */
+  #outgoing = { camera: null, screen: null };
+  #quality = DEFAULT_QUALITY;
+  #pace = new Pace();
+  /** The step that so many others call for. */
+  #crowdStep = 0;
+  /** @type {Reading | null} */
+  #reading = null;
+  /** @type {Chat | null} */
+  #chat = null;
+  #files;
+  /** @type {Record<Kind, boolean>} ours */
+  #muted = { audio: false, video: false };
   /** Everything that touches the connection's descriptions runs one after the other, in here. */
   #tail = Promise.resolve();
   #pending = 0;
@@ -40,12 +62,15 @@ export class Peer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #mending;
   #mended = 0;
+  /** Something that a browser does not ask a new offer for wants one. */
+  #again = false;
 
   /**
    * @param {Entry} entry what the box says of them
    * @param {RTCConfiguration} configuration @param {Link} link
+   * @param {number} [maxFileBytes]
    */
-  constructor(entry, configuration, link) {
+  constructor(entry, configuration, link, maxFileBytes = 0) {
     this.id = entry.id;
     this.name = entry.name ?? "";
     this.role = entry.role ?? "member";
@@ -56,11 +81,17 @@ export class Peer {
     this.#polite = entry.polite;
     this.#initiate = entry.initiate;
     this.#link = link;
-    /** What they send now; the same object for as long as they are here. */
     this.stream = new MediaStream();
+    this.screen = new MediaStream();
+    /** @type {Record<Kind, boolean>} theirs */
+    this.muted = { audio: false, video: false };
     /** @type {PeerState} */
     this.state = "connecting";
+    /** @type {Stats | null} */
+    this.stats = null;
     this.connection = new RTCPeerConnection(configuration);
+    this.#files = new Files(this, maxFileBytes, (transfer) => link.tell("file", { peer: this, transfer }));
+    this.connection.ondatachannel = ({ channel }) => this.#opened(channel);
     this.connection.onicecandidate = ({ candidate }) => link.signal({ candidate });
     this.connection.onnegotiationneeded = () => this.#then(() => this.#offer());
     this.connection.onsignalingstatechange = () => this.#watch();
@@ -73,12 +104,29 @@ export class Peer {
     return { id, name, role, epoch, away, polite: this.#polite, initiate: this.#initiate };
   }
 
-  /** @param {MediaStream | null} stream @internal */
-  start(stream) {
-    this.#outgoing = stream;
+  get chats() {
+    return this.#chat?.open ?? false;
+  }
+
+  get step() {
+    return Math.min(LAST_STEP, this.#pace.step + this.#crowdStep);
+  }
+
+  /** @returns {StepReason | null} */
+  get stepReason() {
+    return this.#pace.because ?? (this.#crowdStep > 0 ? "peers" : null);
+  }
+
+  /**
+   * @param {MediaStream | null} camera @param {MediaStream | null} [screen] @param {Quality} [quality]
+   * @internal
+   */
+  start(camera, screen = null, quality = DEFAULT_QUALITY) {
+    this.#outgoing = { camera, screen };
+    this.#quality = quality;
     this.#watch();
     if (!this.#initiate) return;
-    this.connection.createDataChannel("presence");
+    this.#talk(this.connection.createDataChannel(CHAT));
     for (const kind of ["audio", "video"]) this.connection.addTransceiver(kind, { direction: "recvonly" });
     this.#then(() => this.#apply());
   }
@@ -94,10 +142,94 @@ export class Peer {
     if (this.connection.signalingState !== "closed") this.connection.setConfiguration(configuration);
   }
 
-  /** @param {MediaStream | null} stream @internal */
-  send(stream) {
-    this.#outgoing = stream;
+  /** @param {MediaStream | null} camera @param {MediaStream | null} [screen] @internal */
+  send(camera, screen = null) {
+    this.#outgoing = { camera, screen };
     return this.#then(() => this.#apply());
+  }
+
+  /** @param {Quality} quality @internal */
+  shape(quality) {
+    const before = this.#quality.audio;
+    const { fec, dtx, music } = quality.audio;
+    this.#quality = quality;
+    if (fec !== before.fec || dtx !== before.dtx || music !== before.music) this.#again = true;
+    return this.#then(async () => {
+      await this.#shape();
+      if (this.#again) await this.#offer();
+    });
+  }
+
+  /** How many are sent to has changed. @param {number} step for so many @internal */
+  crowd(step) {
+    if (step !== this.#crowdStep) this.#stepped(() => (this.#crowdStep = step));
+  }
+
+  /** @param {string} text @returns {boolean} whether it was sent @internal */
+  say(text) {
+    return this.#chat?.say(text) ?? false;
+  }
+
+  /** @param {Record<Kind, boolean>} muted ours @internal */
+  mute(muted) {
+    this.#muted = muted;
+    this.#chat?.mute(muted);
+  }
+
+  /** @param {File} file @returns {Transfer} @internal */
+  sendFile(file) {
+    return this.#files.send(file);
+  }
+
+  /** The reading of a second. @internal */
+  async measure() {
+    if (this.connection.connectionState !== "connected") return;
+    const now = reading(await this.connection.getStats());
+    this.stats = this.#summary(now);
+    this.#reading = now;
+    this.#link.tell("stats", { peer: this, stats: this.stats });
+    const { lossOut, limitedBy } = this.stats;
+    this.#stepped(() => this.#pace.observe({ loss: lossOut, limitedBy }));
+    // The camera may have been turned, or a window been made larger.
+    if (this.#pending === 0) await this.#then(() => this.#shape());
+  }
+
+  /** @returns {Promise<Stats>} @internal */
+  async summary() {
+    return this.#summary(reading(await this.connection.getStats()));
+  }
+
+  /** @param {Reading} now */
+  #summary(now) {
+    return summary(now, this.#reading, { places: places(this.connection), quality: this.#quality, step: this.step });
+  }
+
+  /** @param {() => unknown} change of what the step comes from */
+  #stepped(change) {
+    const before = this.step;
+    change();
+    if (this.step === before) return;
+    this.#link.tell("step", { peer: this, step: this.step, because: this.stepReason });
+    void this.#then(() => this.#shape());
+  }
+
+  /** @param {RTCDataChannel} channel */
+  #opened(channel) {
+    if (channel.label === FILE) this.#files.offered(channel);
+    else if (channel.label === CHAT && !this.#chat) this.#talk(channel);
+  }
+
+  /** @param {RTCDataChannel} channel */
+  #talk(channel) {
+    this.#chat = new Chat(channel, this.#muted, {
+      changed: () => this.#link.tell("data", { peer: this }),
+      said: (text) => this.#link.tell("chat", { peer: this, text, at: new Date() }),
+      muted: (muted) => {
+        if (muted.audio === this.muted.audio && muted.video === this.muted.video) return;
+        this.muted = muted;
+        this.#link.tell("muted", { peer: this });
+      },
+    });
   }
 
   /**
@@ -118,9 +250,15 @@ export class Peer {
     this.#watch(SOON_MS);
   }
 
+  /** The network has changed: the path may be gone, and a better one be there. @internal */
+  moved() {
+    if (this.#stands) this.connection.restartIce();
+  }
+
   /** @internal */
   close() {
     clearTimeout(this.#mending);
+    this.#files.close();
     this.connection.onconnectionstatechange = this.connection.onsignalingstatechange = null;
     this.connection.close();
   }
@@ -129,9 +267,16 @@ export class Peer {
     // If a change is still under way, or the first offer is still to come, the event comes again after it.
     if (this.connection.signalingState !== "stable") return;
     if (!this.#initiate && !this.connection.remoteDescription) return;
-    await this.connection.setLocalDescription();
+    this.#again = false;
+    await this.#setLocal();
     this.#offers += 1;
     this.#sayOffer();
+  }
+
+  async #setLocal() {
+    const pc = this.connection;
+    const { type, sdp = "" } = await (pc.signalingState === "have-remote-offer" ? pc.createAnswer() : pc.createOffer());
+    await pc.setLocalDescription({ type, sdp: hearOpus(sdp) });
   }
 
   #sayOffer() {
@@ -147,14 +292,18 @@ export class Peer {
     // An answer to an offer that was taken back, or that has been answered. Clients of another make give no number.
     const wanted = pc.signalingState === "have-local-offer" && (offer ?? this.#offers) === this.#offers;
     if (description.type === "answer" && !wanted) return;
-    await pc.setRemoteDescription(description);
-    if (description.type === "answer") this.#setup ||= SETUP.exec(description.sdp ?? "")?.[1] === "active" ? "passive" : "active";
+    const sdp = sendOpus(description.sdp ?? "", this.#quality.audio);
+    await pc.setRemoteDescription({ type: description.type, sdp });
+    const theirs = SETUP.exec(description.sdp ?? "")?.[1];
+    if (description.type === "answer") this.#setup ||= theirs === "active" ? "passive" : "active";
     if (description.type === "offer") {
       await this.#apply();
-      await pc.setLocalDescription();
+      await this.#setLocal();
       this.#link.signal({ description: this.#answer(), offer });
     }
     this.#hear();
+    await this.#shape();
+    if (this.#again) void this.#then(() => this.#offer());
     for (const candidate of this.#early.splice(0)) await this.#candidate(candidate);
   }
 
@@ -180,29 +329,35 @@ export class Peer {
     });
   }
 
-  /** Puts our tracks into the sections that the call has; a changed direction asks for a new offer by itself. */
   async #apply() {
-    for (const kind of ["audio", "video"]) {
-      const section = this.connection.getTransceivers().find((each) => each.receiver.track.kind === kind);
-      if (!section || section.direction === "stopped") continue;
-      const live = this.#outgoing?.getTracks().filter((each) => each.readyState === "live") ?? [];
-      const track = live.find((each) => each.kind === kind) ?? null;
-      if (section.sender.track !== track) await section.sender.replaceTrack(track);
-      section.direction = track ? "sendrecv" : "recvonly";
-    }
+    // Whoever does not offer first has the sections of the first offer.
+    if (!this.#initiate && !this.connection.remoteDescription) return;
+    await fill(this.connection, this.#outgoing);
+    await this.#shape();
   }
 
-  /** Makes `stream` hold exactly what the other side sends. */
+  /** Makes what is sent as it was asked for. */
+  async #shape() {
+    if (prefer(this.connection, this.#quality)) this.#again = true;
+    await shape(this.connection, this.#quality, this.step);
+  }
+
+  /** Makes `stream` and `screen` hold exactly what the other side sends. */
   #hear() {
-    for (const section of this.connection.getTransceivers()) {
-      const { track } = section.receiver;
-      const sent = ["sendrecv", "recvonly"].includes(section.currentDirection ?? "");
-      if (sent === this.stream.getTracks().includes(track)) continue;
-      if (sent) this.stream.addTrack(track);
-      else this.stream.removeTrack(track);
-      if (sent) this.#link.tell("track", { peer: this, track });
-      this.#link.tell("stream", { peer: this });
-    }
+    const { camera, screen } = heard(this.connection);
+    this.#hold(this.stream, camera, "stream");
+    this.#hold(this.screen, screen, "screen");
+  }
+
+  /** @param {MediaStream} stream @param {MediaStreamTrack[]} tracks @param {string} type of the event */
+  #hold(stream, tracks, type) {
+    const before = stream.getTracks();
+    const gone = before.filter((track) => !tracks.includes(track));
+    const came = tracks.filter((track) => !before.includes(track));
+    for (const track of gone) stream.removeTrack(track);
+    for (const track of came) stream.addTrack(track);
+    for (const track of came) this.#link.tell("track", { peer: this, track });
+    if (gone.length + came.length > 0) this.#link.tell(type, { peer: this });
   }
 
   #changed() {

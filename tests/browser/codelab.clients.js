@@ -11,7 +11,7 @@ import { after, before, test } from "node:test";
 import { Box } from "./support/box.js";
 import { TestBrowser } from "./support/browsers.js";
 import { explained, Tab, until } from "./support/tab.js";
-import { summary } from "../../src/web/stats.js";
+import { reading, summary } from "../../src/web/stats.js";
 
 /** @import { AddressInfo } from "node:net" */
 
@@ -86,7 +86,7 @@ class Codelab extends Tab {
   /** @override */
   async stats() {
     const reports = await this.read("pc ? pc.getStats().then((report) => [...report]) : []");
-    return reports.length > 0 ? [summary(/** @type {any} */ (new Map(reports)))] : [];
+    return reports.length > 0 ? [summary(reading(/** @type {any} */ (new Map(reports))))] : [];
   }
 }
 

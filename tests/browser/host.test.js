@@ -27,7 +27,7 @@ function inBoth(what, story) {
 
 /** @param {Tab} host @param {string} pin */
 async function setPin(host, pin) {
-  await host.click("#room-menu summary");
+  await host.open("#invite");
   await host.type("#room-pin", pin);
   await host.page.keyboard.press("Enter");
   await host.reads("#standing", "with PIN");
@@ -35,11 +35,11 @@ async function setPin(host, pin) {
 
 /** @param {Tab} tab @param {"member" | "viewer"} role @returns {Promise<string>} the link */
 async function inviteBy(tab, role) {
-  await tab.page.$eval("#room-menu", (menu) => (/** @type {HTMLDetailsElement} */ (menu).open = true));
-  await tab.page.select("#invite-role", role);
-  await tab.click("#invite");
+  await tab.open("#invite");
+  await tab.click(`[name=invite-role][value=${role}]`);
   const link = () => tab.page.$eval("#invite-link", (input) => /** @type {HTMLInputElement} */ (input).value);
-  return until(`${tab.who} has an invite`, link);
+  await until(`${tab.who} has an invite`, async () => (await link()).endsWith(`&role=${role}`));
+  return link();
 }
 
 inBoth("a PIN is asked for", async (anna, ben, room) => {
@@ -104,9 +104,17 @@ inBoth("a locked room lets nobody in until it is opened", async (anna, ben, room
 inBoth("who is sent away is told so, and so are the others", async (anna, ben, room) => {
   await ben.join(room);
   await anna.sees();
-  assert.equal(await ben.page.$(".kick"), null, "only the host can");
-  await anna.click(".kick");
-  await ben.reads("#notice", "The host sent you away.");
+  await ben.open("#people");
+  assert.equal(await ben.page.$(".kick:not([hidden])"), null, "only the host can");
+  await anna.open("#people");
+  await anna.click(".kick:not([hidden])");
+  await anna.reads("dialog .question", /^Send Ben away\?/);
+  await anna.page.keyboard.press("Escape");
+  await until("she is asked no more", async () => (await anna.page.$("dialog")) === null);
+  assert.equal(await anna.page.evaluate(() => lanturn.room.peers.size), 1, "who was not sure has sent nobody away");
+  await anna.click(".kick:not([hidden])");
+  await anna.click("dialog .danger");
+  await ben.reads("#ended-title", "The host sent you away.");
   await anna.reads("#people", /^1 of/);
   assert.equal(await anna.page.$eval("#live", (live) => live.textContent), "Ben was sent away.");
 });

@@ -134,7 +134,8 @@ test("leaving is seen, and the same two can meet again", CASE, meeting(async (an
   await anna.watchLeavings("peer-left");
   await ben.click("#leave");
   assert.equal((await anna.leaving()).reason, "left");
-  await ben.reads("#notice", "You left the room.");
-  await ben.enter();
+  await ben.reads("#ended-title", "You left the room.");
+  await ben.click("#rejoin");
+  await ben.entered();
   await Promise.all([anna.sees(), ben.sees()]);
 }));

@@ -111,7 +111,7 @@ test("a box that restarts is joined again by itself", CASE, async () => {
     for (const tab of tabs) await tab.join("restart");
     for (const tab of tabs) await tab.sees();
     await first.stop({ keep: true });
-    for (const tab of tabs) await tab.reads("#notice", /Trying again/);
+    for (const tab of tabs) await tab.reads("#calm", /Trying again/);
     const port = new URL(first.url).port;
     const second = await Box.start({ dir: box.dir, env: { LANTURN__LISTEN__ADDRESSES: `127.0.0.1:${port}` } });
     try {
@@ -129,29 +129,41 @@ test("a box that restarts is joined again by itself", CASE, async () => {
 
 test("the language can be changed, and is remembered", CASE, people(["Anna"], async (anna) => {
   await anna.reads("#join", "Join with camera");
-  await anna.page.select("#language", "ko");
+  await anna.page.select("#preferences select", "ko");
   await anna.reads("#join", "카메라로 참여");
   await anna.page.reload({ waitUntil: "load" });
   await anna.reads("#join", "카메라로 참여");
   assert.equal(await anna.page.$eval("html", (html) => html.lang), "ko");
   await anna.page.select("#language", "en");
+  await anna.reads("#join", "Join with camera");
 }));
 
 test("everything can be done with the keyboard alone", CASE, people(["Anna"], async (anna) => {
-  await anna.page.keyboard.type("keys");
-  await anna.page.keyboard.press("Enter");
-  await until("Anna is in the room", () => anna.page.evaluate(() => Boolean(lanturn.room)));
-  const reached = new Set();
-  for (let i = 0; i < 12; i++) {
-    await anna.page.keyboard.press("Tab");
-    reached.add(await anna.page.evaluate(() => document.activeElement?.id));
-  }
-  for (const id of ["copy", "language", "link", "mic", "camera", "hide-self", "leave"]) {
-    assert.ok(reached.has(id), `Tab leads to #${id}`);
-  }
-  await anna.page.focus("#leave");
-  await anna.page.keyboard.press("Enter");
-  await anna.reads("#notice", "You left the room.");
+  const { keyboard } = anna.page;
+  const focused = () => anna.page.evaluate(() => document.activeElement?.id ?? "");
+  const tabTo = async (/** @type {string} */ id) => {
+    for (let i = 0; i < 30 && (await focused()) !== id; i++) await keyboard.press("Tab");
+    assert.equal(await focused(), id, `Tab leads to #${id}`);
+    const outline = await anna.page.evaluate(() => getComputedStyle(/** @type {Element} */ (document.activeElement)).outlineWidth);
+    assert.equal(outline, "3px", `#${id} shows that it has the focus`);
+  };
+  await keyboard.type("keys");
+  await keyboard.press("Enter");
+  await anna.entered();
+  for (const id of ["copy", "people", "invite", "link", "mic", "camera", "settings"]) await tabTo(id);
+  await keyboard.press("Enter");
+  await until("the settings are open", () => anna.page.$("#panel-settings:not([hidden])"));
+  await tabTo("language");
+  await keyboard.press("Escape");
+  assert.equal(await anna.page.$("#panel-settings:not([hidden])"), null, "Escape closes them");
+  assert.equal(await focused(), "settings", "and the focus is where it was");
+  await tabTo("leave");
+  await keyboard.press("Enter");
+  await anna.reads("#ended-title", "You left the room.");
+  assert.equal(await focused(), "ended-title", "what changed is read out");
+  await tabTo("rejoin");
+  await keyboard.press("Enter");
+  await anna.entered();
 }));
 
 test("the page loads nothing from elsewhere and runs nothing inline", CASE, people(["Anna"], async (anna) => {

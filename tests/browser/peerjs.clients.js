@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { summary } from "../../src/web/stats.js";
+import { reading, summary } from "../../src/web/stats.js";
 import { Box } from "./support/box.js";
 import { TestBrowser } from "./support/browsers.js";
 import { Site } from "./support/site.js";
@@ -60,7 +60,7 @@ class PeerTab extends Tab {
   /** @override */
   async stats() {
     const reports = await this.read("call?.peerConnection?.getStats().then((report) => [...report])");
-    return reports ? [summary(/** @type {any} */ (new Map(reports)))] : [];
+    return reports ? [summary(reading(/** @type {any} */ (new Map(reports))))] : [];
   }
 }
 

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { choose, errorText, languages, t } from "../../src/web/i18n.js";
+import { choose, errorText, languages, t } from "../../src/web/page/i18n.js";
 
 const web = new URL("../../src/web/", import.meta.url);
 const read = (/** @type {string} */ name) => readFileSync(new URL(name, web), "utf8");
+const scripts = readdirSync(web, { recursive: true }).map(String).filter((name) => name.endsWith(".js"));
 /** The stable ids in the table of docs/protocol.md, and those of the client itself. */
 const PROTOCOL = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
 const TABLE = PROTOCOL.split("| `id` | when | then |")[1].split("```")[0];
@@ -26,11 +27,15 @@ test("every language has the same keys, none empty, with the same places to fill
 
 test("the page's own texts exist, and each text is used", () => {
   const html = read("index.html");
-  const asked = [...html.matchAll(/data-(?:text|label)="(\w+)"/g)].map((match) => match[1]);
+  const asked = [...html.matchAll(/data-(?:text|label|hint|alt)="(\w+)"/g)].map((match) => match[1]);
   for (const key of asked) assert.ok(Object.hasOwn(languages.en, key), `index.html asks for ${key}`);
-  const scripts = readdirSync(web).filter((name) => name.endsWith(".js") && name !== "i18n.js").map(read).join("\n");
-  for (const key of Object.keys(languages.en).filter((each) => !/^(error|media)_/.test(each))) {
-    assert.ok(asked.includes(key) || scripts.includes(`"${key}"`), `${key} is said somewhere`);
+  const code = scripts.filter((name) => !name.startsWith("page/words/")).map(read).join("\n");
+  for (const [, key] of code.matchAll(/\bt\("(\w+)"/g)) assert.ok(Object.hasOwn(languages.en, key), `a script asks for ${key}`);
+  for (const key of Object.keys(languages.en)) {
+    // A family is asked for by its beginning, and each of its members by what follows.
+    const family = key.match(/^[a-z]+_/)?.[0];
+    const used = asked.includes(key) || code.includes(`"${key}"`) || (family && code.includes(`\`${family}\${`));
+    assert.ok(used, `${key} is said somewhere`);
   }
 });
 
@@ -50,8 +55,23 @@ test("every stable error id has words; an unknown one shows what the box said", 
 });
 
 test("no markup is made from text, and no script or style is inline", () => {
-  for (const name of readdirSync(web).filter((each) => each.endsWith(".js"))) {
+  for (const name of scripts) {
     assert.doesNotMatch(read(name), /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function/, name);
   }
   assert.doesNotMatch(read("index.html"), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/);
+});
+
+test("every module that the page loads is asked for at once, and none besides", () => {
+  /** @type {Set<string>} */
+  const needed = new Set();
+  const walk = (/** @type {string} */ path) => {
+    if (needed.has(path)) return;
+    needed.add(path);
+    for (const [, from] of read(path.slice(1)).matchAll(/^import[^"]*"(\.[^"]+)";$/gm)) walk(new URL(from, `http://box${path}`).pathname);
+  };
+  walk("/page/app.js");
+  const html = read("index.html");
+  const [script] = [...html.matchAll(/<script type="module" src="([^"]+)"/g)].map((match) => match[1]);
+  const preloaded = [...html.matchAll(/<link rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]);
+  assert.deepEqual([script, ...preloaded].sort(), [...needed].sort());
 });

@@ -118,6 +118,8 @@ async fn every_path_answers() {
                     "/ws" | "/signaling" | "/collider" | "/peerjs/peerjs" | "/peerjs" | "/y-webrtc" | "/matchbox/ROOM",
                 ) => 426,
                 ("GET", "/socket.io/") => 400,
+                // Whoever asks here is not the page.
+                ("POST", "/qr") => 403,
                 ("GET", _) | ("POST", "/join/ROOM") => 200,
                 _ => 201,
             };

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, SeqAccess, Vi
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Version;
+use crate::signaling::engine_io::payload::Version;
 
 /// The client is sent away. It does not come back from that.
 pub(super) const DISCONNECT: &str = "41";
@@ -106,11 +106,11 @@ pub(super) fn event(name: &str, arguments: &[&str]) -> String {
     packet
 }
 
-/// The client is in the namespace, by the name `id`.
+/// The client is in the namespace, by the name `id`, which has only letters and digits.
 pub(super) fn connected(version: Version, id: &str) -> String {
     match version {
         Version::V3 => "40".to_owned(),
-        Version::V4 => format!("40{}", json!({ "sid": id })),
+        Version::V4 => format!("40{{\"sid\":\"{id}\"}}"),
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) enum Fetched {
     Overlaps,
 }
 
+/// The WebSocket that takes over, and what has yet to be sent over it.
+pub(super) type Change<S> = (WebSocketStream<S>, Vec<String>);
+
 /// One client's.
 #[derive(Debug)]
 pub(super) struct Outgoing<S> {
@@ -131,11 +134,8 @@ impl<S> Outgoing<S> {
         self.news.notify_waiters();
     }
 
-    /// For the session's task: the WebSocket that came, with what has yet to be sent over it, or what is wrong.
-    pub(super) fn poll_change(
-        &self,
-        cx: &Context<'_>,
-    ) -> Poll<Result<(WebSocketStream<S>, Vec<String>), tungstenite::Error>> {
+    /// For the session's task: the WebSocket that came, or what is wrong.
+    pub(super) fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change<S>, tungstenite::Error>> {
         let mut state = self.lock();
         if let Some(fault) = state.fault.take() {
             return Poll::Ready(Err(fault));

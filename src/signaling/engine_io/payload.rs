@@ -1,7 +1,14 @@
 //! How several packets travel in one HTTP body (Engine.IO protocol 4, section "Payload encoding" of the polling transport;
 //! protocol 3, section "Payload").
 
-use super::Version;
+/// A version of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Of Socket.IO 1 and 2: the client pings.
+    V3,
+    /// Of Socket.IO 3 and 4: the server pings.
+    V4,
+}
 
 /// Between packets of protocol 4.
 const SEPARATOR: char = '\u{1e}';

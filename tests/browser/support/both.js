@@ -11,8 +11,11 @@ const CASE = { timeout: 60_000 };
 /** @type {Kind[]} */
 const KINDS = ["chromium", "firefox"];
 
-/** Gives back what makes a test for each browser of a name and a story. @returns {(what: string, story: Story) => void} */
-export function bothBrowsers() {
+/**
+ * Gives back what makes a test for each browser of a name and a story.
+ * @param {{timeout: number}} [limits] ms @returns {(what: string, story: Story) => void}
+ */
+export function bothBrowsers(limits = CASE) {
   /** @type {Box} */
   let box;
   /** @type {Partial<Record<Kind, TestBrowser>>} */
@@ -30,7 +33,7 @@ export function bothBrowsers() {
 
   return (what, story) => {
     for (const kind of KINDS) {
-      test(`${kind}: ${what}`, CASE, () => story(box, /** @type {TestBrowser} */ (browsers[kind]), kind));
+      test(`${kind}: ${what}`, limits, () => story(box, /** @type {TestBrowser} */ (browsers[kind]), kind));
     }
   };
 }

@@ -26,7 +26,7 @@ const CHROMIUM_FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  "--use-fake-device-for-media-stream",
+  "--use-fake-device-for-media-stream=device-count=2",
   "--use-fake-ui-for-media-stream",
 ];
 
@@ -36,6 +36,15 @@ const FIREFOX_PREFS = {
   // Loopback is otherwise no candidate, and names in .local need a resolver that a test machine may not have.
   "media.peerconnection.ice.loopback": true,
   "media.peerconnection.ice.obfuscate_host_addresses": false,
+};
+
+const REFUSING_FLAGS = [...CHROMIUM_FLAGS.filter((flag) => !flag.includes("fake-ui")), "--deny-permission-prompts"];
+/** 2: block (nsIPermissionManager). */
+const REFUSING_PREFS = {
+  ...FIREFOX_PREFS,
+  "media.navigator.permission.disabled": false,
+  "permissions.default.camera": 2,
+  "permissions.default.microphone": 2,
 };
 
 /** @param {Kind} kind @returns {string} */
@@ -58,8 +67,11 @@ export class TestBrowser {
     this.home = home;
   }
 
-  /** @param {Kind} kind @param {string} authority the file of the certificate to trust */
-  static async launch(kind, authority) {
+  /**
+   * @param {Kind} kind @param {string} authority the file of the certificate to trust
+   * @param {{refuses?: boolean}} [options] refuses: as a person does who is asked for the camera
+   */
+  static async launch(kind, authority, { refuses = false } = {}) {
     const home = await mkdtemp(join(tmpdir(), `lanturn-${kind}-`));
     const profile = join(home, "profile");
     await trust(kind === "chromium" ? join(home, ".pki", "nssdb") : profile, authority);
@@ -73,8 +85,8 @@ export class TestBrowser {
     };
     const own =
       kind === "chromium"
-        ? { browser: /** @type {const} */ ("chrome"), args: CHROMIUM_FLAGS }
-        : { browser: /** @type {const} */ ("firefox"), extraPrefsFirefox: FIREFOX_PREFS };
+        ? { browser: /** @type {const} */ ("chrome"), args: refuses ? REFUSING_FLAGS : CHROMIUM_FLAGS }
+        : { browser: /** @type {const} */ ("firefox"), extraPrefsFirefox: refuses ? REFUSING_PREFS : FIREFOX_PREFS };
     return new TestBrowser(kind, await puppeteer.launch({ ...common, ...own }), home);
   }
 

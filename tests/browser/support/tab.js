@@ -64,6 +64,7 @@ export class Tab {
 
   /** @param {string} room @param {{watch?: boolean}} [options] */
   async join(room, options = {}) {
+    if (await this.page.$("#ended:not([hidden])")) await this.click("#other-room");
     await this.type("#room", room);
     await this.enter(options);
   }
@@ -72,6 +73,10 @@ export class Tab {
   async enter({ watch = false } = {}) {
     await this.type("#name", this.who);
     await this.click(watch ? "#watch" : "#join");
+    await this.entered();
+  }
+
+  async entered() {
     await until(`${this.who} is in the room`, () => this.page.evaluate(() => Boolean(globalThis.lanturn?.room)));
   }
 
@@ -85,6 +90,13 @@ export class Tab {
   /** @param {string} button */
   async click(button) {
     await this.page.$eval(button, (each) => /** @type {HTMLElement} */ (each).click());
+  }
+
+  /** Opens a panel, unless it is open. @param {string} opener */
+  async open(opener) {
+    const isOpen = () => this.page.$eval(opener, (each) => each.getAttribute("aria-expanded") === "true");
+    if (!(await isOpen())) await this.click(opener);
+    await until(`${this.who} has opened ${opener}`, isOpen);
   }
 
   /** @param {string} selector */
@@ -122,6 +134,30 @@ export class Tab {
       first ??= frames;
       return frames.every((count, i) => count >= (first?.[i] ?? 0) + FRAMES);
     });
+  }
+
+  /** Waits until everybody else takes text and files. */
+  async canWrite() {
+    const ready = () => this.page.evaluate(() => [...lanturn.room.peers.values()].every((peer) => peer.chats));
+    await until(`${this.who} can write to all`, ready);
+  }
+
+  /** Presses the button that shares the screen. A headless Firefox has none to give: then it is one that the page draws. */
+  async share() {
+    await this.page.bringToFront();
+    if (this.browser.kind === "firefox") {
+      await this.page.evaluate(() => {
+        navigator.mediaDevices.getDisplayMedia = async () => {
+          const canvas = document.createElement("canvas");
+          [canvas.width, canvas.height] = [640, 400];
+          const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+          setInterval(() => pen.fillRect(Math.random() * 640, Math.random() * 400, 9, 9), 50);
+          return canvas.captureStream(10);
+        };
+      });
+    }
+    await this.page.click("#screen");
+    await until(`${this.who} shares`, () => this.page.$("#screen[aria-pressed=true]"));
   }
 
   /** The pair of addresses that the call with the only other runs over. */

@@ -183,6 +183,40 @@ test("who falls silent is missed", CASE, async () => {
   }));
 });
 
+test("who does not read is closed, and comes back when it reads again", CASE, async () => {
+  await Promise.all(CLIENTS.map(async ([client, io]) => {
+    const room = `Attic of ${client}`;
+    const [anna, ben] = await Promise.all([1, 2].map(() => Page.open(io, ["websocket"])));
+    try {
+      anna.socket.emit("create or join", room);
+      await anna.hearsAll(["created", room, anna.socket.id]);
+      ben.socket.emit("create or join", room);
+      await ben.hearsAll(["joined", room, ben.socket.id], ["ready"]);
+      await anna.hearsAll(["join", room], ["ready"], ["message", "got user media"]);
+      // Not a byte is read of what comes from here on.
+      const stream = ben.socket.io.engine.transport.ws._socket;
+      stream.pause();
+      const closed = anna.hears(30_000);
+      let isOver = false;
+      closed.finally(() => (isOver = true)).catch(() => {});
+      while (!isOver) {
+        anna.socket.emit("message", { filler: "x".repeat(60_000) });
+        await pause(50);
+      }
+      assert.deepEqual(await closed, ["bye", room]);
+      const back = once(ben.socket.io, "reconnect", { signal: AbortSignal.timeout(STEP_MS * 2) });
+      stream.resume();
+      await back;
+      // What it had been sent before it was closed.
+      while ((await ben.hears())[1]?.filler === undefined);
+      ben.socket.emit("create or join", `${room} again`);
+      for (let heard; heard?.[0] !== "created"; ) heard = await ben.hears();
+    } finally {
+      for (const page of [anna, ben]) page.socket.disconnect();
+    }
+  }));
+});
+
 test("a program meets a page", CASE, async () => {
   const page = await Page.open(io2, ["polling"]);
   const [url, authority] = [box.url, box.authority];

@@ -1,0 +1,148 @@
+/**
+ * A place in a room, over as many connections to the box as it takes: joins, resumes when the connection drops, and says
+ * again what may have been lost. What is said in the room is lanturn.js's affair. Used through lanturn.js.
+ *
+ * @import { Reason } from "./line.js"
+ * @typedef {{hello: () => object, heard: (message: any) => void, back: () => void,
+ *   away: (why: Reason, retryIn: number) => void, gone: () => void, over: (why: Reason) => void}} Handlers
+ */
+
+import { Ledger } from "./ledger.js";
+import { Line } from "./line.js";
+import { backOff } from "./retry.js";
+
+/** After these, another attempt may go well; after any other fatal error it would end the same way. */
+const WORTH_RETRYING = new Set(["unreachable", "timeout", "rate-limited", "hello-timeout", "slow-reader"]);
+
+/**
+ * Calls `hello` for what to join with, `heard` for each message that is new, `away` when the connection dropped,
+ * `back` once it is resumed, `gone` before all begins anew with `joined`, and last `over`, once, when it can't.
+ */
+export class Membership {
+  #url;
+  #handlers;
+  /** @type {Line | null} */
+  #line = null;
+  /** Whether the box has let us in on the present line. */
+  #settled = false;
+  /** Whether it ever has. */
+  #entered = false;
+  #over = false;
+  /** @type {string | undefined} what it is resumed with */
+  #token;
+  #ledger = new Ledger();
+  #attempt = 0;
+  /** Counts what was said with the token: the box passes over what comes late. */
+  #resumes = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retry;
+
+  /** @param {string} url @param {Handlers} handlers */
+  constructor(url, handlers) {
+    this.#url = url;
+    this.#handlers = handlers;
+  }
+
+  /** Whether the box hears us now. */
+  get settled() {
+    return this.#settled;
+  }
+
+  dial() {
+    clearTimeout(this.#retry);
+    /** @type {Line} */
+    const line = new Line(this.#url, {
+      opened: () => this.#greet(line),
+      pinging: () => this.#ledger.pinged(),
+      heard: (message) => this.#line === line && this.#hear(message),
+      lost: (why) => this.#line === line && this.#lost(why),
+    });
+    this.#line = line;
+  }
+
+  /** What need not be said again. @param {object} message */
+  tell(message) {
+    this.#line?.send(message);
+  }
+
+  /** What arrives once, now or when the connection is back. @param {object} message */
+  say(message) {
+    const entry = this.#ledger.enter(message);
+    if (this.#settled) this.#line?.send(entry);
+  }
+
+  /** The network is back: no need to wait for the next attempt, or for the heartbeat to notice. */
+  hurry() {
+    if (this.#settled) this.#line?.probe();
+    else if (!this.#line && !this.#over) this.dial();
+  }
+
+  /** For good. @param {Reason} why */
+  end(why) {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#retry);
+    const line = this.#line;
+    this.#line = null;
+    this.#settled = false;
+    line?.end(why);
+    this.#handlers.over(why);
+  }
+
+  /** @param {Line} line */
+  #greet(line) {
+    const token = this.#token;
+    if (!token) return this.#begin(line);
+    const { last, overflows } = this.#ledger;
+    // Who can't say all of it again begins anew, in the same place.
+    line.send({ type: "resume", token, last, attempt: ++this.#resumes, fresh: overflows, forgets: true });
+  }
+
+  /** @param {Line | null} line */
+  #begin(line) {
+    // The token is here and nowhere else: a page that goes, or crashes, has left.
+    line?.send({ type: "join", v: 1, ...this.#handlers.hello(), resume: true, forgets: true });
+  }
+
+  /** @param {Reason} why */
+  #lost(why) {
+    this.#line = null;
+    this.#settled = false;
+    if (!this.#entered || !WORTH_RETRYING.has(why.id)) return this.end(why);
+    const retryIn = backOff(this.#attempt++, Math.random());
+    this.#retry = setTimeout(() => this.dial(), retryIn);
+    this.#handlers.away(why, retryIn);
+  }
+
+  /** @param {any} message */
+  #hear(message) {
+    if (!this.#ledger.hears(message)) return;
+    if (message.type === "pong") return this.#ledger.ponged();
+    if (message.type === "error" && !this.#settled) return this.#refused(message);
+    if (message.type === "joined") {
+      if (this.#entered) this.#handlers.gone();
+      this.#token = message.resume?.token;
+      this.#ledger = new Ledger();
+    }
+    if (message.type === "joined" || message.type === "resumed") this.#settle();
+    this.#handlers.heard(message);
+    if (message.type !== "resumed") return;
+    for (const unsure of this.#ledger.resumed(message.received)) this.#line?.send(unsure);
+    this.#handlers.back();
+  }
+
+  #settle() {
+    this.#settled = this.#entered = true;
+    this.#attempt = 0;
+    this.#line?.settle();
+  }
+
+  /** What was said to our greeting. @param {{id: string, text: string, fatal: boolean}} error */
+  #refused(error) {
+    // The line's end says the same.
+    if (error.fatal) return;
+    if (error.id !== "gone") return this.#line?.end(error);
+    this.#token = undefined;
+    this.#begin(this.#line);
+  }
+}

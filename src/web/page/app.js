@@ -1,0 +1,185 @@
+/** The page: the way into a room and out of it, and what is seen when. */
+
+import { join } from "../lanturn.js";
+import { addressedOptions, addressedRoom, forgetInvite, pathOf } from "./address.js";
+import { follow, leaveCall, showCall, showOwn, speakCall, startCall } from "./call.js";
+import { startChat } from "./chat.js";
+import { showDevices, startDevices } from "./devices.js";
+import { button, copy, element, input, notice, say, translate } from "./dom.js";
+import { choose, errorText, t } from "./i18n.js";
+import { forgetInvites, startInvite } from "./invite.js";
+import { keep, recall } from "./kept.js";
+import { askPin, kinds, showInvitation, showLobbyButtons, showPreview, startLobby, toggle, typed, wantedKinds } from "./lobby.js";
+import { forgetPersons } from "./people.js";
+import { closePanel, startPanels } from "./panels.js";
+import { explainInsecure, explainRefusal } from "./refusal.js";
+import { showCompared, showQuality, startQuality } from "./quality.js";
+import { media, state } from "./state.js";
+import { showStats, startStats } from "./stats-panel.js";
+import { startTheme } from "./theme.js";
+
+/** @import { Room } from "../lanturn.js" */
+/** @typedef {"lobby" | "call" | "ended"} View */
+
+/** @type {AbortController | null} the way into a room */
+let entering = null;
+/** How the last room was entered. */
+let withMedia = true;
+
+/** @param {boolean} sending with the camera and microphone, as far as they are wanted */
+async function enter(sending) {
+  entering?.abort();
+  const attempt = (entering = new AbortController());
+  withMedia = sending;
+  notice();
+  // The camera may take its time, or a person to allow it: the room does not wait.
+  if (sending) void media.start(...wantedKinds());
+  else media.stop(...kinds());
+  showLobbyButtons(true);
+  const { room, name, pin } = typed();
+  try {
+    const options = { name, pin, media, signal: attempt.signal, ...addressedOptions() };
+    adopt(await join(undefined, room, options));
+  } catch (error) {
+    if (attempt.signal.aborted) return;
+    media.stop(...kinds());
+    refused({ id: error.id ?? "", text: error.message });
+  } finally {
+    if (entering === attempt) entering = null;
+    showLobbyButtons(entering !== null);
+  }
+}
+
+/** Says why the room was not entered, and asks for what was missing. @param {{id: string, text: string}} error */
+function refused(error) {
+  notice(() => errorText(error));
+  if (error.id === "bad-invite") forgetInvite();
+  showInvitation();
+  if (error.id === "bad-pin") askPin();
+}
+
+/** @param {Room} entered */
+function adopt(entered) {
+  state.room = entered;
+  follow(entered, (reason) => showEnded(entered, reason));
+  const path = pathOf(entered.name);
+  if (location.pathname !== path) history.pushState(null, "", path + location.search + location.hash);
+  showView("call");
+  showCall(entered);
+  showPreview();
+}
+
+/** @param {View} view */
+function showView(view) {
+  document.body.dataset.view = view;
+  for (const each of ["lobby", "call", "ended"]) element(each, HTMLElement).hidden = each !== view;
+  for (const id of ["room-line", "bar", "invite"]) element(id, HTMLElement).hidden = view !== "call";
+  if (view !== "call") document.title = "lanturn";
+  closePanel({ refocus: false });
+}
+
+/** Out of the room for good. @param {Room} left @param {string} reason */
+function showEnded(left, reason) {
+  state.room = null;
+  media.stop(...kinds());
+  leaveCall();
+  forgetPersons();
+  forgetInvites();
+  notice();
+  input("room").value = left.name;
+  say("ended-title", () => (reason === "left" ? t("youLeft") : errorText({ id: reason, text: reason })));
+  say("ended-room", () => t("endedRoom", { room: left.name }));
+  showView("ended");
+  element("ended-title", HTMLElement).focus();
+  if (reason === "bad-pin") {
+    // Only who types the new one comes back.
+    showView("lobby");
+    refused({ id: reason, text: reason });
+  }
+}
+
+function showLobby() {
+  showView("lobby");
+  showInvitation();
+  showLobbyButtons(false);
+}
+
+/** @param {string} language */
+function speak(language) {
+  document.documentElement.lang = language;
+  for (const each of document.querySelectorAll("[data-choice=language]")) {
+    if (each instanceof HTMLSelectElement) each.value = language;
+  }
+  translate();
+  showLobbyButtons(entering !== null);
+  speakCall();
+  showQuality();
+  showCompared();
+  showStats();
+  void showDevices();
+}
+
+function startLanguage() {
+  for (const each of document.querySelectorAll("[data-choice=language]")) {
+    each.addEventListener("change", (event) => {
+      const { value } = /** @type {HTMLSelectElement} */ (event.target);
+      keep("language", value);
+      speak(choose([value]));
+    });
+  }
+  speak(choose([recall("language"), ...navigator.languages]));
+}
+
+function startEnded() {
+  button("rejoin").addEventListener("click", () => {
+    showLobby();
+    void enter(withMedia);
+  });
+  button("other-room").addEventListener("click", () => {
+    showLobby();
+    input("room").select();
+  });
+}
+
+/** The browser's own way back. */
+function startHistory() {
+  addEventListener("popstate", () => {
+    entering?.abort();
+    state.room?.leave();
+    input("room").value = addressedRoom();
+    showLobby();
+  });
+}
+
+function start() {
+  startTheme();
+  startDevices();
+  startQuality();
+  startLanguage();
+  startPanels();
+  startCall();
+  startInvite();
+  startChat();
+  startStats();
+  startEnded();
+  startLobby((sending) => void enter(sending));
+  startHistory();
+  button("mic").addEventListener("click", () => toggle("audio"));
+  button("camera").addEventListener("click", () => toggle("video"));
+  button("leave").addEventListener("click", () => state.room?.leave());
+  button("copy").addEventListener("click", () => void copy(input("link")));
+  button("notice-close").addEventListener("click", () => notice());
+  media.addEventListener("change", () => {
+    showPreview();
+    showLobbyButtons(entering !== null);
+    showOwn();
+  });
+  media.addEventListener("refused", (event) => {
+    explainRefusal(event.detail);
+  });
+  showPreview();
+  showLobbyButtons(false);
+  if (!isSecureContext) explainInsecure();
+}
+
+start();

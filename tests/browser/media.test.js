@@ -1,0 +1,146 @@
+/** Cameras, microphones and screens go on and off in calls that run, and nobody is asked for what they do not use. */
+
+import assert from "node:assert/strict";
+import { bothBrowsers } from "./support/both.js";
+import { members } from "./support/member.js";
+
+const inEach = bothBrowsers();
+const two = members(inEach, "Anna", "Ben");
+
+two("a camera goes on and off in a call that runs, and a viewer is asked for none", async (room, anna, ben) => {
+  await ben.page.evaluate(() => {
+    Object.assign(me, { asked: 0 });
+    for (const way of /** @type {const} */ (["getUserMedia", "getDisplayMedia"])) {
+      navigator.mediaDevices[way] = () => Promise.reject(new Error(`asked ${++me.asked}`));
+    }
+  });
+  await anna.enters(room);
+  await ben.enters(room, { role: "viewer" });
+  await ben.until("has a call", () => me.other?.state === "connected");
+  for (let i = 0; i < 2; i++) {
+    await anna.page.evaluate(() => me.media.start("audio", "video"));
+    await ben.until("has both", () => me.other.stream.getTracks().length === 2);
+    await ben.watches();
+    await anna.page.evaluate(() => me.media.stop("video"));
+    await ben.until("hears only", () => me.other.stream.getTracks().map((/** @type {any} */ { kind }) => kind).join() === "audio");
+    await anna.page.evaluate(() => me.media.stop("audio"));
+    await ben.until("has nothing", () => me.other.stream.getTracks().length === 0);
+  }
+  assert.deepEqual(await ben.broken(), []);
+  assert.equal(await ben.page.evaluate(() => me.asked), 0);
+  const lights = await anna.page.evaluate(() => me.media.stream.getTracks().length);
+  assert.equal(lights, 0, "what is off holds no device");
+});
+
+two("who is muted or hidden is told to the others, and silent", async (room, anna, ben) => {
+  await anna.page.evaluate(() => me.media.mute("video", true));
+  await anna.enters(room);
+  await anna.page.evaluate(() => me.media.start("audio", "video"));
+  await ben.enters(room);
+  await ben.until("sees that Anna is hidden", () => me.other?.muted.video && !me.other.muted.audio);
+  assert.equal(await anna.page.evaluate(() => me.media.track("video").enabled), false);
+  const energy = () => ben.page.evaluate(async () => {
+    let sum = 0;
+    (await me.other.connection.getStats()).forEach((/** @type {any} */ entry) => (sum += entry.totalAudioEnergy ?? 0));
+    return sum;
+  });
+  // Chromium decodes what is played.
+  await ben.page.evaluate(() => Object.assign(new Audio(), { srcObject: me.other.stream, volume: 0 }).play());
+  await ben.until("hears Anna", async () => {
+    let sum = 0;
+    (await me.other.connection.getStats()).forEach((/** @type {any} */ entry) => (sum += entry.totalAudioEnergy ?? 0));
+    return sum > 0;
+  });
+  await anna.page.evaluate(() => me.media.mute("audio", true));
+  await ben.until("sees that Anna is muted", () => me.other.muted.audio);
+  // What is on its way may still be heard.
+  await ben.until("has another second's statistics", (at) => me.other.stats?.at > at, await ben.page.evaluate(() => performance.now() + 1_000));
+  const before = await energy();
+  await ben.until("has another second's statistics", (at) => me.other.stats?.at > at, await ben.page.evaluate(() => performance.now() + 1_000));
+  assert.ok((await energy()) - before < 1e-6, "silence has no energy");
+  await anna.page.evaluate(() => me.media.mute("audio", false));
+  await ben.until("hears Anna again", () => !me.other.muted.audio);
+});
+
+two("a device that is chosen is used at once, and one that is gone is told of", async (room, anna, ben) => {
+  await anna.enters(room);
+  await ben.enters(room);
+  await anna.page.evaluate(() => me.media.start("video"));
+  await ben.watches();
+  // Firefox names devices to a page that is looked at.
+  await anna.page.bringToFront();
+  const ids = await anna.page.evaluate(async () => (await me.media.devices()).video.map((/** @type {any} */ { deviceId }) => deviceId));
+  const other = await anna.page.evaluate((ids) => ids.find((/** @type {string} */ id) => id !== me.media.deviceId("video")), ids);
+  if (anna.browser.kind === "chromium") {
+    await anna.page.evaluate((id) => me.media.use("video", id), other);
+    assert.equal(await anna.page.evaluate(() => me.media.track("video").getSettings().deviceId), other);
+  }
+  const refused = await anna.page.evaluate(async () => {
+    /** @type {string[]} */
+    const why = [];
+    me.media.addEventListener("refused", (/** @type {any} */ { detail }) => why.push(detail));
+    await me.media.use("video", "no such device");
+    return { why, on: me.media.track("video")?.readyState };
+  });
+  assert.deepEqual(refused, { why: ["missing"], on: "live" });
+  await ben.watches();
+  assert.deepEqual(await ben.broken(), []);
+});
+
+/** Shares what the browser gives, or a canvas where there is no screen. @param {import("./support/member.js").Member} member */
+async function share(member) {
+  await member.page.evaluate(async () => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [640, 400];
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    setInterval(() => pen.fillRect(Math.random() * 640, Math.random() * 400, 9, 9), 50);
+    const stream = canvas.captureStream(10);
+    const sound = new AudioContext();
+    const tone = new OscillatorNode(sound);
+    const out = sound.createMediaStreamDestination();
+    tone.connect(out);
+    tone.start();
+    stream.addTrack(out.stream.getAudioTracks()[0]);
+    navigator.mediaDevices.getDisplayMedia = async () => stream;
+    if (!(await me.media.share())) throw new Error("nothing was shared");
+  });
+}
+
+two("a screen with its sound comes beside the camera, from both at once", async (room, anna, ben) => {
+  await anna.enters(room);
+  await ben.enters(room);
+  await anna.page.evaluate(() => me.media.start("audio", "video"));
+  await ben.watches();
+  // At the same moment, so that their offers cross.
+  await Promise.all([share(anna), share(ben)]);
+  for (const member of [anna, ben]) {
+    await member.watches("screen");
+    const kinds = await member.page.evaluate(() => me.other.screen.getTracks().map((/** @type {any} */ { kind }) => kind).sort());
+    assert.deepEqual(kinds, ["audio", "video"]);
+  }
+  const counts = () => Promise.all([anna, ben].map(({ page }) => page.evaluate(() => ({
+    camera: me.other.stream.getTracks().length,
+    sections: me.other.connection.getTransceivers().filter((/** @type {any} */ each) => each.direction !== "stopped").length,
+  }))));
+  const before = await counts();
+  assert.deepEqual(before.map(({ sections }) => sections), [4, 4]);
+  assert.deepEqual(before.map(({ camera }) => camera), [0, 2]);
+  const hint = await anna.page.evaluate(() => me.media.screen.getVideoTracks()[0].contentHint);
+  assert.equal(hint, "text");
+  await anna.page.evaluate(() => me.media.unshare());
+  await ben.until("sees no screen", () => me.other.screen.getTracks().length === 0 && me.other.stream.getTracks().length === 2);
+  await share(anna);
+  await ben.watches("screen");
+  assert.deepEqual((await counts()).map(({ sections }) => sections), [4, 4], "the sections are used again");
+  for (const member of [anna, ben]) assert.deepEqual(await member.broken(), []);
+});
+
+two("who comes later sees camera and screen as what they are", async (room, anna, ben) => {
+  await anna.enters(room);
+  await anna.page.evaluate(() => me.media.start("video"));
+  await share(anna);
+  await ben.enters(room, { role: "viewer" });
+  await ben.watches("screen");
+  await ben.watches("camera");
+  assert.equal((await ben.page.evaluate(() => me.picture("screen"))).width, 640);
+});

@@ -1,0 +1,161 @@
+/** What the module does when the network changes, falls silent or delivers late, and when credentials are renewed. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { bothBrowsers } from "./support/both.js";
+import { Box } from "./support/box.js";
+import { TestBrowser } from "./support/browsers.js";
+import { Member, members } from "./support/member.js";
+import { explained } from "./support/tab.js";
+import { Wire } from "./support/wire.js";
+
+/** @import { Kind } from "./support/browsers.js" */
+
+const CASE = { timeout: 60_000 };
+const inEach = bothBrowsers();
+const two = members(inEach, "Anna", "Ben");
+
+/**
+ * Anna, and Ben at the end of a wire, both in the room.
+ * @param {string} what @param {(anna: Member, ben: Member, wire: Wire) => Promise<void>} story @param {object} [options] of `join`
+ */
+function wired(what, story, options = {}) {
+  inEach(what, async (box, browser, kind) => {
+    const wire = await Wire.to(box);
+    const [anna, ben] = [await Member.open(browser, box.url, "Anna"), await Member.open(browser, wire.url, "Ben")];
+    // Browsers complain about a connection that is cut.
+    ben.forgiven = /wss:|ERR_|NetworkError/;
+    try {
+      const room = `${kind} ${what}`.slice(0, 60);
+      await anna.enters(room, options);
+      await ben.enters(room, options);
+      await anna.until("sees Ben", () => me.other);
+      await story(anna, ben, wire);
+      await anna.close();
+      await ben.close();
+    } catch (error) {
+      throw explained(error, box, anna, ben);
+    } finally {
+      for (const member of [anna, ben]) await member.page.close().catch(() => {});
+      wire.stop();
+    }
+  });
+}
+
+two("a call gets a new path when the network changes, and goes on meanwhile", async (room, anna, ben) => {
+  await anna.enters(room);
+  await ben.enters(room);
+  await anna.page.evaluate(() => me.media.start("video"));
+  await ben.watches();
+  const ufrags = () => ben.page.evaluate(() => {
+    const { localDescription, remoteDescription } = me.other.connection;
+    return [localDescription, remoteDescription].map(({ sdp }) => sdp.match(/a=ice-ufrag:(\S+)/)[1]);
+  });
+  const old = await ufrags();
+  await ben.page.evaluate(() => dispatchEvent(new Event("online")));
+  await ben.until("has another ICE session at both ends", (old) => {
+    const { connection } = me.other;
+    const now = [connection.localDescription, connection.remoteDescription].map(({ sdp }) => sdp.match(/a=ice-ufrag:(\S+)/)[1]);
+    return connection.signalingState === "stable" && now.every((each, i) => each !== old[i]);
+  }, old);
+  await ben.watches();
+  for (const member of [anna, ben]) assert.deepEqual(await member.broken(), []);
+});
+
+wired("a connection over which nothing comes is given up within its time, unasked", async (_, ben, wire) => {
+  wire.deafen();
+  const since = Date.now();
+  await ben.until("is away", () => me.heard("away").length > 0);
+  const waited = (Date.now() - since) / 1000;
+  assert.ok(waited > 8 && waited < 16, `it took ${waited} s`);
+  assert.equal(await ben.page.evaluate(() => me.heard("away")[0].reason), "timeout");
+  wire.cut();
+  await ben.until("is back", () => me.heard("back").length > 0);
+});
+
+wired("a resumption that was given up and comes late takes nothing from the newer one", async (anna, ben, wire) => {
+  await ben.page.evaluate(() => {
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (/** @type {any} */ text) {
+      if (me.late || JSON.parse(text).type !== "resume") return send.call(this, text);
+      // As on a path that holds a packet back for longer than we wait.
+      me.late = () => {
+        send.call(this, text);
+        return new Promise((resolve) => this.addEventListener("message", ({ data }) => resolve(JSON.parse(data).id)));
+      };
+    };
+  });
+  wire.cut();
+  await ben.until("is back", () => me.heard("back").length > 0);
+  assert.equal(await ben.page.evaluate(() => me.late()), "replaced");
+  await anna.page.evaluate(() => me.room.say("still here?"));
+  await ben.until("hears Anna by the box", () => me.heard("chat").length > 0);
+  assert.deepEqual(await ben.page.evaluate(() => [me.room.connected, me.heard("away").length, me.heard("closed").length]), [true, 2, 0]);
+  assert.equal(await anna.page.evaluate(() => me.heard("peer-left").length), 0);
+}, { role: "viewer" });
+
+wired("whoever has too much to say again joins anew, and meets each once", async (anna, ben, wire) => {
+  wire.deafen();
+  await ben.page.evaluate(() => dispatchEvent(new Event("online")));
+  await ben.until("is away", () => me.heard("away").length > 0);
+  await ben.page.evaluate(() => {
+    for (let i = 0; i < 600; i++) me.room.say(`${i}`);
+  });
+  wire.cut();
+  await ben.until("has joined anew", () => me.heard("joined").length > 0);
+  assert.deepEqual(await ben.page.evaluate(() => [me.room.peers.size, me.heard("peer-left").map((/** @type {any} */ { reason }) => reason)]), [1, ["closed"]]);
+  assert.deepEqual(await anna.page.evaluate(() => me.heard("peer-left").map((/** @type {any} */ { reason }) => reason)), ["restarted"]);
+  await ben.page.evaluate(() => me.room.say("here again"));
+  await anna.until("hears Ben again", () => me.heard("chat").some((/** @type {any} */ { text }) => text === "here again"));
+}, { role: "viewer" });
+
+/** A box whose credentials end soon. @type {Box} */
+let hasty;
+/** @type {Partial<Record<Kind, TestBrowser>>} */
+const browsers = {};
+
+before(async () => {
+  hasty = await Box.start({ env: { LANTURN__CREDENTIALS__TTL: "8s" } });
+  for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) browsers[kind] = await TestBrowser.launch(kind, hasty.authority);
+}, { timeout: 120_000 });
+
+after(async () => {
+  for (const browser of Object.values(browsers)) await browser.close();
+  await hasty?.stop();
+});
+
+for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) {
+  test(`${kind}: a call has new credentials before the last ones end, and relays with them`, CASE, async () => {
+    const browser = /** @type {TestBrowser} */ (browsers[kind]);
+    const [anna, ben] = [await Member.open(browser, hasty.url, "Anna"), await Member.open(browser, hasty.url, "Ben")];
+    try {
+      const options = { iceTransportPolicy: "relay", relayTransport: "udp" };
+      await anna.enters(kind, options);
+      await ben.enters(kind, options);
+      await ben.until("has a path", () => me.other?.stats?.path);
+      const username = () => me.other.connection.getConfiguration().iceServers[0].username;
+      const first = await ben.page.evaluate(username);
+      const ends = Number(first.split(":")[0]) * 1000;
+      await ben.until("has other credentials", (first) => {
+        const now = me.other.connection.getConfiguration().iceServers[0].username;
+        return now !== first && now === me.room.configuration.iceServers[0].username;
+      }, first);
+      assert.ok(Date.now() < ends, "before the last ones end");
+      await ben.until("is past the end of the first", (ends) => Date.now() > ends + 1_000, ends);
+      const ufrag = () => me.other.connection.localDescription.sdp.match(/a=ice-ufrag:(\S+)/)[1];
+      const old = await ben.page.evaluate(ufrag);
+      await ben.page.evaluate(() => me.other.connection.restartIce());
+      await ben.until("relays in a new ICE session", async (old) => {
+        const { connection } = me.other;
+        if (connection.localDescription.sdp.includes(old) || connection.connectionState !== "connected") return false;
+        return connection.signalingState === "stable" && (await me.room.stats(me.other.id)).path?.localType === "relay";
+      }, old);
+      await anna.close();
+      await ben.close();
+    } catch (error) {
+      throw explained(error, hasty, anna, ben);
+    } finally {
+      for (const member of [anna, ben]) await member.page.close().catch(() => {});
+    }
+  });
+}

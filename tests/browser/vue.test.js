@@ -1,0 +1,123 @@
+/** examples/vue, built as its README says and served by another site: join, camera later, watch without one, leave, call again. */
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { Box } from "./support/box.js";
+import { TestBrowser } from "./support/browsers.js";
+import { explained, Tab, until } from "./support/tab.js";
+
+/** @import { AddressInfo } from "node:net" */
+/** @import { Kind } from "./support/browsers.js" */
+
+const CASE = { timeout: 60_000 };
+/** @type {Kind[]} */
+const KINDS = ["chromium", "firefox"];
+const EXAMPLE = fileURLToPath(new URL("../../examples/vue/", import.meta.url));
+const TYPES = /** @type {Record<string, string>} */ ({ ".html": "text/html", ".js": "text/javascript", ".css": "text/css" });
+
+let dist = "";
+let origin = "";
+/** @type {Box} */
+let box;
+/** @type {Partial<Record<Kind, TestBrowser>>} */
+const browsers = {};
+const site = createServer(async (request, response) => {
+  const { pathname } = new URL(request.url ?? "/", "http://site");
+  const file = pathname === "/" ? "/index.html" : pathname;
+  try {
+    const body = await readFile(join(dist, file));
+    response.setHeader("content-type", `${TYPES[extname(file)]}; charset=utf-8`).end(body);
+  } catch {
+    response.writeHead(404).end();
+  }
+});
+
+before(async () => {
+  await new Promise((resolve) => site.listen(0, "127.0.0.1", () => resolve(undefined)));
+  origin = `http://localhost:${/** @type {AddressInfo} */ (site.address()).port}`;
+  box = await Box.start({ env: { LANTURN__ROOMS__ORIGINS: origin } });
+  dist = await mkdtemp(join(tmpdir(), "lanturn-vue-"));
+  const build = ["run", "build", "--", "--outDir", dist, "--emptyOutDir"];
+  await promisify(execFile)("npm", build, { cwd: EXAMPLE, env: { ...process.env, VITE_BOX: box.url } });
+  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
+}, { timeout: 120_000 });
+
+after(async () => {
+  for (const browser of Object.values(browsers)) await browser.close();
+  await box?.stop();
+  site.closeAllConnections();
+  site.close();
+  await rm(dist, { recursive: true, force: true });
+});
+
+/** @param {Tab} tab @param {string} room */
+async function enter(tab, room) {
+  await tab.type("#room", room);
+  await tab.type("#name", tab.who);
+  await tab.click("#join");
+  await tab.reads("#title", room);
+}
+
+/** Until the page plays what the only other sends. @param {Tab} tab */
+async function plays(tab) {
+  await tab.page.bringToFront();
+  const time = () => tab.page.$$eval(".person video", ([video]) => (video.videoWidth > 0 ? video.currentTime : 0));
+  await until(`${tab.who} sees a picture`, time);
+  const before = await time();
+  await until(`${tab.who} sees it move`, async () => (await time()) > before);
+}
+
+for (const kind of KINDS) {
+  test(`${kind}: a page with Vue calls, with the camera later, without one, and again`, CASE, async () => {
+    const browser = /** @type {TestBrowser} */ (browsers[kind]);
+    const [anna, ben] = [await Tab.open(browser, origin, "Anna"), await Tab.open(browser, origin, "Ben")];
+    try {
+      await enter(anna, `vue ${kind}`);
+      await enter(ben, `vue ${kind}`);
+      // Nobody has a camera on, and the call stands.
+      await ben.reads(".person figcaption", "Anna: connected, no camera");
+      await anna.click("#camera");
+      await ben.reads(".person figcaption", "Anna: connected");
+      await plays(ben);
+      // Ben only watches, until later.
+      await anna.reads(".person figcaption", "Ben: connected, no camera");
+      await ben.click("#camera");
+      await plays(anna);
+      await anna.click("#camera");
+      await ben.reads(".person figcaption", "Anna: connected, no camera");
+      await ben.click("#leave");
+      await until("Anna is alone", async () => (await anna.page.$$(".person")).length === 0);
+      assert.equal(await ben.page.$eval("#camera", (button) => button.getAttribute("aria-pressed")), "false", "who left films nobody");
+      await ben.click("#camera");
+      await enter(ben, `vue ${kind}`);
+      await plays(anna);
+      await anna.close();
+      await ben.close();
+    } catch (error) {
+      throw explained(error, box, anna, ben);
+    } finally {
+      for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
+    }
+  });
+}
+
+test("a box that can't be reached is told of", CASE, async () => {
+  const tab = await Tab.open(/** @type {TestBrowser} */ (browsers.chromium), origin.replace("localhost", "127.0.0.1"), "Anna");
+  tab.forgiven = /WebSocket|403/;
+  try {
+    await tab.type("#room", "kitchen");
+    await tab.click("#join");
+    // By another name the site is another one, which the box does not list.
+    await tab.reads("#problem", "unreachable");
+    await tab.close();
+  } finally {
+    await tab.page.close().catch(() => {});
+  }
+});
