@@ -9,6 +9,7 @@ import { Member, members } from "./support/member.js";
 import { explained } from "./support/tab.js";
 import { Wire } from "./support/wire.js";
 
+/** @import { Story } from "./support/both.js" */
 /** @import { Kind } from "./support/browsers.js" */
 
 const CASE = { timeout: 60_000 };
@@ -32,7 +33,7 @@ after(async () => {
   await hasty?.stop();
 });
 
-/** As `inEach`, at that box. @type {typeof inEach} */
+/** As `inEach`, at that box. @type {(what: string, story: Story) => void} */
 const inEachAtHasty = (what, story) => {
   for (const kind of KINDS) {
     test(`${kind}: ${what}`, CASE, () => story(hasty, /** @type {TestBrowser} */ (browsers[kind]), kind));
@@ -42,7 +43,7 @@ const inEachAtHasty = (what, story) => {
 /**
  * Anna, and Ben at the end of a wire, both in the room.
  * @param {string} what @param {(anna: Member, ben: Member, wire: Wire) => Promise<void>} story @param {object} [options] of `join`
- * @param {ReturnType<typeof bothBrowsers>} [each] at which box
+ * @param {(what: string, story: Story) => void} [each] at which box
  */
 function wired(what, story, options = {}, each = inEach) {
   each(what, async (box, browser, kind) => {
