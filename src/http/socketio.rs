@@ -1,6 +1,7 @@
 //! `/socket.io/`: Engine.IO 3 and 4, by polling or over a WebSocket, which takes h1 or h2 as `/ws` does.
 //!
-//! Each session takes a place among the connections before its client has said anything.
+//! Each session takes a place among the connections before its client has said anything, and keeps it when it changes
+//! over to a WebSocket, which it may do once.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, VARY,
 };
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -47,8 +48,8 @@ pub(super) fn is_path(path: &str) -> bool {
 }
 
 /// # Errors
-/// 403 `bad-origin`, 503 `busy`, 413 or 408 for a body that is too long or takes too long, as `/ws` for a broken
-/// handshake, and 400 in Engine.IO's own terms.
+/// 403 `bad-origin`. Other errors are answers that the page may read: 503 `busy`, 413 or 408 for a body that is too long or
+/// takes too long, as `/ws` for a broken handshake, and 400 in Engine.IO's own terms.
 pub(super) async fn answer(
     inner: &Arc<Inner>,
     asker: &Asker,
@@ -60,7 +61,7 @@ pub(super) async fn answer(
     let mut response = if request.method() == Method::OPTIONS {
         preflight()
     } else {
-        exchange(inner, asker, request, running).await?
+        exchange(inner, asker, request, running).await.unwrap_or_else(HttpError::into_response)
     };
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("origin"));
@@ -114,7 +115,9 @@ async fn exchange(
     let Query { transport, version, id } = Query::of(&query);
     let is_get = request.method() == Method::GET;
     match (transport, id) {
-        (Some("websocket"), id) => upgrade(inner, asker, request, (version.ok_or_else(bad_version)?, id), running),
+        (Some("websocket"), None) => begin(inner, asker, request, version.ok_or_else(bad_version)?, running),
+        (Some("websocket"), Some(id)) if version.is_some() => change_over(inner, id, request, running),
+        (Some("websocket"), Some(_)) => Err(bad_version()),
         (Some("polling"), Some(id)) if is_get => inner.sessions.poll(id).await.map(text).map_err(bad),
         (Some("polling"), Some(id)) if request.method() == Method::POST => post(inner, id, request).await,
         (Some("polling"), None) if is_get => {
@@ -130,40 +133,62 @@ fn bad_version() -> HttpError {
     refused("bad-version", "Unsupported protocol version")
 }
 
-fn upgrade(
-    inner: &Arc<Inner>,
+/// Begins a session over a WebSocket.
+fn begin(
+    inner: &Inner,
     asker: &Asker,
     mut request: Request<Incoming>,
-    (version, id): (Version, Option<&str>),
+    version: Version,
     running: Running,
 ) -> Result<Response, HttpError> {
     let accept = handshake(&request)?;
-    let begins = match id {
-        Some(id) if inner.sessions.has(id) => Err(id.to_owned()),
-        Some(_) => return Err(bad(Unanswered::Unknown)),
-        None => Ok(take_place(inner, asker)?),
-    };
-    let (sessions, upgrade) = (Arc::clone(&inner.sessions), hyper::upgrade::on(&mut request));
-    let config = websocket_config(inner.hub.options().message_bytes);
+    let session = take_place(inner, asker)?;
+    let opening = open(inner, hyper::upgrade::on(&mut request));
     tokio::spawn(async move {
-        match upgrade.await {
-            Ok(upgraded) => {
-                let ws = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-                match begins {
-                    Ok(session) => engine_io::serve(ws, session, version).await,
-                    Err(id) => sessions.upgrade(&id, ws).await,
-                }
-            }
-            Err(error) => tracing::debug!(%error, "WebSocket upgrade did not complete"),
+        if let Some(ws) = opening.await {
+            engine_io::serve(ws, session, version).await;
         }
         drop(running);
     });
     Ok(switched(accept))
 }
 
+/// Has a session that polls go on over a WebSocket.
+fn change_over(
+    inner: &Inner,
+    id: &str,
+    mut request: Request<Incoming>,
+    running: Running,
+) -> Result<Response, HttpError> {
+    let accept = handshake(&request)?;
+    let upgrading = inner.sessions.upgrading(id).map_err(bad)?;
+    let opening = open(inner, hyper::upgrade::on(&mut request));
+    tokio::spawn(async move {
+        if let Some(ws) = opening.await {
+            upgrading.serve(ws).await;
+        }
+        drop(running);
+    });
+    Ok(switched(accept))
+}
+
+/// The WebSocket, once the client has its answer.
+fn open(inner: &Inner, upgrade: OnUpgrade) -> impl Future<Output = Option<WebSocketStream<TokioIo<Upgraded>>>> + use<> {
+    let config = websocket_config(inner.hub.options().message_bytes);
+    async move {
+        match upgrade.await {
+            Ok(io) => Some(WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, Some(config)).await),
+            Err(error) => {
+                tracing::debug!(%error, "WebSocket upgrade did not complete");
+                None
+            }
+        }
+    }
+}
+
 async fn post(inner: &Inner, id: &str, request: Request<Incoming>) -> Result<Response, HttpError> {
     let posting = inner.sessions.posting(id).map_err(bad)?;
-    let limit = inner.hub.options().message_bytes;
+    let limit = posting.max_body();
     let body = match timeout(BODY_DEADLINE, Limited::new(request.into_body(), limit).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -175,7 +200,10 @@ async fn post(inner: &Inner, id: &str, request: Request<Incoming>) -> Result<Res
         }
         Err(elapsed) => return Err(slow(elapsed)),
     };
-    posting.take(&body).await.map_err(bad)?;
+    posting.take(&body).await.map_err(|why| match why {
+        Unanswered::TooLong => too_large(inner.hub.options().message_bytes),
+        Unanswered::Unknown | Unanswered::Bad => bad(why),
+    })?;
     let mut response = text("ok".to_owned());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     Ok(response)
@@ -189,7 +217,7 @@ fn refused(id: &'static str, text: &'static str) -> HttpError {
 fn bad(why: Unanswered) -> HttpError {
     match why {
         Unanswered::Unknown => refused("unknown-session", "Session ID unknown"),
-        Unanswered::Bad => refused("bad-request", "Bad request"),
+        Unanswered::Bad | Unanswered::TooLong => refused("bad-request", "Bad request"),
     }
 }
 

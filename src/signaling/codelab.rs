@@ -8,7 +8,7 @@
 
 mod kept;
 mod page;
-mod socket_io;
+pub mod socket_io;
 pub mod words;
 
 use tokio_tungstenite::tungstenite::Message;

@@ -4,7 +4,7 @@
 //! nothing but that. What its packets say is the codelab's dialect, over Socket.IO.
 
 mod outgoing;
-pub(super) mod payload;
+pub mod payload;
 mod transport;
 
 use std::collections::HashMap;
@@ -19,12 +19,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 pub use self::payload::Version;
 
-use self::outgoing::{Fetched, Outgoing, Turn};
+use self::outgoing::{Fault, Fetched, Outgoing, Turn, Upgrade};
 use self::transport::Transport;
 use super::codelab::Codelab;
 use super::hub::HubOptions;
@@ -33,8 +32,10 @@ use super::socket::drive;
 
 /// Packets of one client that were posted and wait for its session. Who posts more waits.
 const MAX_POSTED: usize = 16;
+/// The most that a client of protocol 3 may post at once, in longest messages.
+const BODY_OF_MESSAGES: usize = 4;
 /// How long a client may take from polling to a WebSocket.
-const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
+const UPGRADE_DEADLINE: Duration = Duration::from_secs(10);
 /// The characters of a session's id. It is all that a poll proves itself by.
 const ID_LENGTH: usize = 22;
 
@@ -45,15 +46,17 @@ pub enum Unanswered {
     Unknown,
     /// It is no request that a client makes, such as a second poll beside the first.
     Bad,
+    /// A packet is longer than a message may be.
+    TooLong,
 }
 
 /// The sessions that poll. Their WebSockets run over an `S`.
 pub struct Sessions<S>(Mutex<HashMap<String, Arc<Polled<S>>>>);
 
-/// A client that posts.
+/// A client that posts. Should its request be given up, the session ends: what it said is lost.
 pub struct Posting<S> {
     polled: Arc<Polled<S>>,
-    _turn: Turn<S>,
+    turn: Turn<S>,
 }
 
 impl<S> fmt::Debug for Posting<S> {
@@ -63,31 +66,84 @@ impl<S> fmt::Debug for Posting<S> {
 }
 
 impl<S> Posting<S> {
+    /// How long the body may be, in bytes. Clients of protocol 3 are not told, and put all that they have to say into one.
+    pub fn max_body(&self) -> usize {
+        match self.polled.version {
+            Version::V3 => BODY_OF_MESSAGES * self.polled.message_bytes,
+            Version::V4 => self.polled.message_bytes,
+        }
+    }
+
     /// Takes a body. Waits while the session has others to hear.
     ///
     /// # Errors
     /// [`Unanswered`].
     pub async fn take(self, body: &[u8]) -> Result<(), Unanswered> {
-        let packets = std::str::from_utf8(body).ok().and_then(|body| payload::decode(self.polled.version, body));
-        let Some(packets) = packets else {
-            return Err(self.polled.fail(Unanswered::Bad));
-        };
+        let Self { polled, turn } = self;
+        let packets = std::str::from_utf8(body).ok().and_then(|body| payload::decode(polled.version, body));
+        let packets = packets.ok_or(Unanswered::Bad)?;
         for packet in packets {
-            self.polled.posted.send(packet.to_owned()).await.map_err(|_| Unanswered::Unknown)?;
+            if packet.len() > polled.message_bytes {
+                polled.outgoing.fail(Fault::TooLong);
+                return Err(Unanswered::TooLong);
+            }
+            polled.posted.send(packet.to_owned()).await.map_err(|_| Unanswered::Unknown)?;
         }
+        turn.done();
         Ok(())
     }
 
     /// Ends the session, for the body is too long.
     pub fn refuse(self) {
-        let (size, max_size) = (usize::MAX, 0);
-        self.polled.outgoing.fail(CapacityError::MessageTooLong { size, max_size }.into());
+        self.polled.outgoing.fail(Fault::TooLong);
     }
+}
+
+/// A client that is about to change over to a WebSocket.
+pub struct Upgrading<S> {
+    sessions: Arc<Sessions<S>>,
+    id: String,
+    polled: Arc<Polled<S>>,
+    upgrade: Upgrade<S>,
+}
+
+impl<S> fmt::Debug for Upgrading<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upgrading")
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Upgrading<S> {
+    /// Has the session go on over a WebSocket, if its client asks for that there (Engine.IO protocol, section "Upgrade"),
+    /// and waits for its end. If the client says something else first, it polls on; if it then stops halfway, the session
+    /// ends.
+    pub async fn serve(self, mut ws: WebSocketStream<S>) {
+        let Self { sessions, id, polled, upgrade } = self;
+        if timeout(UPGRADE_DEADLINE, probe(&upgrade, &mut ws)).await != Ok(Some(())) {
+            tracing::debug!("a WebSocket was opened for a session that did not go on over it");
+            return;
+        }
+        sessions.lock().remove(&id);
+        upgrade.complete(ws);
+        polled.posted.closed().await;
+    }
+}
+
+/// The client tries the WebSocket, and then says that it changes over.
+async fn probe<S>(upgrade: &Upgrade<S>, ws: &mut WebSocketStream<S>) -> Option<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    is_text(ws.next().await, "2probe")?;
+    upgrade.probed();
+    ws.send(Message::text("3probe")).await.ok()?;
+    is_text(ws.next().await, "5")
 }
 
 /// A session that polls.
 struct Polled<S> {
     version: Version,
+    message_bytes: usize,
     posted: mpsc::Sender<String>,
     outgoing: Arc<Outgoing<S>>,
 }
@@ -125,9 +181,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Sessions<S> {
         let hello = hello(&id, true, session.hub().options());
         let dialect = Codelab::new(version, id.clone(), hello);
         let (posted, to_hear) = mpsc::channel(MAX_POSTED);
-        let outgoing = Arc::<Outgoing<S>>::default();
-        let transport = Transport::polling(to_hear, Arc::clone(&outgoing));
-        let polled = Arc::new(Polled { version, posted, outgoing });
+        let (outgoing, message_bytes) = (Arc::<Outgoing<S>>::default(), session.hub().options().message_bytes);
+        let patience = session.hub().options().silence;
+        let transport = Transport::polling(to_hear, Arc::clone(&outgoing), patience);
+        let polled = Arc::new(Polled { version, message_bytes, posted, outgoing });
         self.lock().insert(id.clone(), Arc::clone(&polled));
         let listed = Listed { sessions: Arc::clone(self), id };
         tokio::spawn(async move {
@@ -153,30 +210,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Sessions<S> {
     pub fn posting(&self, id: &str) -> Result<Posting<S>, Unanswered> {
         let polled = self.find(id)?;
         match polled.outgoing.turn_to_post() {
-            Some(turn) => Ok(Posting { polled, _turn: turn }),
-            None => Err(polled.fail(Unanswered::Bad)),
+            Some(turn) => Ok(Posting { polled, turn }),
+            None => Err(polled.overlap()),
         }
     }
 
-    /// Whether there is such a session.
-    pub fn has(&self, id: &str) -> bool {
-        self.lock().contains_key(id)
-    }
-
-    /// Has a session go on over a WebSocket, if its client asks for that there (Engine.IO protocol, section "Upgrade"), and
-    /// waits for its end. Until then, and if not, it polls.
-    pub async fn upgrade(&self, id: &str, mut ws: WebSocketStream<S>) {
-        let Ok(polled) = self.find(id) else {
-            return;
-        };
-        let asked = timeout(UPGRADE_DEADLINE, polled.probe(&mut ws)).await;
-        if asked == Ok(Some(())) {
-            self.lock().remove(id);
-            polled.outgoing.upgrade(ws);
-            polled.posted.closed().await;
-        } else {
-            tracing::debug!("a WebSocket was opened for a session that did not go on over it");
-        }
+    /// The right to change over to a WebSocket, which a session has once.
+    ///
+    /// # Errors
+    /// [`Unanswered`]. The session goes on as it was.
+    pub fn upgrading(self: &Arc<Self>, id: &str) -> Result<Upgrading<S>, Unanswered> {
+        let polled = self.find(id)?;
+        let upgrade = polled.outgoing.upgrade().ok_or(Unanswered::Bad)?;
+        Ok(Upgrading { sessions: Arc::clone(self), id: id.to_owned(), polled, upgrade })
     }
 
     fn find(&self, id: &str) -> Result<Arc<Polled<S>>, Unanswered> {
@@ -202,29 +248,19 @@ impl<S> Drop for Listed<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
+impl<S> Polled<S> {
     async fn poll(&self) -> Result<String, Unanswered> {
         match self.outgoing.fetch().await {
             Fetched::Packets(packets) => Ok(payload::encode(self.version, &packets)),
             Fetched::Over => Err(Unanswered::Unknown),
-            Fetched::Overlaps => Err(self.fail(Unanswered::Bad)),
+            Fetched::Overlaps => Err(self.overlap()),
         }
     }
 
-    /// The client tries the WebSocket, and then says that it changes over.
-    async fn probe(&self, ws: &mut WebSocketStream<S>) -> Option<()> {
-        is_text(ws.next().await, "2probe")?;
-        ws.send(Message::text("3probe")).await.ok()?;
-        let _turn = self.outgoing.turn_to_upgrade()?;
-        is_text(ws.next().await, "5")
-    }
-}
-
-impl<S> Polled<S> {
-    /// Ends the session.
-    fn fail(&self, why: Unanswered) -> Unanswered {
-        self.outgoing.fail(tungstenite::Error::ConnectionClosed);
-        why
+    /// No client has two of a kind under way: the session ends.
+    fn overlap(&self) -> Unanswered {
+        self.outgoing.fail(Fault::Gone);
+        Unanswered::Bad
     }
 }
 

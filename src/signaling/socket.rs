@@ -163,6 +163,10 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
                 None
             }
             Due::Silence => {
+                // While it was written to, it may have been heard.
+                if let Some(frame) = self.wire.next().now_or_never() {
+                    return self.hear(frame).await;
+                }
                 metrics::counter!("lanturn_signaling_refused_total", "reason" => "silence").increment(1);
                 Some(End::Gone)
             }

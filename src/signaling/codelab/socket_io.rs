@@ -11,11 +11,11 @@ use serde_json::value::RawValue;
 use crate::signaling::engine_io::payload::Version;
 
 /// The client is sent away. It does not come back from that.
-pub(super) const DISCONNECT: &str = "41";
+pub const DISCONNECT: &str = "41";
 
 /// What a client sends.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Packet<'a> {
+pub enum Packet<'a> {
     /// It enters the namespace.
     Connect,
     /// It asks for a namespace that there is not.
@@ -30,7 +30,7 @@ pub(super) enum Packet<'a> {
 
 impl<'a> Packet<'a> {
     /// Reads a packet. `None` when it is none, or a binary one.
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
+    pub fn parse(text: &'a str) -> Option<Self> {
         let (kind, rest) = text.split_at_checked(1)?;
         let (namespace, data) = match rest.split_once(',') {
             Some((namespace, data)) if rest.starts_with('/') => (namespace, data),
@@ -53,14 +53,16 @@ impl<'a> Packet<'a> {
 
 /// An event, taken apart as far as its first argument. No other means anything here.
 #[derive(Debug)]
-pub(super) struct Event<'a> {
-    pub(super) name: Cow<'a, str>,
-    pub(super) argument: Option<&'a RawValue>,
+pub struct Event<'a> {
+    /// The first of the array.
+    pub name: Cow<'a, str>,
+    /// The second, if there is one.
+    pub argument: Option<&'a RawValue>,
 }
 
 impl<'a> Event<'a> {
     /// Reads an array. `None` when it is none that begins with a name.
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
+    pub fn parse(text: &'a str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 }
@@ -92,7 +94,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Event<'a> {
 }
 
 /// Puts an event of ours, with arguments in JSON, into a packet of Engine.IO.
-pub(super) fn event(name: &str, arguments: &[&str]) -> String {
+pub fn event(name: &str, arguments: &[&str]) -> String {
     let length = arguments.iter().map(|argument| argument.len() + 1).sum::<usize>();
     let mut packet = String::with_capacity("42[\"\"]".len() + name.len() + length);
     packet.push_str("42[\"");
@@ -107,7 +109,7 @@ pub(super) fn event(name: &str, arguments: &[&str]) -> String {
 }
 
 /// The client is in the namespace, by the name `id`, which has only letters and digits.
-pub(super) fn connected(version: Version, id: &str) -> String {
+pub fn connected(version: Version, id: &str) -> String {
     match version {
         Version::V3 => "40".to_owned(),
         Version::V4 => format!("40{{\"sid\":\"{id}\"}}"),
@@ -115,7 +117,7 @@ pub(super) fn connected(version: Version, id: &str) -> String {
 }
 
 /// There is no such namespace.
-pub(super) fn not_connected(version: Version, namespace: &str) -> String {
+pub fn not_connected(version: Version, namespace: &str) -> String {
     let namespace = namespace.split('?').next().unwrap_or_default();
     match version {
         Version::V3 => format!("44{namespace},{}", json!("Invalid namespace")),

@@ -14,7 +14,7 @@ pub enum Version {
 const SEPARATOR: char = '\u{1e}';
 
 /// Puts packets into one body.
-pub(super) fn encode(version: Version, packets: &[String]) -> String {
+pub fn encode(version: Version, packets: &[String]) -> String {
     match version {
         Version::V3 => {
             let mut body = String::with_capacity(packets.iter().map(|packet| packet.len() + 8).sum());
@@ -30,7 +30,7 @@ pub(super) fn encode(version: Version, packets: &[String]) -> String {
 }
 
 /// Takes a body apart. `None` when it is none, or has binary packets: there is nothing that they could be for.
-pub(super) fn decode(version: Version, body: &str) -> Option<Vec<&str>> {
+pub fn decode(version: Version, body: &str) -> Option<Vec<&str>> {
     match version {
         Version::V3 => {
             let (mut packets, mut rest) = (Vec::new(), body);

@@ -1,16 +1,21 @@
 //! How the packets of one session travel: as text frames of a WebSocket, or by polling until a WebSocket takes over.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::time::{Sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::outgoing::Outgoing;
+use super::outgoing::{Fault, Outgoing};
+use crate::signaling::error::ErrorId;
 use crate::signaling::wire::Wire;
 
 /// The packet that ends a session.
@@ -28,6 +33,9 @@ struct Polling<S> {
     /// What was posted. It may still come when a WebSocket has taken over.
     posted: mpsc::Receiver<String>,
     outgoing: Arc<Outgoing<S>>,
+    /// How long something may wait to be fetched.
+    patience: Duration,
+    impatience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Drop for Polling<S> {
@@ -42,9 +50,26 @@ impl<S> Transport<S> {
         Self { polling: None, ws: Some(ws), is_unflushed: false }
     }
 
-    /// By polling, for now.
-    pub(super) fn polling(posted: mpsc::Receiver<String>, outgoing: Arc<Outgoing<S>>) -> Self {
-        Self { polling: Some(Polling { posted, outgoing }), ws: None, is_unflushed: false }
+    /// By polling, for now. What waits longer than `patience` to be fetched is of a client that does not read.
+    pub(super) fn polling(posted: mpsc::Receiver<String>, outgoing: Arc<Outgoing<S>>, patience: Duration) -> Self {
+        let polling = Polling { posted, outgoing, patience, impatience: None };
+        Self { polling: Some(polling), ws: None, is_unflushed: false }
+    }
+}
+
+impl<S> Polling<S> {
+    /// Ready when something has waited for too long.
+    fn poll_impatience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(since) = self.outgoing.since() else {
+            self.impatience = None;
+            return Poll::Pending;
+        };
+        let end = since + self.patience;
+        let impatience = self.impatience.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        if impatience.deadline() != end {
+            impatience.as_mut().reset(end);
+        }
+        impatience.as_mut().poll(cx)
     }
 }
 
@@ -55,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             return Ok(());
         };
         if let Poll::Ready(change) = polling.outgoing.poll_change(cx) {
-            let (mut ws, packets) = change?;
+            let (mut ws, packets) = change.map_err(to_error)?;
             for packet in packets {
                 // It is never blocked yet, and keeps in its buffer what it cannot write.
                 Pin::new(&mut ws).start_send(Message::text(packet))?;
@@ -65,6 +90,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
         Ok(())
     }
+}
+
+/// As a WebSocket would say it.
+fn to_error(fault: Fault) -> tungstenite::Error {
+    match fault {
+        // By how much nobody asks.
+        Fault::TooLong => CapacityError::MessageTooLong { size: usize::MAX, max_size: usize::MAX }.into(),
+        Fault::Gone => tungstenite::Error::ConnectionClosed,
+    }
+}
+
+/// The end of a client that does not fetch what it is told, and so cannot be told that either.
+fn slow() -> tungstenite::Error {
+    metrics::counter!("lanturn_signaling_refused_total", "reason" => ErrorId::SlowReader.id()).increment(1);
+    to_error(Fault::Gone)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Transport<S> {
@@ -79,7 +119,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Transport<S> {
             this.poll_change(cx)?;
         }
         let Some(ws) = &mut this.ws else {
-            return Poll::Pending;
+            let is_slow = this.polling.as_mut().is_some_and(|polling| polling.poll_impatience(cx).is_ready());
+            return if is_slow { Poll::Ready(Some(Err(slow()))) } else { Poll::Pending };
         };
         if this.is_unflushed {
             this.is_unflushed = Pin::new(&mut *ws).poll_flush(cx)?.is_pending();
@@ -144,11 +185,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for Transport<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for Transport<S> {
     async fn drain(&mut self) {
+        let polls = self.ws.is_none();
+        poll_fn(|cx| match (self.poll_change(cx), &self.ws, &self.polling) {
+            (Ok(()), None, Some(polling)) => polling.outgoing.poll_fetched(cx),
+            (Ok(()) | Err(_), _, _) => Poll::Ready(()),
+        })
+        .await;
         if let Some(ws) = &mut self.ws {
-            return ws.drain().await;
-        }
-        if let Some(polling) = &self.polling {
-            std::future::poll_fn(|cx| polling.outgoing.poll_fetched(cx)).await;
+            // One that took over only now has not been closed yet.
+            if polls && ws.close(None).await.is_err() {
+                return;
+            }
+            ws.drain().await;
         }
     }
 }
