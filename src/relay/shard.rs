@@ -277,6 +277,7 @@ impl Shard {
             let Some(stream) = self.sockets.stream(key) else { return false };
             let (from, room) = (stream.five_tuple(), self.batch.claim(STREAM_SLOTS));
             let (length, end) = stream.read(self.batch.claimed(room.clone()));
+            self.batch.give_back(room.clone(), length);
             let read = room.start..room.start + length;
             let Some(used) = self.handle_stream(from, read.clone(), now) else {
                 self.disconnect(key);
