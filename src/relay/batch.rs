@@ -87,6 +87,11 @@ impl Batch {
         start..start + slots * MAX_DATAGRAM
     }
 
+    /// Gives back those slots of the last claim that so many bytes do not reach.
+    pub(super) fn give_back(&mut self, claim: Range<usize>, length: usize) {
+        self.used = (claim.start + length).div_ceil(MAX_DATAGRAM);
+    }
+
     /// Memory that was claimed.
     pub(super) fn claimed(&mut self, range: Range<usize>) -> &mut [u8] {
         &mut self.memory[range]
@@ -124,6 +129,10 @@ mod tests {
         let texts: Vec<_> = batch.received().iter().map(|each| &batch.bytes()[each.start..][..each.length]).collect();
         assert_eq!(texts, [&b"ab"[..], b"c"]);
         assert_eq!((batch.claim(2), batch.free()), (2 * MAX_DATAGRAM..4 * MAX_DATAGRAM, Batch::SLOTS - 4));
+        for (length, left) in [(2 * MAX_DATAGRAM, 4), (MAX_DATAGRAM + 1, 4), (MAX_DATAGRAM, 3), (1, 3), (0, 2)] {
+            batch.give_back(2 * MAX_DATAGRAM..4 * MAX_DATAGRAM, length);
+            assert_eq!(batch.free(), Batch::SLOTS - left, "{length} bytes");
+        }
         batch.clear();
         assert_eq!((batch.received().len(), batch.free(), batch.slots().count()), (0, Batch::SLOTS, Batch::SLOTS));
     }

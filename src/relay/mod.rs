@@ -12,6 +12,8 @@
 //! socket would do.
 
 mod batch;
+#[cfg(test)]
+mod batching_tests;
 mod departures;
 mod mailbox;
 mod outbound;

@@ -110,21 +110,33 @@ impl Shard {
     pub(super) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         while !self.stopped {
-            if let Err(error) = self.poll.poll(&mut events, Some(self.timeout()))
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                return Err(error);
-            }
-            self.ready.extend(events.iter().map(mio::event::Event::token));
-            let now = clock();
-            self.turn(now);
-            self.server.expire(now.instant);
-            self.close_ended();
-            if now.instant >= self.next_tick {
-                self.tick(now.instant);
-            }
+            self.cycle(&mut events, self.timeout())?;
         }
         Ok(())
+    }
+
+    /// Waits until there is something, and does what follows from it.
+    pub(super) fn cycle(&mut self, events: &mut Events, timeout: Duration) -> io::Result<()> {
+        if let Err(error) = self.poll.poll(events, Some(timeout))
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(error);
+        }
+        self.ready.extend(events.iter().map(mio::event::Event::token));
+        let now = clock();
+        self.turn(now);
+        self.server.expire(now.instant);
+        self.close_ended();
+        if now.instant >= self.next_tick {
+            self.tick(now.instant);
+        }
+        Ok(())
+    }
+
+    /// What was done, refused and dropped, by name.
+    pub(super) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let hops_dropped = ("hops_dropped", self.mailboxes[self.index].dropped());
+        self.server.counters().each().into_iter().chain(self.sockets.counters()).chain([hops_dropped])
     }
 
     fn timeout(&self) -> Duration {
@@ -265,6 +277,7 @@ impl Shard {
             let Some(stream) = self.sockets.stream(key) else { return false };
             let (from, room) = (stream.five_tuple(), self.batch.claim(STREAM_SLOTS));
             let (length, end) = stream.read(self.batch.claimed(room.clone()));
+            self.batch.give_back(room.clone(), length);
             let read = room.start..room.start + length;
             let Some(used) = self.handle_stream(from, read.clone(), now) else {
                 self.disconnect(key);
@@ -376,11 +389,9 @@ impl Shard {
             self.disconnect(key);
         }
         let shard = self.index.to_string();
-        for (event, count) in self.server.counters().each().into_iter().chain(self.sockets.counters()) {
+        for (event, count) in self.counters() {
             metrics::counter!("lanturn_relay_total", "event" => event, "shard" => shard.clone()).absolute(count);
         }
-        let dropped = self.mailboxes[self.index].dropped();
-        metrics::counter!("lanturn_relay_total", "event" => "hops_dropped", "shard" => shard.clone()).absolute(dropped);
         metrics::gauge!("lanturn_relay_allocations", "shard" => shard.clone()).set(self.server.len() as f64);
         metrics::gauge!("lanturn_relay_streams", "shard" => shard).set(self.sockets.stream_count() as f64);
     }
@@ -389,6 +400,13 @@ impl Shard {
 fn clock() -> Now {
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     Now { instant: Instant::now(), unix }
+}
+
+#[cfg(test)]
+impl Shard {
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        &self.mailboxes[self.index]
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A client's TCP or TLS connection: messages one after another (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -14,6 +14,11 @@ use crate::turn::{FiveTuple, Transport};
 const MAX_OUTPUT: usize = 256 * 1024;
 /// The same for one that has no allocation, and so may be anyone. One message may wait whatever its length.
 const MAX_STRANGER_OUTPUT: usize = 16 * 1024;
+
+/// How much is read from a TLS connection at a time, in bytes. A session by itself reads no more than 4 KiB.
+const MAX_ENCRYPTED: usize = 32 * 1024;
+/// The most plaintext of a record that an earlier read has brought the beginning of.
+const MAX_RECORD: usize = 16 * 1024 + 256;
 
 /// A connection that has turned out to speak TURN, on its way to a shard.
 #[derive(Debug)]
@@ -66,8 +71,6 @@ pub(super) struct Stream {
     five_tuple: FiveTuple,
     /// The beginning of a message whose end has not come yet: at most one message's worth.
     partial: Vec<u8>,
-    /// Where a message is put together before it is encrypted.
-    unencrypted: Vec<u8>,
     /// Bytes for a client that has not read them yet.
     output: Vec<u8>,
     /// Since when it has had no allocation.
@@ -88,7 +91,6 @@ impl Stream {
             tls: tls.map(Box::new),
             five_tuple,
             partial: Vec::new(),
-            unencrypted: Vec::new(),
             output: Vec::new(),
             idle_since: Some(now),
             _guard: guard,
@@ -142,9 +144,8 @@ impl Stream {
         match &mut self.tls {
             // A record each: some clients, coturn's among them, take one record for one message.
             Some(tls) => {
-                self.unencrypted.clear();
-                message.iter().for_each(|piece| self.unencrypted.extend_from_slice(piece));
-                tls.writer().write_all(&self.unencrypted)?;
+                let written = tls.writer().write_vectored(&message.map(IoSlice::new))?;
+                debug_assert_eq!(written, length, "the session has no limit of its own");
                 encrypted(tls, &mut self.output)?;
             }
             None => message.iter().for_each(|piece| self.output.extend_from_slice(piece)),
@@ -178,7 +179,6 @@ impl Stream {
 
     /// Gives back memory that nothing waits in.
     pub(super) fn give_back(&mut self) {
-        self.unencrypted = Vec::new();
         for buffer in [&mut self.output, &mut self.partial] {
             if buffer.is_empty() {
                 *buffer = Vec::new();
@@ -207,25 +207,40 @@ fn plain(result: io::Result<usize>) -> (usize, ReadEnd) {
 
 /// Takes what is decrypted already, or else reads from the socket once: records without content, of which a client
 /// can send any number, must not keep the shard here.
+///
+/// What is read stands at the end of the buffer while it is decrypted into the front of it.
 fn read_tls(socket: &mut TcpStream, tls: &mut ServerConnection, buffer: &mut [u8]) -> (usize, ReadEnd) {
-    if let Some(taken) = decrypted(tls, buffer) {
-        return taken;
+    let (taken, end) = take_decrypted(tls, buffer);
+    if taken > 0 || end == ReadEnd::Closed {
+        return (taken, end);
     }
-    let (_, end) = plain(tls.read_tls(socket));
+    let most = MAX_ENCRYPTED.min(buffer.len().saturating_sub(MAX_RECORD) / 2);
+    let (decrypted, encrypted) = buffer.split_at_mut(buffer.len() - most);
+    let (read, end) = plain(socket.read(encrypted));
     if end != ReadEnd::More {
         return (0, end);
     }
-    if tls.process_new_packets().is_err() {
-        return (0, ReadEnd::Closed);
+    let (mut encrypted, mut all) = (&encrypted[..read], 0);
+    while !encrypted.is_empty() {
+        if tls.read_tls(&mut encrypted).is_err() || tls.process_new_packets().is_err() {
+            return (all, ReadEnd::Closed);
+        }
+        let (taken, end) = take_decrypted(tls, &mut decrypted[all..]);
+        all += taken;
+        if end == ReadEnd::Closed {
+            return (all, end);
+        }
     }
-    decrypted(tls, buffer).unwrap_or((0, ReadEnd::More))
+    (all, ReadEnd::More)
 }
 
-fn decrypted(tls: &mut ServerConnection, buffer: &mut [u8]) -> Option<(usize, ReadEnd)> {
+/// Takes what the session has decrypted, as far as there is room.
+fn take_decrypted(tls: &mut ServerConnection, buffer: &mut [u8]) -> (usize, ReadEnd) {
     match tls.reader().read(buffer) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        Ok(0) | Err(_) => Some((0, ReadEnd::Closed)),
-        Ok(read) => Some((read, ReadEnd::More)),
+        Ok(0) if !buffer.is_empty() => (0, ReadEnd::Closed),
+        Ok(read) => (read, ReadEnd::More),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, ReadEnd::More),
+        Err(_) => (0, ReadEnd::Closed),
     }
 }
 
@@ -322,6 +337,6 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         let adopted = Adopted { socket, tls: Some(tls), client: address, server: address, guard: Box::new(()) };
         let mut stream = Stream::new(adopted, Instant::now());
-        assert_eq!(stream.read(&mut [0; 64]), (0, ReadEnd::More));
+        assert_eq!(stream.read(&mut vec![0; 131_072]), (0, ReadEnd::More));
     }
 }

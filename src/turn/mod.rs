@@ -24,7 +24,7 @@ mod relayed;
 mod rule;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod time;
 
 pub use addresses::{Family, RelayAddresses};

@@ -105,7 +105,7 @@ pub(super) struct Listener {
 impl Listener {
     fn new(socket: Socket) -> io::Result<Self> {
         let local = socket_address(&socket)?;
-        let socket = Bare::new(UdpSocket::from_std(socket.into()))?;
+        let socket = Bare::new(UdpSocket::from_std(socket.into()), local.is_ipv6())?;
         socket.tell_destination();
         Ok(Self { socket, local })
     }
@@ -142,7 +142,10 @@ impl RelaySocket {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in candidates {
             match UdpSocket::bind(address) {
-                Ok(socket) => return Ok((Self { socket: Bare::new(socket)?, is_v6: address.is_ipv6() }, address)),
+                Ok(socket) => {
+                    let is_v6 = address.is_ipv6();
+                    return Ok((Self { socket: Bare::new(socket, is_v6)?, is_v6 }, address));
+                }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
                 Err(error) => return Err(error),
             }
@@ -178,8 +181,8 @@ struct Bare {
 
 #[cfg(target_os = "linux")]
 impl Bare {
-    fn new(io: UdpSocket) -> io::Result<Self> {
-        fragmentation::allow(&io);
+    fn new(io: UdpSocket, is_v6: bool) -> io::Result<Self> {
+        fragmentation::allow(&io, is_v6);
         linux::accept_joined(&io);
         Ok(Self { io })
     }
@@ -200,10 +203,10 @@ impl Bare {
 
 #[cfg(not(target_os = "linux"))]
 impl Bare {
-    fn new(io: UdpSocket) -> io::Result<Self> {
+    fn new(io: UdpSocket, is_v6: bool) -> io::Result<Self> {
         let state = quinn_udp::UdpSocketState::new((&io).into())?;
         // quinn-udp forbids fragments, as QUIC must; a relay passes on what it gets.
-        fragmentation::allow(&io);
+        fragmentation::allow(&io, is_v6);
         Ok(Self { io, state })
     }
 

@@ -54,7 +54,7 @@ fn pass(by: By, lengths: &[usize], channel: Option<ChannelNumber>) -> (Vec<Vec<u
         departures.push(way, framing, Place::Batch, start..start + length);
     }
     let state = quinn_udp::UdpSocketState::new((&listener.socket.io).into()).unwrap();
-    fragmentation::allow(&listener.socket.io);
+    fragmentation::allow(&listener.socket.io, true);
     departures.each_exit(Memory { batch: &batch, replies: &[], hops: &[] }, |_, runs| {
         let sent = match by {
             By::Runs | By::Singly => listener.send(runs),

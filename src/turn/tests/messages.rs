@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ::stun::agent::TransactionId;
-pub(super) use ::stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_USERNAME, AttrType};
+pub(crate) use ::stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_USERNAME, AttrType};
 use ::stun::error_code::ErrorCodeAttribute;
 use ::stun::fingerprint::FINGERPRINT;
-pub(super) use ::stun::message::*;
+pub(crate) use ::stun::message::*;
 use ::stun::textattrs::TextAttribute;
 use ::stun::xoraddr::XorMappedAddress;
 use ::turn::proto::chandata::ChannelData;
@@ -21,14 +21,14 @@ use ::turn::proto::reqtrans::RequestedTransport;
 use super::support::{Client, REALM, at};
 use crate::turn::Delivery;
 
-pub(super) const UDP: u8 = 17;
+pub(crate) const UDP: u8 = 17;
 
 /// A message in the making.
 #[derive(Clone)]
-pub(super) struct Asked(pub(super) Message);
+pub(crate) struct Asked(pub(crate) Message);
 
 impl Asked {
-    pub(super) fn new(method: Method, class: MessageClass) -> Self {
+    pub(crate) fn new(method: Method, class: MessageClass) -> Self {
         let mut message = Message::new();
         message.set_type(MessageType::new(method, class));
         message.new_transaction_id().unwrap();
@@ -36,78 +36,78 @@ impl Asked {
         Self(message)
     }
 
-    pub(super) fn request(method: Method) -> Self {
+    pub(crate) fn request(method: Method) -> Self {
         Self::new(method, CLASS_REQUEST)
     }
 
-    pub(super) fn with(mut self, attribute: impl Setter) -> Self {
+    pub(crate) fn with(mut self, attribute: impl Setter) -> Self {
         attribute.add_to(&mut self.0).unwrap();
         self
     }
 
-    pub(super) fn raw(mut self, kind: AttrType, value: &[u8]) -> Self {
+    pub(crate) fn raw(mut self, kind: AttrType, value: &[u8]) -> Self {
         self.0.add(kind, value);
         self
     }
 
-    pub(super) fn text(self, kind: AttrType, text: &str) -> Self {
+    pub(crate) fn text(self, kind: AttrType, text: &str) -> Self {
         self.raw(kind, text.as_bytes())
     }
 
-    pub(super) fn peer(self, peer: &str) -> Self {
+    pub(crate) fn peer(self, peer: &str) -> Self {
         self.with(PeerAddress { ip: at(peer).ip(), port: at(peer).port() })
     }
 
-    pub(super) fn lifetime(self, seconds: u64) -> Self {
+    pub(crate) fn lifetime(self, seconds: u64) -> Self {
         self.with(Lifetime(Duration::from_secs(seconds)))
     }
 
     /// USERNAME, REALM and NONCE, without the proof.
-    pub(super) fn named(self, client: &Client) -> Self {
+    pub(crate) fn named(self, client: &Client) -> Self {
         self.text(ATTR_USERNAME, &client.username).text(ATTR_REALM, REALM).text(ATTR_NONCE, &client.nonce)
     }
 
-    pub(super) fn sign(self, client: &Client) -> Vec<u8> {
+    pub(crate) fn sign(self, client: &Client) -> Vec<u8> {
         self.named(client).with(client.key()).0.raw
     }
 
-    pub(super) fn fingerprint(self) -> Self {
+    pub(crate) fn fingerprint(self) -> Self {
         self.with(FINGERPRINT)
     }
 
-    pub(super) fn id(&self) -> TransactionId {
+    pub(crate) fn id(&self) -> TransactionId {
         self.0.transaction_id
     }
 }
 
-pub(super) fn allocate() -> Asked {
+pub(crate) fn allocate() -> Asked {
     Asked::request(METHOD_ALLOCATE).with(RequestedTransport { protocol: ::turn::proto::Protocol(UDP) })
 }
 
-pub(super) fn refresh(seconds: u64) -> Asked {
+pub(crate) fn refresh(seconds: u64) -> Asked {
     Asked::request(METHOD_REFRESH).lifetime(seconds)
 }
 
-pub(super) fn permit(peers: &[&str]) -> Asked {
+pub(crate) fn permit(peers: &[&str]) -> Asked {
     peers.iter().fold(Asked::request(METHOD_CREATE_PERMISSION), |asked, peer| asked.peer(peer))
 }
 
-pub(super) fn bind(channel: u16, peer: &str) -> Asked {
+pub(crate) fn bind(channel: u16, peer: &str) -> Asked {
     Asked::request(METHOD_CHANNEL_BIND).with(ChannelNumber(channel)).peer(peer)
 }
 
-pub(super) fn send(peer: &str, data: &[u8]) -> Vec<u8> {
+pub(crate) fn send(peer: &str, data: &[u8]) -> Vec<u8> {
     Asked::new(METHOD_SEND, CLASS_INDICATION).peer(peer).with(Data(data.into())).0.raw
 }
 
-pub(super) fn channel_data(channel: u16, data: &[u8]) -> Vec<u8> {
+pub(crate) fn channel_data(channel: u16, data: &[u8]) -> Vec<u8> {
     let mut message = ChannelData { data: data.into(), number: ChannelNumber(channel), raw: Vec::new() };
     message.encode();
     message.raw.truncate(4 + data.len());
     message.raw
 }
 
-pub(super) fn read(bytes: &[u8]) -> Message {
+pub(crate) fn read(bytes: &[u8]) -> Message {
     let mut message = Message::new();
     message.unmarshal_binary(bytes).unwrap();
     assert_eq!(message.length as usize + MESSAGE_HEADER_SIZE, bytes.len());
@@ -115,7 +115,7 @@ pub(super) fn read(bytes: &[u8]) -> Message {
 }
 
 /// The error code, 0 for a success.
-pub(super) fn code(message: &Message) -> u16 {
+pub(crate) fn code(message: &Message) -> u16 {
     if message.typ.class == CLASS_SUCCESS_RESPONSE {
         return 0;
     }
@@ -125,35 +125,35 @@ pub(super) fn code(message: &Message) -> u16 {
     error.code.0
 }
 
-pub(super) fn text(message: &Message, kind: AttrType) -> String {
+pub(crate) fn text(message: &Message, kind: AttrType) -> String {
     TextAttribute::get_from_as(message, kind).unwrap().text
 }
 
-pub(super) fn relayed(message: &Message) -> SocketAddr {
+pub(crate) fn relayed(message: &Message) -> SocketAddr {
     let mut address = RelayedAddress::default();
     address.get_from(message).unwrap();
     SocketAddr::new(address.ip, address.port)
 }
 
-pub(super) fn mapped(message: &Message) -> SocketAddr {
+pub(crate) fn mapped(message: &Message) -> SocketAddr {
     let mut address = XorMappedAddress::default();
     address.get_from(message).unwrap();
     SocketAddr::new(address.ip, address.port)
 }
 
-pub(super) fn lifetime(message: &Message) -> u64 {
+pub(crate) fn lifetime(message: &Message) -> u64 {
     let mut lifetime = Lifetime::default();
     lifetime.get_from(message).unwrap();
     lifetime.0.as_secs()
 }
 
 /// The packet that a delivery makes of a payload.
-pub(super) fn delivered(delivery: &Delivery, data: &[u8]) -> Vec<u8> {
+pub(crate) fn delivered(delivery: &Delivery, data: &[u8]) -> Vec<u8> {
     [delivery.framing.head(), data, &[0; 3][..delivery.framing.padding()]].concat()
 }
 
 /// Peer and payload of a Data indication.
-pub(super) fn data_indication(packet: &[u8]) -> (SocketAddr, Vec<u8>) {
+pub(crate) fn data_indication(packet: &[u8]) -> (SocketAddr, Vec<u8>) {
     let message = read(packet);
     assert_eq!(message.typ, MessageType::new(METHOD_DATA, CLASS_INDICATION));
     let (mut peer, mut data) = (PeerAddress::default(), Data::default());
@@ -162,6 +162,6 @@ pub(super) fn data_indication(packet: &[u8]) -> (SocketAddr, Vec<u8>) {
     (SocketAddr::new(peer.ip, peer.port), data.0)
 }
 
-pub(super) fn secs(n: u64) -> Duration {
+pub(crate) fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use ::stun::integrity::MessageIntegrity;
 
-pub(super) use super::messages::*;
+pub(crate) use super::messages::*;
 use crate::credentials::*;
 use crate::turn::*;
 
-pub(super) const REALM: &str = "lanturn";
+pub(crate) const REALM: &str = "lanturn";
 pub(super) const SERVER: &str = "192.168.1.5:3478";
 pub(super) const SECRETS: [&str; 2] = ["0123456789abcdef", "fedcba9876543210"];
 pub(super) const PEER: &str = "198.51.100.7:7000";
@@ -19,7 +19,7 @@ pub(super) const MANY: Limits = Limits { allocations: 10_000, permissions: 10_00
 /// The wall clock when a test begins.
 pub(super) const UNIX: u64 = 1_700_000_000;
 
-pub(super) fn at(text: &str) -> SocketAddr {
+pub(crate) fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
@@ -263,16 +263,16 @@ impl Outcome {
 
 /// Who asks.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
-    pub(super) shard: usize,
-    pub(super) five_tuple: FiveTuple,
-    pub(super) username: String,
-    pub(super) password: String,
-    pub(super) nonce: String,
+pub(crate) struct Client {
+    pub(crate) shard: usize,
+    pub(crate) five_tuple: FiveTuple,
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) nonce: String,
 }
 
 impl Client {
-    pub(super) fn key(&self) -> MessageIntegrity {
+    pub(crate) fn key(&self) -> MessageIntegrity {
         MessageIntegrity::new_long_term_integrity(self.username.clone(), REALM.into(), self.password.clone())
     }
 

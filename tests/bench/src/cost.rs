@@ -10,6 +10,8 @@ pub struct Cost {
     /// Of the server alone.
     pub cpu: Duration,
     pub wall: Duration,
+    /// CPU of the load itself, where that is told.
+    pub generator: Duration,
 }
 
 impl Cost {
@@ -18,6 +20,7 @@ impl Cost {
         self.lost += other.lost;
         self.cpu += other.cpu;
         self.wall += other.wall;
+        self.generator += other.generator;
     }
 
     /// CPU for one.
@@ -28,5 +31,10 @@ impl Cost {
     /// How many in a second.
     pub fn rate(&self) -> f64 {
         self.count as f64 / self.wall.as_secs_f64()
+    }
+
+    /// How much of one core the server took.
+    pub fn busy(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.wall.as_secs_f64()
     }
 }

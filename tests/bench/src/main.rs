@@ -6,45 +6,41 @@
 //! work, not loss.
 
 mod cost;
+mod machine;
+mod options;
 mod relay;
 mod server;
 mod signaling;
+mod spread;
 
 use std::path::Path;
-use std::time::Duration;
 
-/// Each measurement is made so often, in turns, and added up.
+use options::Options;
+
+/// Each measurement of the signaling rows is made so often, in turns, and added up.
 const ROUNDS: usize = 2;
-const USAGE: &str = "usage: lanturn-bench LANTURN SECONDS [relay|signaling]...";
+const USAGE: &str = "usage: lanturn-bench LANTURN";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         [signaling::CROWD, rest @ ..] => signaling::crowd(rest),
-        [lanturn, seconds, rows @ ..] => match seconds.parse() {
-            Ok(seconds) => report(Path::new(lanturn), Duration::from_secs_f64(seconds), rows),
-            Err(_) => fail(USAGE),
+        [lanturn] => match Options::from_env() {
+            Ok(options) => report(Path::new(lanturn), &options),
+            Err(error) => fail(&format!("bench: {error}")),
         },
-        [] | [_] => fail(USAGE),
+        [] | [_, _, ..] => fail(USAGE),
     }
 }
 
-fn report(lanturn: &Path, window: Duration, rows: &[&str]) {
-    if let Some(unknown) = rows.iter().find(|row| !["relay", "signaling"].contains(row)) {
-        fail(&format!("bench: there are no rows `{unknown}`: relay and signaling are there"));
+fn report(lanturn: &Path, options: &Options) {
+    if options.wants("relay") {
+        relay::report(lanturn, options);
     }
-    let wanted = |name| rows.is_empty() || rows.contains(&name);
-    if wanted("relay") {
-        relay::report(lanturn, window);
+    if options.wants("signaling") {
+        signaling::report(lanturn, options.signaling_window);
     }
-    if wanted("signaling") {
-        signaling::report(lanturn, window);
-    }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, Into::into)
 }
 
 fn fail(text: &str) -> ! {

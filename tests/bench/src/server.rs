@@ -7,13 +7,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::machine;
 use crate::relay::turn;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The kernel tells processor time in hundredths of a second.
-const TICK: Duration = Duration::from_millis(10);
+/// The ports of relayed addresses. All that the servers do not need, since a row holds as many as it can.
+const RELAY_PORTS: (u16, u16) = (2_000, 65_535);
 
 /// The servers of Node.js.
 const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node");
@@ -21,15 +25,15 @@ const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node");
 const LIMITS: &str = "[limits]
 unauthorized_rate = 100000000
 [limits.user]
-allocations = 16000
-permissions = 16000
-channels = 16000
+allocations = 60000
+permissions = 60000
+channels = 60000
 [limits.prefix]
-allocations = 16000
-permissions = 16000
-channels = 16000
+allocations = 60000
+permissions = 60000
+channels = 60000
 [limits.total]
-allocations = 16000
+allocations = 60000
 ";
 /// The bounds that a load would meet, out of its way.
 const WIDE_OPEN: &str = "[limits]
@@ -52,25 +56,18 @@ pub struct Server {
     dir: Option<TempDir>,
 }
 
-/// How long a start took.
-#[derive(Clone, Copy, Default)]
-pub struct Start {
-    /// Until a Binding request was answered.
-    pub answer: Duration,
-    /// Until it said so itself.
-    pub ready: Duration,
-}
-
 impl Server {
-    pub fn lanturn(program: &Path) -> Self {
-        let dir = configured();
-        let (mut server, _) = start_lanturn(program, dir.path());
+    /// lanturn as a relay: one shard on the servers' core, or more of them on all cores.
+    pub fn lanturn(program: &Path, shards: usize) -> Self {
+        let dir = configured(shards);
+        let (mut server, _) = start_lanturn(program, dir.path(), shards);
         server.dir = Some(dir);
         server
     }
 
-    pub fn coturn() -> Self {
-        start_coturn().0
+    /// coturn on the servers' core, with a certificate of lanturn's.
+    pub fn coturn(certificates: &Path) -> Self {
+        start_coturn(certificates).0
     }
 
     /// lanturn with room for the load of the signaling rows, on one core if told which.
@@ -98,21 +95,36 @@ impl Server {
         self.dir.as_ref().expect("it has a directory").path().join("certs")
     }
 
+    /// The certificate of its own authority, if it has one.
+    pub fn authority(&self) -> Option<PathBuf> {
+        Some(self.certificates().join("ca.pem")).filter(|file| file.exists())
+    }
+
     /// User and system time of the process so far.
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // Its name, in parentheses, may have spaces in it. utime and stime are fields 14 and 15.
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        let ticks: u32 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().unwrap()).sum();
-        TICK * ticks
+        let clock = clock_getcpuclockid(Pid::from_raw(self.child.id() as i32)).expect("the server runs");
+        cpu_of(clock)
+    }
+
+    /// The same of each thread whose name begins so, in the order of their names.
+    pub fn cpu_of_threads(&self, name: &str) -> Vec<Duration> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let mut threads: Vec<(String, Duration)> = tasks
+            .filter_map(|task| {
+                let read = |file: &str| std::fs::read_to_string(task.as_ref().ok()?.path().join(file)).ok();
+                let (name, times) = (read("comm")?, read("schedstat")?);
+                let nanos = times.split_whitespace().next()?.parse().ok()?;
+                Some((name, Duration::from_nanos(nanos)))
+            })
+            .filter(|(thread, _)| thread.starts_with(name))
+            .collect();
+        threads.sort();
+        threads.into_iter().map(|(_, cpu)| cpu).collect()
     }
 
     /// How many more files it may open, and so how many more connections it can hold.
     pub fn descriptors_left(&self) -> usize {
-        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
-        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
-        let limit = line.split_whitespace().next().unwrap().parse().unwrap_or(usize::MAX);
-        limit - std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        descriptors_left(&self.child.id().to_string())
     }
 
     /// Resident, in KiB.
@@ -130,35 +142,60 @@ impl Drop for Server {
     }
 }
 
-/// The first start, which makes certificates and secrets, and the middle one of five later ones.
-pub fn lanturn_starts(program: &Path) -> (Start, Start) {
-    let dir = configured();
-    let first = start_lanturn(program, dir.path()).1;
-    (first, middle(|| start_lanturn(program, dir.path()).1))
+/// User and system time of this process so far.
+pub fn own_cpu() -> Duration {
+    cpu_of(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-pub fn coturn_starts() -> Start {
-    middle(|| start_coturn().1)
+/// How many more files this process may open, its limit raised as far as it can be.
+pub fn own_descriptors_left() -> usize {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("there is a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("it may be raised so far");
+    descriptors_left("self")
+}
+
+fn descriptors_left(process: &str) -> usize {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let limit = line.split_whitespace().next().unwrap().parse().unwrap_or(usize::MAX);
+    limit - std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+}
+
+fn cpu_of(clock: ClockId) -> Duration {
+    clock_gettime(clock).expect("the process is there").into()
+}
+
+/// The first start, which makes certificates and secrets, and the middle one of five later ones.
+pub fn lanturn_starts(program: &Path) -> (Duration, Duration) {
+    let dir = configured(1);
+    let first = start_lanturn(program, dir.path(), 1).1;
+    (first, middle(|| start_lanturn(program, dir.path(), 1).1))
+}
+
+pub fn coturn_starts(certificates: &Path) -> Duration {
+    middle(|| start_coturn(certificates).1)
 }
 
 /// Where coturn is.
 pub fn coturn() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found = std::env::split_paths(&path).map(|dir| dir.join("turnserver")).filter(|file| file.is_file());
-    found.next().expect("turnserver is missing: make deps-interop")
+    found.next().expect("turnserver is missing: make deps-bench")
 }
 
-fn middle(mut start: impl FnMut() -> Start) -> Start {
+fn middle(mut start: impl FnMut() -> Duration) -> Duration {
     let mut starts = [(); 5].map(|()| start());
-    starts.sort_by_key(|start| start.answer);
+    starts.sort();
     starts[2]
 }
 
-fn configured() -> TempDir {
+fn configured(shards: usize) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let (user, password) = (turn::USER, turn::PASSWORD);
+    let (first, last) = RELAY_PORTS;
     let config = format!(
-        "[listen]\naddresses = ['127.0.0.1:{}']\n[relay]\nrealm = '{}'\nallow_loopback = true\n\
+        "[listen]\naddresses = ['127.0.0.1:{}']\nshards = {shards}\n\
+         [relay]\nrealm = '{}'\nports = '{first}-{last}'\nallow_loopback = true\n\
          [credentials]\nusers = [{{ name = '{user}', password_file = 'password' }}]\n\
          {LIMITS}",
         free_port(),
@@ -169,14 +206,14 @@ fn configured() -> TempDir {
     dir
 }
 
-fn start_lanturn(program: &Path, dir: &Path) -> (Server, Start) {
+fn start_lanturn(program: &Path, dir: &Path, shards: usize) -> (Server, Duration) {
     let program = program.canonicalize().expect("lanturn has been built");
     let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
     let address = config.split('\'').nth(1).unwrap().parse().unwrap();
     let begin = Instant::now();
-    let server = start(pinned(relay_core(), &program), address, dir);
-    let ready = begin.elapsed();
-    (server, Start { answer: first_answer(address, begin), ready })
+    let command = if shards == 1 { pinned(machine::server_core(), &program) } else { everywhere(&program) };
+    let server = start(command, address, dir);
+    (server, first_answer(address, begin))
 }
 
 /// Starts a server that says `ready` when it is.
@@ -191,30 +228,38 @@ fn start(mut command: Command, address: SocketAddr, dir: &Path) -> Server {
 }
 
 fn pinned(core: Option<usize>, program: &Path) -> Command {
-    let Some(core) = core else { return Command::new(program) };
+    match core {
+        Some(core) => on_cores(&core.to_string(), program),
+        None => Command::new(program),
+    }
+}
+
+fn everywhere(program: &Path) -> Command {
+    on_cores(&machine::core_list(), program)
+}
+
+fn on_cores(list: &str, program: &Path) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", &core.to_string()]).arg(program);
+    command.args(["-c", list]).arg(program);
     command
 }
 
-/// The core that a relay has for itself and the load, where there are others for the load.
-fn relay_core() -> Option<usize> {
-    (crate::cores() > 1).then_some(0)
-}
-
-fn start_coturn() -> (Server, Start) {
+fn start_coturn(certificates: &Path) -> (Server, Duration) {
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
     let inside = |name: &str| dir.path().join(name).display().to_string();
     let begin = Instant::now();
-    let mut command = pinned(relay_core(), &coturn());
-    command.args(["-n", "--no-cli", "--no-tls", "--no-dtls", "-L", "127.0.0.1", "-p", &port.to_string(), "-a"]);
+    let mut command = pinned(machine::server_core(), &coturn());
+    command.args(["-n", "--no-cli", "--no-dtls", "-L", "127.0.0.1", "-p", &port.to_string(), "-a"]);
+    command.args(["--cert".as_ref(), certificates.join("leaf.pem").as_os_str()]);
+    command.args(["--pkey".as_ref(), certificates.join("leaf.key").as_os_str()]);
+    command.args(["--min-port", &RELAY_PORTS.0.to_string(), "--max-port", &RELAY_PORTS.1.to_string()]);
     command.args(["-u", &format!("{}:{}", turn::USER, turn::PASSWORD), "-r", turn::REALM, "--allow-loopback-peers"]);
     command.args(["-b", &inside("db"), "--pidfile", &inside("pid"), "-l", &inside("log"), "--simple-log"]);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let child = child.expect("turnserver is missing: make deps-interop");
+    let child = child.expect("turnserver is missing: make deps-bench");
     let server = Server { child, address: SocketAddr::new([127, 0, 0, 1].into(), port), dir: Some(dir) };
     let answer = first_answer(server.address, begin);
-    (server, Start { answer, ready: answer })
+    (server, answer)
 }
 
 fn first_answer(server: SocketAddr, begin: Instant) -> Duration {

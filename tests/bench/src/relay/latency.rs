@@ -3,11 +3,15 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use super::report::Report;
+use super::row::{Reach, Row};
+use super::subject::Bench;
 use super::turn::{self, Client};
 use crate::server::Server;
+use crate::spread::Spread;
 
 /// Packets a second.
-pub const RATE: u32 = 20_000;
+const RATE: u32 = 20_000;
 /// Packets that are sent at a time.
 const BURST: u32 = 10;
 const CHANNEL: u16 = 0x4001;
@@ -15,30 +19,36 @@ const PAYLOAD: usize = 1200;
 
 /// Times from sending to receiving, in microseconds.
 #[derive(Clone, Copy)]
-pub struct Latency {
-    pub p50: f64,
-    pub p99: f64,
+struct Latency {
+    p50: f64,
+    p99: f64,
 }
 
-impl Latency {
-    /// What comes on top of `direct`.
-    pub fn over(self, direct: Self) -> Self {
-        Self { p50: self.p50 - direct.p50, p99: self.p99 - direct.p99 }
+pub fn report(bench: &Bench, report: &mut Report) {
+    let title = format!("Added latency at {RATE} packets/s of {PAYLOAD} bytes, in bursts of {BURST}");
+    let mut table = report.table("latency", &title, bench.names());
+    let direct: Vec<Latency> = (0..bench.rounds).map(|_| direct(bench.window)).collect();
+    let relayed = bench.in_turns(&mut bench.servers(), |server| relayed(server, bench.window));
+    for (name, of) in [("p50", (|latency| latency.p50) as fn(&Latency) -> f64), ("p99", |latency| latency.p99)] {
+        let without = Spread::of(direct.iter().map(of));
+        let added = relayed.each_ref().map(|all| all.iter().map(|latency| of(latency) - without.median).collect());
+        let note = format!("without a relay it is {}", without.text(0));
+        table.add(Row::new(name, "µs", added).reach(Reach::AtMost(0.80)).note(note));
     }
 }
 
 /// From one socket to another, without a relay.
-pub fn direct(window: Duration) -> Latency {
+fn direct(window: Duration) -> Latency {
     let (from, to) = (turn::socket(), turn::socket());
     from.connect(to.local_addr().unwrap()).unwrap();
     measure(&from, &to, 0, window)
 }
 
 /// From a client to a peer.
-pub fn relayed(server: &Server, window: Duration) -> Latency {
-    let (client, peer) = (Client::allocate(server.address), turn::socket());
+fn relayed(server: &Server, window: Duration) -> Latency {
+    let (mut client, peer) = (Client::allocate(server.address), turn::socket());
     client.bind_channel(CHANNEL, peer.local_addr().unwrap());
-    measure(&client.socket(), &peer, 4, window)
+    measure(client.socket(), &peer, 4, window)
 }
 
 /// `header` is what a relay takes off the front of a packet, in bytes.

@@ -1,104 +1,99 @@
 //! The relay beside coturn: what a packet costs, memory, and the time to start.
 
 mod allocations;
+mod datagrams;
+mod flow;
+mod held;
 mod latency;
+mod link;
 mod load;
+mod plot;
+mod report;
+mod row;
+mod shards;
 mod sparse;
+mod starts;
+mod subject;
 pub mod turn;
 
 use std::path::Path;
-use std::time::Duration;
 
+use self::link::Transport;
 use self::load::Load;
-use crate::cost::Cost;
-use crate::server::{self, Server};
-use crate::{ROUNDS, cores};
+use self::report::Report;
+use self::row::{Reach, Row};
+use self::subject::Bench;
+use crate::machine;
+use crate::options::Options;
+use crate::server::Server;
 
-pub fn report(lanturn: &Path, window: Duration) {
-    let (first, again) = server::lanturn_starts(lanturn);
-    let coturn_starts = server::coturn_starts();
-    let servers = [Server::lanturn(lanturn), Server::coturn()];
-    let idle = servers.each_ref().map(Server::memory);
+/// The rows in groups, which can be asked for one by one.
+pub const GROUPS: [&str; 8] = ["bursts", "streams", "sparse", "latency", "allocations", "held", "shards", "starts"];
 
-    println!(
-        "\nServer CPU, in microseconds for each packet that arrived ({} flows, windows of {} packets of {} bytes;",
-        load::FLOWS,
-        load::WINDOW,
-        load::PAYLOAD
-    );
-    println!(
-        "{ROUNDS} measurements of {} s for each server, in turns; on one of {} cores, shared with the load):\n",
-        window.as_secs_f64(),
-        cores()
-    );
-    println!("| what | lanturn | coturn | lanturn / coturn | lanturn packets/s | coturn packets/s | lost |");
-    println!("|---|---:|---:|---:|---:|---:|---:|");
-    for load in Load::ALL {
-        print_row(load.name(), &servers, |server| load.measure(server, window));
-    }
-    let calls = format!("{} flows, {} bytes each way every 20 ms", sparse::FLOWS, sparse::PAYLOAD);
-    print_row(&calls, &servers, |server| sparse::measure(server, window));
-    print_latency(&servers, window);
-    let loaded = servers.each_ref().map(Server::memory);
-
-    let [ours, theirs] = allocations::prices(lanturn);
-    println!("\n| an allocation with a channel | lanturn | coturn | lanturn / coturn |\n|---|---:|---:|---:|");
-    println!("| CPU to make it, us | {:.0} | {:.0} | {:.2} |", ours.cpu, theirs.cpu, ours.cpu / theirs.cpu);
-    println!(
-        "| memory to hold it, KiB | {:.1} | {:.1} | {:.2} |",
-        ours.memory,
-        theirs.memory,
-        ours.memory / theirs.memory
-    );
-
-    println!("\n| what | lanturn | coturn |\n|---|---:|---:|");
-    println!("| resident memory when started, KiB | {} | {} |", idle[0], idle[1]);
-    println!("| resident memory after all that, KiB | {} | {} |", loaded[0], loaded[1]);
-    println!(
-        "| from start to the first answer, ms | {:.0} (first run: {:.0}) | {:.0} |",
-        millis(again.answer),
-        millis(first.answer),
-        millis(coturn_starts.answer)
-    );
-    println!("| from start to `ready`, ms | {:.0} (first run: {:.0}) | |", millis(again.ready), millis(first.ready));
-    println!("| the program, KiB | {} | {} and its shared libraries |", size(lanturn), size(&server::coturn()));
-}
-
-/// One kind of load on both servers, in turns.
-fn print_row(name: &str, servers: &[Server; 2], measure: impl Fn(&Server) -> Cost) {
-    let mut costs = [Cost::default(), Cost::default()];
-    for _ in 0..ROUNDS {
-        for (server, cost) in servers.iter().zip(&mut costs) {
-            cost.add(measure(server));
+pub fn report(lanturn: &Path, options: &Options) {
+    machine::leave_server_core();
+    let bench = Bench::new(lanturn, options);
+    let mut report = Report::new(machine::describe(lanturn), options.rounds, options.relay_window.as_secs_f64());
+    let groups: [fn(&Bench, &mut Report); GROUPS.len()] = [
+        bursts,
+        streams,
+        sparse::report,
+        latency::report,
+        allocations::report,
+        held::report,
+        shards::report,
+        starts::report,
+    ];
+    for (name, run) in GROUPS.into_iter().zip(groups) {
+        if options.wants_group(name) {
+            run(&bench, &mut report);
         }
     }
-    let [ours, theirs] = &costs;
-    println!(
-        "| {name} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {} / {} |",
-        ours.micros(),
-        theirs.micros(),
-        ours.micros() / theirs.micros(),
-        ours.rate(),
-        theirs.rate(),
-        ours.lost,
-        theirs.lost
+    report.write();
+}
+
+fn bursts(bench: &Bench, report: &mut Report) {
+    let loads = [
+        Load::ClientToPeer(Transport::Udp),
+        Load::PeerToClient(Transport::Udp),
+        Load::ClientToClient,
+        Load::SendIndication,
+        Load::DataIndication,
+        Load::Joined,
+        Load::Binding,
+        Load::Unauthorized,
+    ];
+    report_loads(bench, report, "bursts", &mut bench.servers(), &loads);
+}
+
+fn streams(bench: &Bench, report: &mut Report) {
+    let mut servers = bench.servers();
+    let tls = bench.tls(&servers);
+    let loads = [
+        Load::ClientToPeer(Transport::Tcp),
+        Load::PeerToClient(Transport::Tcp),
+        Load::ClientToPeer(tls.clone()),
+        Load::PeerToClient(tls),
+    ];
+    report_loads(bench, report, "streams", &mut servers, &loads);
+}
+
+fn report_loads(bench: &Bench, report: &mut Report, group: &str, servers: &mut [Server; 2], loads: &[Load]) {
+    let title = format!(
+        "Server CPU for each packet that arrived ({} flows, windows of {} packets of {} bytes, over TCP and TLS of {})",
+        load::FLOWS,
+        flow::WINDOW,
+        load::PAYLOAD,
+        flow::STREAM_WINDOW
     );
-}
-
-fn print_latency(servers: &[Server; 2], window: Duration) {
-    let direct = latency::direct(window);
-    let [ours, theirs] = servers.each_ref().map(|server| latency::relayed(server, window).over(direct));
-    println!("\n| added latency at {} packets/s, us | lanturn | coturn | lanturn / coturn |", latency::RATE);
-    println!("|---|---:|---:|---:|");
-    for (name, ours, theirs) in [("p50", ours.p50, theirs.p50), ("p99", ours.p99, theirs.p99)] {
-        println!("| {name} | {ours:.0} | {theirs:.0} | {:.2} |", ours / theirs);
+    let mut table = report.table(group, &title, bench.names());
+    for load in loads {
+        let costs = bench.in_turns(servers, |server| load.measure(server, bench.window));
+        table.add(Row::of_costs(load.name(), costs, load.reach().map(Reach::AtMost)));
     }
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |file| file.len() / 1024)
+    table.add(Row::new(
+        "resident memory after all that",
+        "KiB",
+        servers.each_ref().map(|server| vec![server.memory() as f64]),
+    ));
 }

@@ -3,37 +3,46 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use super::report::Report;
+use super::row::{Reach, Row};
+use super::subject::Bench;
 use super::turn::{self, Client};
 use crate::cost::Cost;
-use crate::server::Server;
+use crate::server::{self, Server};
 
-pub const FLOWS: usize = 500;
+const FLOWS: usize = 500;
 /// Application bytes of a packet: 20 ms of speech.
-pub const PAYLOAD: usize = 160;
-pub const INTERVAL: Duration = Duration::from_millis(20);
+const PAYLOAD: usize = 160;
+const INTERVAL: Duration = Duration::from_millis(20);
 /// Flows whose turn comes at the same time.
 const TOGETHER: usize = 10;
 const CHANNEL: u16 = 0x4001;
 
 struct Call {
     client: Client,
-    from_client: UdpSocket,
     peer: UdpSocket,
+}
+
+pub fn report(bench: &Bench, report: &mut Report) {
+    let title = "Server CPU for each packet that arrived, of calls: packets come alone";
+    let mut table = report.table("sparse", title, bench.names());
+    let name = format!("{FLOWS} flows, {PAYLOAD} bytes each way every {} ms", INTERVAL.as_millis());
+    let costs = bench.in_turns(&mut bench.servers(), |server| measure(server, bench.window));
+    table.add(Row::of_costs(name, costs, Some(Reach::AtMost(0.85))).note("the rate is given"));
 }
 
 impl Call {
     fn new(server: &Server) -> Self {
-        let (client, peer) = (Client::allocate(server.address), turn::socket());
+        let (mut client, peer) = (Client::allocate(server.address), turn::socket());
         client.bind_channel(CHANNEL, peer.local_addr().unwrap());
         peer.connect(client.relayed).unwrap();
-        let from_client = client.socket();
-        from_client.set_nonblocking(true).unwrap();
+        client.socket().set_nonblocking(true).unwrap();
         peer.set_nonblocking(true).unwrap();
-        Self { client, from_client, peer }
+        Self { client, peer }
     }
 
     fn say(&self, channel_data: &[u8]) {
-        self.from_client.send(channel_data).expect("loopback takes it");
+        self.client.socket().send(channel_data).expect("loopback takes it");
         self.peer.send(&channel_data[4..]).expect("loopback takes it");
     }
 
@@ -41,7 +50,7 @@ impl Call {
     fn hear(&self) -> u64 {
         let mut buffer = [0; 2048];
         let mut arrived = 0;
-        for socket in [&self.from_client, &self.peer] {
+        for socket in [self.client.socket(), &self.peer] {
             while socket.recv(&mut buffer).is_ok() {
                 arrived += 1;
             }
@@ -58,12 +67,12 @@ impl Drop for Call {
 }
 
 /// Runs all calls for a while. What comes too late to be heard counts as lost.
-pub fn measure(server: &Server, window: Duration) -> Cost {
+fn measure(server: &Server, window: Duration) -> Cost {
     let calls: Vec<Call> = (0..FLOWS).map(|_| Call::new(server)).collect();
     let packet = turn::channel_data(CHANNEL, &[0x55; PAYLOAD]);
     let groups: Vec<&[Call]> = calls.chunks(TOGETHER).collect();
     let step = INTERVAL / groups.len() as u32;
-    let (start, before) = (Instant::now(), server.cpu());
+    let (start, before, own) = (Instant::now(), server.cpu(), server::own_cpu());
     let (mut sent, mut arrived, mut turns) = (0, 0, 0);
     while start.elapsed() < window {
         let group = groups[turns % groups.len()];
@@ -76,8 +85,8 @@ pub fn measure(server: &Server, window: Duration) -> Cost {
             std::thread::sleep(left);
         }
     }
-    let (wall, cpu) = (start.elapsed(), server.cpu() - before);
+    let (wall, cpu, generator) = (start.elapsed(), server.cpu() - before, server::own_cpu() - own);
     std::thread::sleep(INTERVAL);
     arrived += calls.iter().map(Call::hear).sum::<u64>();
-    Cost { count: arrived, lost: sent - arrived, cpu, wall }
+    Cost { count: arrived, lost: sent - arrived, cpu, wall, generator }
 }

@@ -1,9 +1,11 @@
 //! As much of a TURN client as it takes to be relayed (RFC 8656).
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use ring::hmac;
+
+use super::link::{Link, Stream, Transport};
 
 pub const REALM: &str = "bench";
 pub const USER: &str = "load";
@@ -27,31 +29,44 @@ const NONCE: u16 = 0x0015;
 const XOR_RELAYED_ADDRESS: u16 = 0x0016;
 const REQUESTED_TRANSPORT: u16 = 0x0019;
 
+/// How long a server may take over an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A client with an allocation.
 pub struct Client {
-    socket: UdpSocket,
+    link: Link,
     nonce: Vec<u8>,
     pub relayed: SocketAddr,
 }
 
 impl Client {
     pub fn allocate(server: SocketAddr) -> Self {
-        let socket = socket();
-        socket.connect(server).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        let challenge = ask(&socket, &allocate());
+        Self::allocate_over(&Transport::Udp, server)
+    }
+
+    pub fn allocate_over(transport: &Transport, server: SocketAddr) -> Self {
+        Self::on(transport.connect(server, PATIENCE))
+    }
+
+    /// With a socket of the caller's.
+    pub fn allocate_from(socket: UdpSocket, server: SocketAddr) -> Self {
+        Self::on(Link::datagrams(socket, server, PATIENCE))
+    }
+
+    fn on(mut link: Link) -> Self {
+        let challenge = link.ask(&allocate()).expect("the server answers");
         let nonce = get(&challenge, NONCE).expect("a 401 has a nonce").to_vec();
         let mut request = allocate();
         sign(&mut request, &nonce);
-        let answer = ask(&socket, &request);
+        let answer = link.ask(&request).expect("the server answers");
         assert_eq!(answer[..2], (ALLOCATE | 0x0100).to_be_bytes(), "no allocation: {answer:x?}");
         let relayed = get(&answer, XOR_RELAYED_ADDRESS).expect("an allocation has an address");
         let port = u16::from_be_bytes([relayed[2] ^ COOKIE[0], relayed[3] ^ COOKIE[1]]);
         let octets: [u8; 4] = std::array::from_fn(|index| relayed[4 + index] ^ COOKIE[index]);
-        Self { socket, nonce, relayed: SocketAddr::new(octets.into(), port) }
+        Self { link, nonce, relayed: SocketAddr::new(octets.into(), port) }
     }
 
-    pub fn bind_channel(&self, channel: u16, peer: SocketAddr) {
+    pub fn bind_channel(&mut self, channel: u16, peer: SocketAddr) {
         let [high, low] = channel.to_be_bytes();
         let mut request = message(CHANNEL_BIND);
         add(&mut request, CHANNEL_NUMBER, &[high, low, 0, 0]);
@@ -59,36 +74,49 @@ impl Client {
         self.succeed(request);
     }
 
-    pub fn permit(&self, peer: SocketAddr) {
+    pub fn permit(&mut self, peer: SocketAddr) {
         let mut request = message(CREATE_PERMISSION);
         add(&mut request, XOR_PEER_ADDRESS, &xor_address(peer));
         self.succeed(request);
     }
 
-    fn succeed(&self, mut request: Vec<u8>) {
+    fn succeed(&mut self, mut request: Vec<u8>) {
         let [high, low] = [request[0], request[1]];
         sign(&mut request, &self.nonce);
-        let answer = ask(&self.socket, &request);
+        let answer = self.link.ask(&request).expect("the server answers");
         assert_eq!(answer[..2], [high | 0x01, low], "refused: {answer:x?}");
     }
 
-    pub fn socket(&self) -> UdpSocket {
-        self.socket.try_clone().unwrap()
+    /// Its socket, if it came over UDP.
+    pub fn socket(&self) -> &UdpSocket {
+        match &self.link {
+            Link::Datagrams(socket) => socket,
+            Link::Stream(_) => panic!("this client came over TCP"),
+        }
+    }
+
+    /// Its connection, if it came over TCP or TLS.
+    pub fn stream(&mut self) -> &mut Stream {
+        match &mut self.link {
+            Link::Stream(stream) => stream,
+            Link::Datagrams(_) => panic!("this client came over UDP"),
+        }
     }
 }
 
-/// Its port may be another client's next.
+/// Its port may be another client's next. One that came over TCP is gone with its connection.
 impl Drop for Client {
     fn drop(&mut self) {
+        let Link::Datagrams(socket) = &self.link else { return };
         let mut request = message(REFRESH);
         add(&mut request, LIFETIME, &[0; 4]);
         sign(&mut request, &self.nonce);
-        if self.socket.send(&request).is_err() {
+        if socket.send(&request).is_err() {
             return;
         }
         // What it was sent last stands before the answer.
         let mut buffer = [0; 2048];
-        while let Ok(length) = self.socket.recv(&mut buffer) {
+        while let Ok(length) = socket.recv(&mut buffer) {
             if buffer[..length].starts_with(&(REFRESH | 0x0100).to_be_bytes()) {
                 return;
             }
@@ -104,8 +132,14 @@ fn xor_address(peer: SocketAddr) -> Vec<u8> {
     value
 }
 
+/// A socket of a client or a peer, away from the servers' address: none of theirs has its port.
 pub fn socket() -> UdpSocket {
-    UdpSocket::bind("127.0.0.1:0").unwrap()
+    socket_of(2)
+}
+
+/// The same at 127.0.0.x.
+pub fn socket_of(x: u8) -> UdpSocket {
+    UdpSocket::bind((Ipv4Addr::new(127, 0, 0, x), 0)).unwrap()
 }
 
 pub fn binding() -> Vec<u8> {
@@ -129,13 +163,6 @@ pub fn send_indication(peer: SocketAddr, payload: &[u8]) -> Vec<u8> {
     add(&mut indication, XOR_PEER_ADDRESS, &xor_address(peer));
     add(&mut indication, DATA, payload);
     indication
-}
-
-fn ask(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
-    let mut buffer = [0; 1500];
-    socket.send(request).unwrap();
-    let length = socket.recv(&mut buffer).expect("the server answers");
-    buffer[..length].to_vec()
 }
 
 fn message(kind: u16) -> Vec<u8> {

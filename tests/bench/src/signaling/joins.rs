@@ -30,7 +30,7 @@ pub fn measure(dialect: Dialect, server: &Server, window: Duration) -> io::Resul
         for client in clients {
             client.join().expect("a client has failed")?;
         }
-        Ok(Cost { count, cpu, wall, lost: 0 })
+        Ok(Cost { count, cpu, wall, ..Cost::default() })
     })
 }
 

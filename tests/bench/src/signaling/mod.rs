@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use self::subject::{Bench, SUBJECTS};
 use crate::cost::Cost;
-use crate::{cores, fail};
+use crate::fail;
+use crate::machine::cores;
 
 /// The command by which the bench starts itself to be a crowd.
 pub const CROWD: &str = crowd::COMMAND;

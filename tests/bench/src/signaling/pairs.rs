@@ -42,7 +42,7 @@ pub fn measure(dialect: Dialect, server: &Server, window: Duration) -> io::Resul
         if count == 0 {
             return Err(io::Error::other("no message arrives"));
         }
-        Ok(Cost { count, cpu, wall, lost: 0 })
+        Ok(Cost { count, cpu, wall, ..Cost::default() })
     })
 }
 

@@ -2,14 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use super::Measured;
 use super::dialect::Dialect;
 use crate::cost::Cost;
 use crate::server::Server;
-use crate::{ROUNDS, cores};
+use crate::{ROUNDS, machine};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Program {
@@ -71,7 +70,8 @@ impl Subject {
 impl Bench {
     /// Keeps this process, and all that it starts, off the servers' core if there are two.
     pub fn new(lanturn: &Path, window: Duration) -> Self {
-        let core = (cores() > 1).then(split_cores);
+        machine::leave_server_core();
+        let core = machine::server_core();
         Self { lanturn: lanturn.into(), window, core, authority: Server::rooms(lanturn, core) }
     }
 
@@ -111,17 +111,4 @@ impl Bench {
     pub fn each<T>(&self, measure: impl Fn(Subject) -> io::Result<T>) -> io::Result<Measured<T>> {
         SUBJECTS.iter().map(|&subject| measure(subject).map_err(|error| subject.blame(&error))).collect()
     }
-}
-
-/// Gives the last core to this process, and says which is the first.
-fn split_cores() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
-    let mut cores = list.split([',', '-']).map(|core| core.parse::<usize>().unwrap());
-    let first = cores.next().unwrap();
-    let last = cores.next_back().unwrap_or(first);
-    let process = std::process::id().to_string();
-    let moved = Command::new("taskset").args(["-p", "-c", &last.to_string(), &process]).output();
-    assert!(moved.is_ok_and(|output| output.status.success()), "taskset gives this process a core");
-    first
 }
