@@ -49,8 +49,8 @@ impl Native {
         let session = &mut self.0;
         match message {
             ClientMessage::Join(join) => self.join(join)?,
-            ClientMessage::Resume { token, last, fresh, forgets } => {
-                session.resume(token, if fresh { None } else { Some(last) })?;
+            ClientMessage::Resume { token, last, attempt, fresh, forgets } => {
+                session.resume(token, if fresh { None } else { Some(last) }, attempt)?;
                 session.forgets = forgets;
             }
             ClientMessage::Ready => session.hold(false),
