@@ -304,16 +304,21 @@ impl Hub {
         guesses.0.is_exhausted(source, now) || guesses.1.is_exhausted(source.site(), now)
     }
 
-    /// Has the connection from `remote` go on with the membership that the token proves, in its mailbox.
+    /// Has the connection from `remote` go on with the membership that the token proves, in its mailbox. `attempt` is the
+    /// client's own number for that, if it has one.
     pub(super) fn resume(
         &self,
         (remote, reach): (IpAddr, &Reach),
         token: ResumeToken,
         last: Option<u64>,
+        attempt: Option<u64>,
     ) -> Result<(RoomMember, Outbox, u64), ErrorId> {
         let mut state = lock(&self.state);
         let member = state.rooms.prove(token)?;
         let outbox = state.outboxes.get(&token.id).cloned().ok_or(ErrorId::Gone)?;
+        if !outbox.is_newer(attempt, last.is_none()) {
+            return Err(ErrorId::Replaced);
+        }
         let Ok(holder) = outbox.take_over(last) else {
             let effects = state.rooms.leave(token.id, LeaveReason::Disconnected);
             state.outboxes.remove(&token.id);

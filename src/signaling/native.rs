@@ -42,8 +42,8 @@ fn obey(session: &mut Session, message: ClientMessage) -> Result<(), ErrorId> {
     }
     match message {
         ClientMessage::Join(asked) => join(session, asked)?,
-        ClientMessage::Resume { token, last, fresh, forgets } => {
-            session.resume(token, if fresh { None } else { Some(last) })?;
+        ClientMessage::Resume { token, last, attempt, fresh, forgets } => {
+            session.resume(token, if fresh { None } else { Some(last) }, attempt)?;
             session.forgets = forgets;
         }
         ClientMessage::Ready => session.hold(false),

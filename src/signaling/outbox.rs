@@ -23,6 +23,8 @@ struct State {
     holder: u64,
     /// The number of the last message that its member said, as the client numbers them.
     received: u64,
+    /// The number of the last attempt to take it over, as the client numbers them.
+    attempt: u64,
     /// The task of the connection that holds it, while it waits.
     waiting: Option<Waker>,
 }
@@ -39,8 +41,8 @@ pub enum Next {
 impl Outbox {
     /// For messages of at most `message_bytes` as JSON, held by the first connection.
     pub(super) fn new(message_bytes: usize, purse: Purse) -> Self {
-        let state =
-            State { mailbox: Mailbox::new(message_bytes), purse, ended: None, holder: 0, received: 0, waiting: None };
+        let mailbox = Mailbox::new(message_bytes);
+        let state = State { mailbox, purse, ended: None, holder: 0, received: 0, attempt: 0, waiting: None };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -151,6 +153,21 @@ impl Outbox {
         let holder = state.holder;
         wake(state);
         Ok(holder)
+    }
+
+    /// Whether an attempt to take it over is newer than all before: one that its client has long given up may still come.
+    /// A client that begins anew and does not number that has forgotten its numbers, too.
+    pub(super) fn is_newer(&self, attempt: Option<u64>, is_anew: bool) -> bool {
+        let mut state = self.lock();
+        let Some(attempt) = attempt else {
+            if is_anew {
+                state.attempt = 0;
+            }
+            return true;
+        };
+        let is_newer = attempt > state.attempt;
+        state.attempt = state.attempt.max(attempt);
+        is_newer
     }
 
     /// Whether the connection with this hold still has it.

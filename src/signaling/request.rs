@@ -26,6 +26,8 @@ pub enum ClientMessage {
         token: Option<ResumeToken>,
         /// The number of the last event that the client has. 0 before the first.
         last: u64,
+        /// The client's own number for it, rising: one that is not higher than all before came late, and is refused.
+        attempt: Option<u64>,
         /// The client forgot all it knew, and wants to start anew.
         fresh: bool,
         /// As in [`Join::forgets`].
@@ -139,6 +141,8 @@ struct Fields<'a> {
     #[serde(borrow)]
     last: Option<&'a RawValue>,
     #[serde(borrow)]
+    attempt: Option<&'a RawValue>,
+    #[serde(borrow)]
     fresh: Option<&'a RawValue>,
     #[serde(borrow)]
     n: Option<&'a RawValue>,
@@ -175,6 +179,7 @@ impl ClientMessage {
             "resume" => Ok(Self::Resume {
                 token: ResumeToken::parse(&required::<String>(fields.token, "token", TEXT)?),
                 last: optional(fields.last, "last", NUMBER)?.unwrap_or_default(),
+                attempt: optional(fields.attempt, "attempt", NUMBER)?,
                 fresh: optional(fields.fresh, "fresh", FLAG)?.unwrap_or_default(),
                 forgets: optional(fields.forgets, "forgets", FLAG)?.unwrap_or_default(),
             }),

@@ -101,6 +101,35 @@ async fn a_newer_connection_takes_over_from_one_that_seems_alive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_that_comes_late_takes_nothing_over() {
+    let setup = setup(options());
+    let (anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    drop(anna);
+    let token = &joined["resume"]["token"];
+    let attempt = |attempt: u64| json!({ "type": "resume", "token": token, "last": 0, "attempt": attempt });
+    let mut second = setup.connect().await;
+    say(&mut second, attempt(2)).await;
+    assert_eq!(hear(&mut second).await["type"], "resumed");
+    for number in [1, 2] {
+        let mut late = setup.connect().await;
+        say(&mut late, attempt(number)).await;
+        expect_error(&mut late, "replaced", Some(1008)).await;
+    }
+    say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": "still here" })).await;
+    while hear(&mut second).await["data"] != "still here" {}
+    // Who begins anew goes on counting, or has forgotten that, too.
+    for (fresh, late, answer) in [(json!(3), 3, "error"), (json!(null), 1, "resumed")] {
+        let mut anew = setup.connect().await;
+        say(&mut anew, json!({ "type": "resume", "token": token, "fresh": true, "attempt": fresh })).await;
+        assert_eq!(hear(&mut anew).await["type"], "joined");
+        let mut next = setup.connect().await;
+        say(&mut next, attempt(late)).await;
+        assert_eq!(hear(&mut next).await["type"], answer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_that_was_loaded_again_starts_anew_in_its_place() {
     let setup = setup(options());
     let (anna, joined) = resumable(&setup, "kitchen").await;
@@ -175,13 +204,13 @@ async fn a_connection_that_was_replaced_can_do_nothing_more() {
     let (mut old, joined) = resumable(&setup, "kitchen").await;
     let mut session = setup.session();
     let token = serde_json::from_value(joined["resume"]["token"].clone()).unwrap();
-    session.resume(Some(token), Some(0)).unwrap();
+    session.resume(Some(token), Some(0), None).unwrap();
     let (mut first, mut second) = (setup.session(), setup.session());
     let entrant = Entrant { resume_window: Some(15), ..first.entrant() };
     let attic = RoomName::parse("attic").unwrap();
     first.join(&attic, entrant, None).unwrap();
     let Some(Next::Say((None, ServerMessage::Joined(told)))) = first.try_next() else { panic!("no `joined`") };
-    second.resume(Some(told.resume.unwrap().token), Some(0)).unwrap();
+    second.resume(Some(told.resume.unwrap().token), Some(0), None).unwrap();
     assert_eq!(first.broadcast(&Payload::of("late")), Err(ErrorId::Replaced));
     assert_eq!(first.rename(None), Err(ErrorId::Replaced));
     first.leave(LeaveReason::Left);
@@ -250,7 +279,7 @@ async fn the_latest_addresses_of_a_member_are_kept_and_the_rest_counted() {
         assert_eq!(dropped(), u64::from(last).saturating_sub(MAX_SEEN as u64));
         let (local, remote) = ("192.168.1.9:5000".parse().unwrap(), address(last));
         let mut next = setup.hub.connect(remote, Reach::of(local, local, &Default::default())).unwrap();
-        next.resume(Some(token), Some(0)).unwrap();
+        next.resume(Some(token), Some(0), None).unwrap();
         session = next;
     }
     assert_eq!(dropped(), 2, "the address of the join, and the first after it");

@@ -138,17 +138,24 @@ impl Session {
         Entrant::new(self.remote.into())
     }
 
-    /// Goes on with a membership whose connection dropped, from the event after `last`; with `None`, anew.
+    /// Goes on with a membership whose connection dropped, from the event after `last`; with `None`, anew. `attempt` is
+    /// the client's own number for this, if it has one.
     ///
     /// # Errors
-    /// [`ErrorId::AlreadyJoined`], or [`ErrorId::Gone`] when that cannot be.
-    pub fn resume(&mut self, token: Option<ResumeToken>, last: Option<u64>) -> Result<(), ErrorId> {
+    /// [`ErrorId::AlreadyJoined`], [`ErrorId::Gone`] when that cannot be, or [`ErrorId::Replaced`] when a later attempt
+    /// came before this one.
+    pub fn resume(
+        &mut self,
+        token: Option<ResumeToken>,
+        last: Option<u64>,
+        attempt: Option<u64>,
+    ) -> Result<(), ErrorId> {
         if self.member.is_some() {
             return Err(ErrorId::AlreadyJoined);
         }
         self.check_hold()?;
         let token = token.ok_or(ErrorId::Gone)?;
-        let (member, outbox, holder) = self.hub.resume((self.remote, &self.reach), token, last)?;
+        let (member, outbox, holder) = self.hub.resume((self.remote, &self.reach), token, last, attempt)?;
         (self.outbox, self.holder) = (outbox, holder);
         (self.member, self.can_resume) = (Some(member), true);
         metrics::counter!("lanturn_resumed_total").increment(1);
