@@ -82,7 +82,7 @@ scene("call", async (scene) => {
 
 scene("talk", async (scene) => {
   const [anna, ben] = await scene.call("Ben");
-  for (const [tab, text] of /** @type {const} */ ([[anna, "Can you see the plan?"], [ben, "Yes. The door is on the left, and the\nwindow opposite it."], [anna, "Good."]])) {
+  for (const [tab, text] of /** @type {const} */ ([[anna, "Can you see the plan?"], [ben, "Yes. The door is on the left, and the window opposite it."], [anna, "Good."]])) {
     await tab.canWrite();
     await tab.open("#chat");
     await tab.type("#chat-text", text);
