@@ -149,9 +149,9 @@ scene("doors", async ({ open, room }) => {
 });
 
 scene("full", async ({ open, box, room }) => {
-  const small = await Box.start({ dir: box.dir, env: { LANTURN__ROOMS__CAPACITY: "1" } });
+  const small = await Box.start({ dir: box.dir, env: { LANTURN__ROOMS__CAPACITY: "2" } });
   ends.push(() => small.stop({ keep: true }));
-  await (await open("Anna", small.url)).join(room);
+  for (const who of ["Anna", "Chloe"]) await (await open(who, small.url)).join(room, { watch: true });
   const ben = await open("Ben", small.url);
   await ben.type("#room", room);
   await ben.click("#join");
