@@ -66,7 +66,10 @@ pub(super) async fn answer(
     let is_head = request.method() == Method::HEAD;
     let answered = answer_for(&inner, routes, client, host.as_ref(), request, running).await;
     let mut response = answered.unwrap_or_else(HttpError::into_response);
-    headers::secure(response.headers_mut(), host.as_ref(), client.tls);
+    // What is said over a WebSocket is never shown.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        headers::secure(response.headers_mut(), host.as_ref(), client.tls);
+    }
     metrics::counter!("lanturn_http_responses_total", "status" => response.status().as_str().to_owned()).increment(1);
     Ok(if is_head { without_body(response) } else { response })
 }

@@ -20,7 +20,6 @@ mod ice;
 mod issue;
 mod live;
 mod metered;
-mod namespace;
 mod origin;
 mod peerjs;
 mod qr;

@@ -1,34 +1,33 @@
 //! `/socket.io/`: Engine.IO 3 and 4, by polling or over a WebSocket, which takes h1 or h2 as `/ws` does.
 //!
-//! Each session takes a place among the connections before `namespace` hears of it.
+//! Each session takes a place among the connections before its client has said anything.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Collected};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, VARY,
 };
-use hyper::http::uri::PathAndQuery;
 use hyper::upgrade::Upgraded;
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep, timeout};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use warp::reply::Response;
 
 use super::answer::Asker;
-use super::body::{BODY_DEADLINE, slow};
+use super::body::{BODY_DEADLINE, slow, too_large};
 use super::errors::HttpError;
-use super::namespace::Seat;
 use super::origin::Site;
+use super::routes::text;
 use super::upgrade::{check_site, handshake, switched, take_place};
 use super::web::{Inner, Running};
+use crate::signaling::engine_io::{self, Unanswered, Version};
+use crate::signaling::socket::websocket_config;
 
 /// The client's library is a file like any other.
 const LIBRARY: &str = "/socket.io/socket.io.js";
@@ -38,6 +37,9 @@ const PREFLIGHT_SECONDS: u64 = 600;
 /// Where clients ask.
 pub(super) const PATH: &str = "/socket.io/";
 
+/// The sessions that poll.
+pub(super) type Sessions = engine_io::Sessions<TokioIo<Upgraded>>;
+
 /// Whether requests for this path are answered here.
 pub(super) fn is_path(path: &str) -> bool {
     let rest = path.strip_prefix(PATH.trim_end_matches('/'));
@@ -45,8 +47,8 @@ pub(super) fn is_path(path: &str) -> bool {
 }
 
 /// # Errors
-/// 403 `bad-origin`, 503 `busy`, 408 for a body that takes too long, and as `/ws` for a broken handshake. What is wrong
-/// in Engine.IO's own terms it says in its own way.
+/// 403 `bad-origin`, 503 `busy`, 413 or 408 for a body that is too long or takes too long, as `/ws` for a broken
+/// handshake, and 400 in Engine.IO's own terms.
 pub(super) async fn answer(
     inner: &Arc<Inner>,
     asker: &Asker,
@@ -57,10 +59,8 @@ pub(super) async fn answer(
     let origin = request.headers().get(ORIGIN).filter(|_| asker.site == Site::Allowed).cloned();
     let mut response = if request.method() == Method::OPTIONS {
         preflight()
-    } else if is_websocket(request.uri().query().unwrap_or_default()) {
-        upgrade(inner, asker, request, running)?
     } else {
-        poll(inner, asker, request).await?
+        exchange(inner, asker, request, running).await?
     };
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("origin"));
@@ -84,117 +84,122 @@ fn preflight() -> Response {
     response
 }
 
-/// The value of a parameter, as Engine.IO reads it.
-fn parameter<'a>(query: &'a str, start: &str) -> Option<&'a str> {
-    query.split('&').find_map(|part| part.strip_prefix(start)).map(|value| value.split('=').next().unwrap_or_default())
+/// What a request asks for.
+struct Query<'a> {
+    transport: Option<&'a str>,
+    version: Option<Version>,
+    /// The session's id, if it has one.
+    id: Option<&'a str>,
 }
 
-/// Whether a query asks for a WebSocket in a version that there is. Any other is wrong for Engine.IO to say.
-fn is_websocket(query: &str) -> bool {
-    parameter(query, "transport=") == Some("websocket") && matches!(parameter(query, "EIO="), Some("3" | "4"))
-}
-
-/// A place, unless the request is of a session that has one.
-fn seat(inner: &Inner, asker: &Asker, query: &str) -> Result<Option<Seat>, HttpError> {
-    if parameter(query, "sid=").is_some() {
-        return Ok(None);
+impl<'a> Query<'a> {
+    fn of(query: &'a str) -> Self {
+        let value = |name: &str| query.split('&').find_map(|part| part.split_once('=').filter(|(key, _)| *key == name));
+        let version = match value("EIO") {
+            Some((_, "3")) => Some(Version::V3),
+            Some((_, "4")) => Some(Version::V4),
+            Some(_) | None => None,
+        };
+        Self { transport: value("transport").map(|(_, name)| name), version, id: value("sid").map(|(_, id)| id) }
     }
-    Ok(Some(Seat::new(take_place(inner, asker)?, asker.peer.remote.ip())))
 }
 
-/// A path and a query in memory of their own: they came as parts of a buffer of 16 KiB, which would stay for as long.
-fn copy(uri: &Uri) -> Uri {
-    let path_and_query = uri.path_and_query().and_then(|both| PathAndQuery::try_from(both.as_str()).ok());
-    path_and_query.map(Uri::from).unwrap_or_default()
+async fn exchange(
+    inner: &Arc<Inner>,
+    asker: &Asker,
+    request: Request<Incoming>,
+    running: Running,
+) -> Result<Response, HttpError> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let Query { transport, version, id } = Query::of(&query);
+    let is_get = request.method() == Method::GET;
+    match (transport, id) {
+        (Some("websocket"), id) => upgrade(inner, asker, request, (version.ok_or_else(bad_version)?, id), running),
+        (Some("polling"), Some(id)) if is_get => inner.sessions.poll(id).await.map(text).map_err(bad),
+        (Some("polling"), Some(id)) if request.method() == Method::POST => post(inner, id, request).await,
+        (Some("polling"), None) if is_get => {
+            let version = version.ok_or_else(bad_version)?;
+            inner.sessions.begin(take_place(inner, asker)?, version).await.map(text).map_err(bad)
+        }
+        (Some("polling"), _) => Err(refused("bad-method", "Bad handshake method")),
+        (Some(_) | None, _) => Err(refused("unknown-transport", "Transport unknown")),
+    }
+}
+
+fn bad_version() -> HttpError {
+    refused("bad-version", "Unsupported protocol version")
 }
 
 fn upgrade(
     inner: &Arc<Inner>,
     asker: &Asker,
     mut request: Request<Incoming>,
+    (version, id): (Version, Option<&str>),
     running: Running,
 ) -> Result<Response, HttpError> {
     let accept = handshake(&request)?;
-    let mut opening = Request::new(());
-    *opening.uri_mut() = copy(request.uri());
-    if let Some(seat) = seat(inner, asker, request.uri().query().unwrap_or_default())? {
-        opening.extensions_mut().insert(seat);
-    }
-    let (server, upgrade) = (inner.socketio.clone(), hyper::upgrade::on(&mut request));
-    let patience = inner.hub.options().silence;
+    let begins = match id {
+        Some(id) if inner.sessions.has(id) => Err(id.to_owned()),
+        Some(_) => return Err(bad(Unanswered::Unknown)),
+        None => Ok(take_place(inner, asker)?),
+    };
+    let (sessions, upgrade) = (Arc::clone(&inner.sessions), hyper::upgrade::on(&mut request));
+    let config = websocket_config(inner.hub.options().message_bytes);
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
-                let io = TokioIo::new(upgraded);
-                server.adopt(Held { io, patience, stalled: None, _running: running }, opening);
+                let ws = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+                match begins {
+                    Ok(session) => engine_io::serve(ws, session, version).await,
+                    Err(id) => sessions.upgrade(&id, ws).await,
+                }
             }
             Err(error) => tracing::debug!(%error, "WebSocket upgrade did not complete"),
         }
+        drop(running);
     });
     Ok(switched(accept))
 }
 
-async fn poll(inner: &Arc<Inner>, asker: &Asker, mut request: Request<Incoming>) -> Result<Response, HttpError> {
-    let seat = seat(inner, asker, request.uri().query().unwrap_or_default())?;
-    // The session keeps the request that it began with.
-    *request.uri_mut() = copy(request.uri());
-    let content_type = request.headers_mut().remove(CONTENT_TYPE);
-    request.headers_mut().clear();
-    let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
-    request.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
-    request.extensions_mut().clear();
-    if let Some(seat) = seat {
-        request.extensions_mut().insert(seat);
-    }
-    let answered = if request.method() == Method::POST {
-        timeout(BODY_DEADLINE, inner.socketio.ask(request)).await.map_err(slow)?
-    } else {
-        inner.socketio.ask(request).await
-    };
-    let (head, body) = answered.into_parts();
-    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_else(|never| match never {});
-    Ok(Response::from_parts(head, body.into()))
-}
-
-/// A WebSocket's bytes. The request that it began as is under way for as long as it is. Who writes to it waits for the
-/// client for ever, so it is for the stream to say when that is too long.
-struct Held {
-    io: TokioIo<Upgraded>,
-    patience: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
-    _running: Running,
-}
-
-impl Held {
-    fn unless_stalled<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
+async fn post(inner: &Inner, id: &str, request: Request<Incoming>) -> Result<Response, HttpError> {
+    let posting = inner.sessions.posting(id).map_err(bad)?;
+    let limit = inner.hub.options().message_bytes;
+    let body = match timeout(BODY_DEADLINE, Limited::new(request.into_body(), limit).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            posting.refuse();
+            return Err(too_large(limit));
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
-        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        Ok(Err(_)) => {
+            return Err(HttpError::new(StatusCode::BAD_REQUEST, "bad-body", "the body broke off: send all of it"));
+        }
+        Err(elapsed) => return Err(slow(elapsed)),
+    };
+    posting.take(&body).await.map_err(bad)?;
+    let mut response = text("ok".to_owned());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    Ok(response)
+}
+
+/// What is wrong, in Engine.IO's own terms (`errorMessages` of its server).
+fn refused(id: &'static str, text: &'static str) -> HttpError {
+    HttpError::new(StatusCode::BAD_REQUEST, id, text).said(in_its_terms)
+}
+
+fn bad(why: Unanswered) -> HttpError {
+    match why {
+        Unanswered::Unknown => refused("unknown-session", "Session ID unknown"),
+        Unanswered::Bad => refused("bad-request", "Bad request"),
     }
 }
 
-impl AsyncRead for Held {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Held {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.unless_stalled(cx, written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.unless_stalled(cx, flushed)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.unless_stalled(cx, shut)
-    }
+fn in_its_terms(error: &HttpError) -> Value {
+    let code = match error.id() {
+        "unknown-transport" => 0,
+        "unknown-session" => 1,
+        "bad-method" => 2,
+        "bad-version" => 5,
+        _ => 3,
+    };
+    json!({ "code": code, "message": error.text() })
 }

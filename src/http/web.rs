@@ -18,8 +18,8 @@ use warp::reply::Response;
 
 use super::answer;
 use super::live::Live;
-use super::namespace::SocketIoServer;
 use super::routes::routes;
+use super::socketio::Sessions;
 use crate::limit::RateLimit;
 use crate::proxies::Proxies;
 use crate::signaling::Hub;
@@ -90,7 +90,7 @@ pub(super) struct Inner {
     pub(super) started: std::time::Instant,
     /// Done once it was told that a proxy does not say whom it speaks for.
     pub(super) silent_proxy: Once,
-    pub(super) socketio: SocketIoServer,
+    pub(super) sessions: Arc<Sessions>,
     rate: Mutex<RateLimit>,
 }
 
@@ -110,9 +110,17 @@ impl Web {
     /// Puts the parts together, inside a runtime. Rooms are entered through `hub`, credentials come from `live`.
     pub fn new(options: Options, hub: Arc<Hub>, live: Arc<Live>) -> Self {
         let rate = Mutex::new(RateLimit::new(options.credential_rate, Duration::from_secs(60)));
-        let socketio = SocketIoServer::new(hub.options(), options.shutdown.clone());
         let (started, callers) = (std::time::Instant::now(), Callers::new(Arc::clone(&hub)));
-        let inner = Arc::new(Inner { options, hub, callers, live, started, silent_proxy: Once::new(), socketio, rate });
+        let inner = Arc::new(Inner {
+            options,
+            hub,
+            callers,
+            live,
+            started,
+            silent_proxy: Once::new(),
+            sessions: Arc::default(),
+            rate,
+        });
         let routes = routes(&inner);
         Self { inner, routes }
     }

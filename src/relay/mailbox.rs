@@ -95,9 +95,15 @@ impl Mailbox {
     }
 
     pub(super) fn command(&self, command: Command) {
+        self.command_later(command);
+        self.wake();
+    }
+
+    /// The shard takes it when it next looks, which it does once a second. To wake it for somebody who has most often
+    /// nothing there would cost more than all else that the command needs.
+    pub(super) fn command_later(&self, command: Command) {
         // The receiver lives as long as the sender: both are fields of this mailbox.
         let _ = self.commands.0.send(command);
-        self.wake();
     }
 
     /// Drops the packets when the mailbox is full: a shard that is behind must not hold up another.

@@ -121,9 +121,9 @@ impl Handle {
         self.mailboxes[index].command(Command::Adopt(Box::new(adopted)));
     }
 
-    /// Ends the allocations of a member who has left its room.
+    /// Ends the allocations of a member who has left its room, within a second.
     pub fn revoke(&self, member: RoomMember) {
-        self.for_each(|| Command::Revoke(member));
+        self.mailboxes.iter().for_each(|mailbox| mailbox.command_later(Command::Revoke(member)));
     }
 
     /// Replaces the options of every server.

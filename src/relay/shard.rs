@@ -371,6 +371,7 @@ impl Shard {
 
     fn tick(&mut self, now: Instant) {
         self.next_tick = now + TICK;
+        self.ready.push(Source::Mailbox.token());
         for key in self.sockets.idle_streams(&self.server, now, STREAM_IDLE) {
             self.disconnect(key);
         }

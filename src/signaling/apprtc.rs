@@ -4,19 +4,19 @@
 //! and hears the other one there. Its wire format is that of the AppRTC demo's server, web page and mobile apps.
 
 mod caller;
+pub mod wire;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
 
 use self::caller::Caller;
-use super::call;
+use self::wire::{Command, Said};
+use super::dialect::{Dialect, Stop};
 use super::error::{ErrorId, Refusal};
 use super::hub::Hub;
 use super::message::{LeaveReason, PeerId, ServerMessage};
@@ -24,7 +24,7 @@ use super::names::RoomName;
 use super::outbox::Next;
 use super::rooms::{Entrant, FirstOffer};
 use super::session::Session;
-use super::socket::{Dialect, Stop, drive};
+use super::socket::drive;
 use crate::credentials::{IceServer, Reach};
 
 /// The close code after an error that has none of its own.
@@ -190,12 +190,15 @@ impl Callers {
 }
 
 /// Drives one collider's WebSocket to its end. The membership that it took up ends with it, and with this future.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocketStream<S>, session: Session, callers: Arc<Callers>) {
-    drive(ws, Collider { session, callers, registered: None }).await;
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    ws: WebSocketStream<S>,
+    session: Session,
+    callers: Arc<Callers>,
+) {
+    drive(ws, session, Collider { callers, registered: None }).await;
 }
 
 struct Collider {
-    session: Session,
     callers: Arc<Callers>,
     registered: Option<Registered>,
 }
@@ -214,58 +217,19 @@ impl Drop for Registered {
     }
 }
 
-/// What a client says.
-#[derive(Deserialize)]
-#[serde(tag = "cmd", rename_all = "lowercase")]
-enum Heard<'a> {
-    Register {
-        #[serde(borrow)]
-        roomid: Cow<'a, str>,
-        #[serde(borrow)]
-        clientid: Cow<'a, str>,
-    },
-    Send {
-        #[serde(borrow)]
-        msg: Cow<'a, str>,
-    },
-}
-
-/// What the server says: what the other one said, or what is wrong.
-#[derive(Serialize)]
-struct Said<'a> {
-    msg: &'a str,
-    error: &'a str,
-}
-
-impl Said<'_> {
-    fn print(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
 impl Dialect for Collider {
-    fn session(&self) -> &Session {
-        &self.session
-    }
-
-    fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    fn into_session(self) -> Session {
-        self.session
-    }
-
-    fn is_settled(&self) -> bool {
+    fn is_settled(&self, _: &Session) -> bool {
         self.registered.as_ref().is_some_and(|registered| !registered.caller.is_over())
     }
 
-    fn hear(&mut self, text: &str) -> Result<(), Stop> {
-        match (call::parse(text)?, &self.registered) {
-            (Heard::Register { .. }, Some(_)) => Err(ErrorId::AlreadyJoined.into()),
-            (Heard::Register { roomid, clientid }, None) => self.register(&roomid, &clientid),
-            (Heard::Send { .. }, None) => Err(Refusal::bad_message("`send` before `register`: register first").into()),
-            (Heard::Send { msg }, Some(registered)) => {
+    fn hear(&mut self, session: &mut Session, text: &str, _: &mut Vec<String>) -> Result<(), Stop> {
+        match (Command::parse(text)?, &self.registered) {
+            (Command::Register { .. }, Some(_)) => Err(ErrorId::AlreadyJoined.into()),
+            (Command::Register { roomid, clientid }, None) => self.register(session, &roomid, &clientid),
+            (Command::Send { .. }, None) => {
+                Err(Refusal::bad_message("`send` before `register`: register first").into())
+            }
+            (Command::Send { msg }, Some(registered)) => {
                 let heard = registered.caller.hear(&msg);
                 registered.callers.forget_if_over(&registered.client, &registered.caller);
                 Ok(heard?)
@@ -273,7 +237,13 @@ impl Dialect for Collider {
         }
     }
 
-    fn print(&mut self, _: Option<u64>, message: ServerMessage, frames: &mut Vec<String>) -> Option<u16> {
+    fn print(
+        &mut self,
+        _: &mut Session,
+        _: Option<u64>,
+        message: ServerMessage,
+        frames: &mut Vec<String>,
+    ) -> Option<u16> {
         if let ServerMessage::Error { text, fatal, .. } = &message {
             // An error is the end of the call to these clients.
             frames.extend(fatal.then(|| Said { msg: "", error: text }.print()));
@@ -283,17 +253,17 @@ impl Dialect for Collider {
         None
     }
 
-    fn close_code(&self, id: ErrorId) -> Option<u16> {
+    fn close_code(&self, _: &Session, id: ErrorId) -> Option<u16> {
         id.close_code().or(if self.registered.is_some() { None } else { Some(REFUSED) })
     }
 }
 
 impl Collider {
-    fn register(&mut self, room: &str, client: &str) -> Result<(), Stop> {
+    fn register(&mut self, session: &mut Session, room: &str, client: &str) -> Result<(), Stop> {
         let refused = |text: String| Stop::Refused(Refusal { id: ErrorId::Gone, text: text.into() });
         let caller = self.callers.caller(room, client).map_err(|error| refused(error.to_string()))?;
-        let session = caller.take_seat();
-        self.session = session.ok_or_else(|| refused("that client has registered already: join anew".to_owned()))?;
+        let seat = caller.take_seat();
+        *session = seat.ok_or_else(|| refused("that client has registered already: join anew".to_owned()))?;
         let (client, callers) = (client.to_owned(), Arc::clone(&self.callers));
         self.registered = Some(Registered { client, caller, callers });
         Ok(())

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -30,6 +31,15 @@ pub(super) struct Candidate<'a> {
     pub(super) sdp_m_line_index: Option<u16>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(super) username_fragment: Option<Cow<'a, str>>,
+}
+
+impl Candidate<'_> {
+    /// The index and the name of its media section, for clients that want both. The sender need only have said one.
+    pub(super) fn section(&self) -> (u16, Cow<'_, str>) {
+        let mid = self.sdp_mid.as_deref();
+        let index = self.sdp_m_line_index.or_else(|| mid?.parse().ok()).unwrap_or(0);
+        (index, mid.map_or_else(|| index.to_string().into(), Cow::Borrowed))
+    }
 }
 
 /// What a signal is.
@@ -66,14 +76,14 @@ impl<'a> Form<'a> {
     /// Reads a signal that a client of the dialect `key` can be told. `None` for everything else: another dialect's own
     /// messages, what is no offer and no answer, and the end of candidates, which these dialects have no word for.
     pub(super) fn read(data: &'a Payload, key: Key) -> Option<Self> {
-        let signal: Signal<'a> = data.read()?;
+        let signal: Signal<'a> = object(data.as_str()).ok()?;
         if let Some(description) = signal.description {
-            let description: Description<'a> = serde_json::from_str(description.get()).ok()?;
+            let description: Description<'a> = object(description.get()).ok()?;
             let is_known = matches!(description.kind.as_ref(), "offer" | "answer");
             return Some(Self::Description(description)).filter(|_| is_known);
         }
         if let Some(candidate) = signal.candidate {
-            let candidate: Candidate<'a> = serde_json::from_str(candidate.get()).ok()?;
+            let candidate: Candidate<'a> = object(candidate.get()).ok()?;
             let is_end = candidate.candidate.is_empty();
             return Some(Self::Candidate(candidate)).filter(|_| !is_end);
         }
@@ -115,10 +125,18 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Refusal>
     if is_too_deep(text) {
         return Err(Refusal::bad_message(format!("nested deeper than {MAX_DEPTH}: send a flatter message")));
     }
-    if !text.trim_start().starts_with('{') {
-        return Err(Refusal::bad_message("not a JSON object: send one"));
+    object(text).map_err(|error| Refusal::bad_message(format!("not such a message: {error}")))
+}
+
+/// Reads a JSON object. An array would be taken for the fields of one, in their order.
+///
+/// # Errors
+/// The parser's own, which says what is wrong.
+pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, serde_json::Error> {
+    if !json.trim_start().starts_with('{') {
+        return Err(serde_json::Error::custom("no JSON object"));
     }
-    serde_json::from_str(text).map_err(|error| Refusal::bad_message(format!("not such a message: {error}")))
+    serde_json::from_str(json)
 }
 
 #[cfg(test)]

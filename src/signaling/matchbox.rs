@@ -12,6 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 
 use self::groups::Ticket;
 use self::wire::{Event, Request, Uuid, to_theirs};
+use super::dialect::{Dialect, Stop};
 use super::error::ErrorId;
 use super::hub::Hub;
 use super::message::{PeerEntry, PeerId, ServerMessage};
@@ -19,25 +20,26 @@ use super::names::RoomName;
 use super::payload::Payload;
 use super::rooms::{Entrant, FirstOffer};
 use super::session::Session;
-use super::socket::{Dialect, Stop, drive};
+use super::socket::drive;
 
 /// The close code of a client that is not let in, where its error has none of its own (RFC 6455 section 7.4.1).
 const POLICY: u16 = 1008;
 
 /// Drives one WebSocket to its end, for a client that asked for `room`, percent-decoded, and `query`.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
     ws: WebSocketStream<S>,
     session: Session,
     room: String,
     query: String,
 ) {
-    drive(ws, Matchbox::enter(session, room, query)).await;
+    let mut session = session;
+    let dialect = Matchbox::enter(&mut session, &room, &query);
+    drive(ws, session, dialect).await;
 }
 
 struct Matchbox {
     /// Only to be dropped: given back before the room is left.
     _place: Option<Place>,
-    session: Session,
     peers: HashMap<PeerId, Peer>,
     /// The close code of a client that is not let in.
     turned_away: Option<u16>,
@@ -63,26 +65,20 @@ struct Query {
 }
 
 impl Dialect for Matchbox {
-    fn session(&self) -> &Session {
-        &self.session
-    }
-
-    fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    fn into_session(self) -> Session {
-        self.session
-    }
-
-    fn hear(&mut self, text: &str) -> Result<(), Stop> {
+    fn hear(&mut self, session: &mut Session, text: &str, _: &mut Vec<String>) -> Result<(), Stop> {
         match Request::parse(text)? {
-            Request::Signal { to, data } => Ok(self.session.signal(to.id, Some(to.epoch), data)?),
+            Request::Signal { to, data } => Ok(session.signal(to.id, Some(to.epoch), data)?),
             Request::KeepAlive => Ok(()),
         }
     }
 
-    fn print(&mut self, _: Option<u64>, message: ServerMessage, frames: &mut Vec<String>) -> Option<u16> {
+    fn print(
+        &mut self,
+        _: &mut Session,
+        _: Option<u64>,
+        message: ServerMessage,
+        frames: &mut Vec<String>,
+    ) -> Option<u16> {
         match message {
             ServerMessage::Joined(joined) => {
                 let uuid = Uuid { id: joined.myself.id, epoch: joined.myself.epoch };
@@ -114,12 +110,12 @@ impl Dialect for Matchbox {
 }
 
 impl Matchbox {
-    fn enter(mut session: Session, room: String, query: String) -> Self {
-        let (place, turned_away) = match join(&mut session, &room, &query) {
+    fn enter(session: &mut Session, room: &str, query: &str) -> Self {
+        let (place, turned_away) = match join(session, room, query) {
             Ok(place) => (place, None),
             Err(why) => (None, session.refuse_with(why.into(), Some(why.close_code().unwrap_or(POLICY)))),
         };
-        Self { _place: place, session, peers: HashMap::new(), turned_away }
+        Self { _place: place, peers: HashMap::new(), turned_away }
     }
 
     /// Only the one of the two who makes the offer is told of the other.

@@ -2,8 +2,8 @@
 //!
 //! [`message`], [`request`], [`rooms`], [`mailbox`] and [`candidates`] are pure: bytes and an RNG in, effects out.
 //! [`hub`] shares one state machine among all connections and [`session`] is one connection's part in it. [`socket`]
-//! drives one WebSocket against it, in the words of a dialect such as [`native`]: a file each. The protocol itself is
-//! written down in `docs/protocol.md`.
+//! drives one connection against it, in the words of a dialect such as [`native`]: a file each. What carries the frames
+//! is a WebSocket, or what stands for one ([`engine_io`]). The protocol itself is written down in `docs/protocol.md`.
 
 pub mod apprtc;
 pub mod ayame;
@@ -11,6 +11,9 @@ mod budget;
 mod call;
 pub mod candidates;
 pub mod codelab;
+mod deadlines;
+mod dialect;
+pub mod engine_io;
 pub mod error;
 pub mod hub;
 pub mod mailbox;
@@ -27,6 +30,7 @@ mod room;
 pub mod rooms;
 pub mod session;
 pub mod socket;
+mod wire;
 pub mod y_webrtc;
 
 pub use error::{ErrorId, Refusal};

@@ -3,81 +3,73 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 
+use super::dialect::{Dialect, Stop};
 use super::error::ErrorId;
 use super::message::{LeaveReason, ServerMessage};
 use super::request::{ClientMessage, Join};
 use super::rooms::Entrant;
 use super::session::Session;
-use super::socket::{Dialect, Stop, drive};
+use super::socket::drive;
 
 /// Drives one WebSocket to its end. The membership ends with it, and with this future.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocketStream<S>, session: Session) {
-    drive(ws, Native(session)).await;
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(ws: WebSocketStream<S>, session: Session) {
+    drive(ws, session, Native).await;
 }
 
-struct Native(Session);
+struct Native;
 
 impl Dialect for Native {
-    fn session(&self) -> &Session {
-        &self.0
+    fn hear(&mut self, session: &mut Session, text: &str, _: &mut Vec<String>) -> Result<(), Stop> {
+        Ok(obey(session, ClientMessage::parse(text)?)?)
     }
 
-    fn session_mut(&mut self) -> &mut Session {
-        &mut self.0
-    }
-
-    fn into_session(self) -> Session {
-        self.0
-    }
-
-    fn hear(&mut self, text: &str) -> Result<(), Stop> {
-        Ok(self.obey(ClientMessage::parse(text)?)?)
-    }
-
-    fn print(&mut self, number: Option<u64>, message: ServerMessage, frames: &mut Vec<String>) -> Option<u16> {
+    fn print(
+        &mut self,
+        _: &mut Session,
+        number: Option<u64>,
+        message: ServerMessage,
+        frames: &mut Vec<String>,
+    ) -> Option<u16> {
         frames.push(message.print(number));
         None
     }
 }
 
-impl Native {
-    fn obey(&mut self, message: ClientMessage) -> Result<(), ErrorId> {
-        let enters = matches!(message, ClientMessage::Join(_) | ClientMessage::Resume { .. });
-        if !enters && !self.0.is_member() {
-            return Err(ErrorId::JoinFirst);
-        }
-        let session = &mut self.0;
-        match message {
-            ClientMessage::Join(join) => self.join(join)?,
-            ClientMessage::Resume { token, last, fresh, forgets } => {
-                session.resume(token, if fresh { None } else { Some(last) })?;
-                session.forgets = forgets;
-            }
-            ClientMessage::Ready => session.hold(false),
-            ClientMessage::Ack { n } => session.ack(n),
-            ClientMessage::Signal { to, epoch, n, data } => session.signal_once(n, to, epoch, data)?,
-            ClientMessage::Broadcast { n, data } => session.broadcast_once(n, &data)?,
-            ClientMessage::Rename { name } => session.rename(name)?,
-            ClientMessage::Lock { locked } => session.lock(locked)?,
-            ClientMessage::SetPin { pin } => session.set_pin(pin)?,
-            ClientMessage::Kick { id } => session.kick(id)?,
-            ClientMessage::Invite { role, ttl } => session.invite(role, ttl)?,
-            ClientMessage::Leave => session.leave(LeaveReason::Left),
-            ClientMessage::Ping => session.tell(ServerMessage::Pong),
-        }
-        Ok(())
+fn obey(session: &mut Session, message: ClientMessage) -> Result<(), ErrorId> {
+    let enters = matches!(message, ClientMessage::Join(_) | ClientMessage::Resume { .. });
+    if !enters && !session.is_member() {
+        return Err(ErrorId::JoinFirst);
     }
+    match message {
+        ClientMessage::Join(asked) => join(session, asked)?,
+        ClientMessage::Resume { token, last, fresh, forgets } => {
+            session.resume(token, if fresh { None } else { Some(last) })?;
+            session.forgets = forgets;
+        }
+        ClientMessage::Ready => session.hold(false),
+        ClientMessage::Ack { n } => session.ack(n),
+        ClientMessage::Signal { to, epoch, n, data } => session.signal_once(n, to, epoch, data)?,
+        ClientMessage::Broadcast { n, data } => session.broadcast_once(n, &data)?,
+        ClientMessage::Rename { name } => session.rename(name)?,
+        ClientMessage::Lock { locked } => session.lock(locked)?,
+        ClientMessage::SetPin { pin } => session.set_pin(pin)?,
+        ClientMessage::Kick { id } => session.kick(id)?,
+        ClientMessage::Invite { role, ttl } => session.invite(role, ttl)?,
+        ClientMessage::Leave => session.leave(LeaveReason::Left),
+        ClientMessage::Ping => session.tell(ServerMessage::Pong),
+    }
+    Ok(())
+}
 
-    fn join(&mut self, join: Join) -> Result<(), ErrorId> {
-        let window = self.0.hub().options().resume_window.as_secs();
-        let Join { room, name, role, pin, invite, ready, resume, forgets } = join;
-        let resume_window = if resume && window > 0 { Some(window) } else { None };
-        let entrant = Entrant { name, role, pin, resume_window, ..self.0.entrant() };
-        self.0.join(&room, entrant, invite.as_deref())?;
-        self.0.hold(!ready);
-        self.0.forgets = forgets;
-        Ok(())
-    }
+fn join(session: &mut Session, asked: Join) -> Result<(), ErrorId> {
+    let window = session.hub().options().resume_window.as_secs();
+    let Join { room, name, role, pin, invite, ready, resume, forgets } = asked;
+    let resume_window = if resume && window > 0 { Some(window) } else { None };
+    let entrant = Entrant { name, role, pin, resume_window, ..session.entrant() };
+    session.join(&room, entrant, invite.as_deref())?;
+    session.hold(!ready);
+    session.forgets = forgets;
+    Ok(())
 }
 
 #[cfg(test)]

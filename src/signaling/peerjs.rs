@@ -18,6 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 
 use self::directory::Found;
 use self::wire::{Hello, Request, Unwelcome};
+use super::dialect::{Dialect, Stop};
 use super::error::{ErrorId, Refusal};
 use super::hub::{Hub, Sender};
 use super::message::{LeaveReason, PeerId, ServerMessage};
@@ -25,7 +26,7 @@ use super::outbox::Outbox;
 use super::payload::Payload;
 use super::rooms::Entrant;
 use super::session::Session;
-use super::socket::{Dialect, Stop, drive};
+use super::socket::drive;
 use crate::credentials::RoomMember;
 
 /// A client from which nothing came for so long is dropped, even if its machine answers pings.
@@ -36,13 +37,14 @@ const POLICY: u16 = 1008;
 const NORMAL: u16 = 1000;
 
 /// Drives one WebSocket to its end, for a client that said `query` of itself.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocketStream<S>, session: Session, query: String) {
-    drive(ws, PeerJs::enter(session, query)).await;
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(ws: WebSocketStream<S>, session: Session, query: String) {
+    let mut session = session;
+    let dialect = PeerJs::enter(&mut session, &query);
+    drive(ws, session, dialect).await;
 }
 
 struct PeerJs {
     place: Result<Place, Unwelcome>,
-    session: Session,
     heard: Instant,
 }
 
@@ -63,19 +65,7 @@ struct Caller {
 impl Dialect for PeerJs {
     const BEAT: Option<Duration> = Some(Duration::from_secs(15));
 
-    fn session(&self) -> &Session {
-        &self.session
-    }
-
-    fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    fn into_session(self) -> Session {
-        self.session
-    }
-
-    fn hear(&mut self, text: &str) -> Result<(), Stop> {
+    fn hear(&mut self, session: &mut Session, text: &str, _: &mut Vec<String>) -> Result<(), Stop> {
         self.heard = Instant::now();
         let Ok(place) = &mut self.place else {
             return Ok(());
@@ -83,12 +73,18 @@ impl Dialect for PeerJs {
         match Request::parse(text, &place.id)? {
             Request::Heartbeat => Ok(()),
             Request::Leave => Err(Stop::Close(NORMAL)),
-            Request::Pass { to, data, can_wait: true } => Ok(place.pass(&mut self.session, &to, data)?),
-            Request::Pass { to, data, can_wait: false } => Ok(place.pass_now(&mut self.session, &to, data)?),
+            Request::Pass { to, data, can_wait: true } => Ok(place.pass(session, &to, data)?),
+            Request::Pass { to, data, can_wait: false } => Ok(place.pass_now(session, &to, data)?),
         }
     }
 
-    fn print(&mut self, _: Option<u64>, message: ServerMessage, frames: &mut Vec<String>) -> Option<u16> {
+    fn print(
+        &mut self,
+        _: &mut Session,
+        _: Option<u64>,
+        message: ServerMessage,
+        frames: &mut Vec<String>,
+    ) -> Option<u16> {
         if let Err(why) = self.place {
             frames.push(why.print());
             return Some(POLICY);
@@ -115,25 +111,25 @@ impl Dialect for PeerJs {
         None
     }
 
-    fn beat(&mut self) -> Result<Option<String>, Stop> {
+    fn beat(&mut self, session: &Session) -> Result<Option<String>, Stop> {
         if self.heard.elapsed() < ALIVE {
             return Ok(None);
         }
         let text = "no HEARTBEAT came for 90 s: send one every 5 s";
-        self.session.refuse_with(Refusal { id: ErrorId::HelloTimeout, text: text.into() }, Some(POLICY));
+        session.refuse_with(Refusal { id: ErrorId::HelloTimeout, text: text.into() }, Some(POLICY));
         Err(Stop::Close(POLICY))
     }
 }
 
 impl PeerJs {
     /// Whether or not the client is let in, it is told so in its own words.
-    fn enter(mut session: Session, query: String) -> Self {
-        let place = Place::take(&mut session, &query);
+    fn enter(session: &mut Session, query: &str) -> Self {
+        let place = Place::take(session, query);
         if let Err(why) = place {
             metrics::counter!("lanturn_signaling_refused_total", "reason" => why.reason()).increment(1);
             session.tell(ServerMessage::refusal(ErrorId::NotAllowed.into(), true));
         }
-        Self { place, session, heard: Instant::now() }
+        Self { place, heard: Instant::now() }
     }
 }
 

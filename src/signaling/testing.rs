@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::WebSocketStream;
@@ -11,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role as Side;
 
 use super::socket::websocket_config;
-use super::{Capacity, Grants, Hub, HubOptions, Pin, Role, RoomName, Session, native};
+use super::{Capacity, ErrorId, Grants, Hub, HubOptions, Pin, Refusal, Role, RoomName, Session, native};
 use crate::credentials::{IceServer, Memberships, Reach, RoomMember};
 
 pub(super) type Client = WebSocketStream<DuplexStream>;
@@ -135,4 +136,35 @@ pub(super) async fn expect_error(client: &mut Client, id: &str, code: Option<u16
 
 pub(super) fn id_of(joined: &Value) -> String {
     joined["self"]["id"].as_str().unwrap().to_owned()
+}
+
+/// JSON of any shape, without a field that a dialect knows.
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
+    let text = "[\\PC\\\\\"\u{1F600}]{0,12}";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_filter("JSON has no infinities", |n| n.is_finite()).prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("x-[a-z]{0,4}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// So many arrays in one another.
+pub(super) fn nested(levels: usize) -> String {
+    format!("{}{}", "[".repeat(levels), "]".repeat(levels))
+}
+
+/// Whether it says what is wrong with a message, and where.
+pub(super) fn is_clear(refusal: &Refusal) -> bool {
+    let clear =
+        ["no JSON object", "is missing", "missing field `", "invalid type: ", "invalid value: ", "unknown variant `"];
+    refusal.id == ErrorId::BadMessage && clear.iter().any(|clear| refusal.text.contains(clear))
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 
 use self::wire::{Request, published, room_of};
+use super::dialect::{Dialect, Stop};
 use super::error::{ErrorId, Refusal};
 use super::hub::Hub;
 use super::message::{PeerId, ServerMessage};
@@ -18,19 +19,18 @@ use super::outbox::{Next, Outbox};
 use super::payload::Payload;
 use super::rooms::Entrant;
 use super::session::Session;
-use super::socket::{Dialect, Stop, drive};
+use super::socket::drive;
 
 /// The most topics of one connection. A page has one a document that it has open.
 pub const MAX_TOPICS: usize = 16;
 
 /// Drives one WebSocket to its end.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocketStream<S>, session: Session) {
-    drive(ws, YWebrtc { session, topics: HashMap::new() }).await;
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(ws: WebSocketStream<S>, session: Session) {
+    drive(ws, session, YWebrtc { topics: HashMap::new() }).await;
 }
 
+/// Its connection's session is in no room: what the topics hear comes together in that one's mailbox.
 struct YWebrtc {
-    /// In no room: what the topics hear comes together in its mailbox.
-    session: Session,
     topics: HashMap<String, Subscription>,
 }
 
@@ -41,29 +41,23 @@ struct Subscription {
 }
 
 impl Dialect for YWebrtc {
-    fn session(&self) -> &Session {
-        &self.session
-    }
-
-    fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    fn into_session(self) -> Session {
-        self.session
-    }
-
-    fn hear(&mut self, text: &str) -> Result<(), Stop> {
+    fn hear(&mut self, session: &mut Session, text: &str, _: &mut Vec<String>) -> Result<(), Stop> {
         match Request::parse(text)? {
-            Request::Subscribe(topics) => topics.into_iter().for_each(|topic| self.subscribe(topic)),
+            Request::Subscribe(topics) => topics.into_iter().for_each(|topic| self.subscribe(session, topic)),
             Request::Unsubscribe(topics) => topics.iter().for_each(|topic| drop(self.topics.remove(topic))),
-            Request::Publish { topic, data } => self.publish(&topic, &data)?,
-            Request::Ping => self.session.tell(ServerMessage::Pong),
+            Request::Publish { topic, data } => self.publish(session, &topic, &data)?,
+            Request::Ping => session.tell(ServerMessage::Pong),
         }
         Ok(())
     }
 
-    fn print(&mut self, number: Option<u64>, message: ServerMessage, frames: &mut Vec<String>) -> Option<u16> {
+    fn print(
+        &mut self,
+        _: &mut Session,
+        number: Option<u64>,
+        message: ServerMessage,
+        frames: &mut Vec<String>,
+    ) -> Option<u16> {
         match message {
             // In its final form already.
             ServerMessage::Broadcast { data, .. } => frames.push(data.as_str().to_owned()),
@@ -87,7 +81,7 @@ impl Dialect for YWebrtc {
     }
 
     /// One topic that cannot be had is no reason to end the others.
-    fn close_code(&self, id: ErrorId) -> Option<u16> {
+    fn close_code(&self, _: &Session, id: ErrorId) -> Option<u16> {
         match id {
             ErrorId::TooLarge | ErrorId::HelloTimeout | ErrorId::SlowReader => id.close_code(),
             ErrorId::BadMessage
@@ -114,45 +108,45 @@ impl Dialect for YWebrtc {
         }
     }
 
-    fn is_settled(&self) -> bool {
+    fn is_settled(&self, _: &Session) -> bool {
         !self.topics.is_empty()
     }
 }
 
 impl YWebrtc {
-    fn subscribe(&mut self, topic: String) {
+    fn subscribe(&mut self, session: &Session, topic: String) {
         if self.topics.contains_key(&topic) {
             return;
         }
-        match self.enter(&topic) {
+        match self.enter(session, &topic) {
             Ok(subscription) => drop(self.topics.insert(topic, subscription)),
-            Err(refusal) => drop(self.session.refuse_with(refusal, None)),
+            Err(refusal) => drop(session.refuse_with(refusal, None)),
         }
     }
 
-    fn enter(&self, topic: &str) -> Result<Subscription, Refusal> {
+    fn enter(&self, whole: &Session, topic: &str) -> Result<Subscription, Refusal> {
         if self.topics.len() >= MAX_TOPICS {
             metrics::counter!("lanturn_y_webrtc_topics_refused_total").increment(1);
             return Err(Refusal::bad_message(format!("{MAX_TOPICS} topics are the most: unsubscribe from others")));
         }
         let room = room_of(topic)?;
-        let mut session = self.session.another().ok_or(ErrorId::TooManyRooms)?;
+        let mut session = whole.another().ok_or(ErrorId::TooManyRooms)?;
         let entrant = Entrant { is_listed: false, ..session.entrant() };
         let id = session.join(&room, entrant, None)?;
-        let (hub, own, whole) = (Arc::clone(session.hub()), session.outbox().clone(), self.session.outbox().clone());
+        let (hub, own, whole) = (Arc::clone(session.hub()), session.outbox().clone(), whole.outbox().clone());
         let listening = tokio::spawn(listen(hub, own, id, topic.to_owned(), whole));
         Ok(Subscription { session, listening })
     }
 
     /// To everybody, and the same back.
-    fn publish(&self, topic: &str, data: &Payload) -> Result<(), Refusal> {
+    fn publish(&self, whole: &Session, topic: &str, data: &Payload) -> Result<(), Refusal> {
         let text = "subscribe to the topic before publishing in it";
         let wrong = || Refusal { id: ErrorId::JoinFirst, text: text.into() };
         let session = &self.topics.get(topic).ok_or_else(wrong)?.session;
         session.broadcast(data)?;
         if let Some(id) = session.id() {
             let clients = session.hub().company(id);
-            self.session.tell(said(id, published(topic, data, clients)));
+            whole.tell(said(id, published(topic, data, clients)));
         }
         Ok(())
     }

@@ -62,8 +62,9 @@ export class Peer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #mending;
   #mended = 0;
-  /** Something that a browser does not ask a new offer for wants one. */
+  /** Something that a browser does not ask a new offer for wants one; and our last offer was for that. */
   #again = false;
+  #wasAgain = false;
 
   /**
    * @param {Entry} entry what the box says of them
@@ -267,6 +268,7 @@ export class Peer {
     // If a change is still under way, or the first offer is still to come, the event comes again after it.
     if (this.connection.signalingState !== "stable") return;
     if (!this.#initiate && !this.connection.remoteDescription) return;
+    this.#wasAgain = this.#again;
     this.#again = false;
     await this.#setLocal();
     this.#offers += 1;
@@ -289,6 +291,8 @@ export class Peer {
     const collision = description.type === "offer" && pc.signalingState !== "stable";
     this.#ignoring = collision && !this.#polite;
     if (this.#ignoring) return;
+    // Ours is taken back.
+    if (collision) this.#again ||= this.#wasAgain;
     // An answer to an offer that was taken back, or that has been answered. Clients of another make give no number.
     const wanted = pc.signalingState === "have-local-offer" && (offer ?? this.#offers) === this.#offers;
     if (description.type === "answer" && !wanted) return;

@@ -3,16 +3,20 @@
 use crate::names::{self, FullPath};
 
 /// Bytes and time in, effects out.
-const PURE: [&str; 23] = [
+const PURE: [&str; 25] = [
     "stun",
     "turn",
     "credentials",
     "limit",
     "proxies",
+    "signaling::apprtc::wire",
+    "signaling::ayame::wire",
     "signaling::budget",
     "signaling::call",
     "signaling::candidates",
+    "signaling::codelab::socket_io",
     "signaling::codelab::words",
+    "signaling::engine_io::payload",
     "signaling::error",
     "signaling::mailbox",
     "signaling::matchbox::groups",

@@ -87,32 +87,13 @@ two("a device that is chosen is used at once, and one that is gone is told of", 
   assert.deepEqual(await ben.broken(), []);
 });
 
-/** Shares what the browser gives, or a canvas where there is no screen. @param {import("./support/member.js").Member} member */
-async function share(member) {
-  await member.page.evaluate(async () => {
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [640, 400];
-    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    setInterval(() => pen.fillRect(Math.random() * 640, Math.random() * 400, 9, 9), 50);
-    const stream = canvas.captureStream(10);
-    const sound = new AudioContext();
-    const tone = new OscillatorNode(sound);
-    const out = sound.createMediaStreamDestination();
-    tone.connect(out);
-    tone.start();
-    stream.addTrack(out.stream.getAudioTracks()[0]);
-    navigator.mediaDevices.getDisplayMedia = async () => stream;
-    if (!(await me.media.share())) throw new Error("nothing was shared");
-  });
-}
-
 two("a screen with its sound comes beside the camera, from both at once", async (room, anna, ben) => {
   await anna.enters(room);
   await ben.enters(room);
   await anna.page.evaluate(() => me.media.start("audio", "video"));
   await ben.watches();
   // At the same moment, so that their offers cross.
-  await Promise.all([share(anna), share(ben)]);
+  await Promise.all([anna.shares(), ben.shares()]);
   for (const member of [anna, ben]) {
     await member.watches("screen");
     const kinds = await member.page.evaluate(() => me.other.screen.getTracks().map((/** @type {any} */ { kind }) => kind).sort());
@@ -129,7 +110,7 @@ two("a screen with its sound comes beside the camera, from both at once", async 
   assert.equal(hint, "text");
   await anna.page.evaluate(() => me.media.unshare());
   await ben.until("sees no screen", () => me.other.screen.getTracks().length === 0 && me.other.stream.getTracks().length === 2);
-  await share(anna);
+  await anna.shares();
   await ben.watches("screen");
   assert.deepEqual((await counts()).map(({ sections }) => sections), [4, 4], "the sections are used again");
   for (const member of [anna, ben]) assert.deepEqual(await member.broken(), []);
@@ -138,7 +119,7 @@ two("a screen with its sound comes beside the camera, from both at once", async 
 two("who comes later sees camera and screen as what they are", async (room, anna, ben) => {
   await anna.enters(room);
   await anna.page.evaluate(() => me.media.start("video"));
-  await share(anna);
+  await anna.shares();
   await ben.enters(room, { role: "viewer" });
   await ben.watches("screen");
   await ben.watches("camera");

@@ -9,18 +9,44 @@ import { Member, members } from "./support/member.js";
 import { explained } from "./support/tab.js";
 import { Wire } from "./support/wire.js";
 
+/** @import { Story } from "./support/both.js" */
 /** @import { Kind } from "./support/browsers.js" */
 
 const CASE = { timeout: 60_000 };
+/** @type {Kind[]} */
+const KINDS = ["chromium", "firefox"];
 const inEach = bothBrowsers();
 const two = members(inEach, "Anna", "Ben");
+
+/** A box whose credentials end soon, and that waits long for a first word. @type {Box} */
+let hasty;
+/** @type {Partial<Record<Kind, TestBrowser>>} */
+const browsers = {};
+
+before(async () => {
+  hasty = await Box.start({ env: { LANTURN__CREDENTIALS__TTL: "8s", LANTURN__ROOMS__HELLO_DEADLINE: "30s" } });
+  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, hasty.authority);
+}, { timeout: 120_000 });
+
+after(async () => {
+  for (const browser of Object.values(browsers)) await browser.close();
+  await hasty?.stop();
+});
+
+/** As `inEach`, at that box. @type {(what: string, story: Story) => void} */
+const inEachAtHasty = (what, story) => {
+  for (const kind of KINDS) {
+    test(`${kind}: ${what}`, CASE, () => story(hasty, /** @type {TestBrowser} */ (browsers[kind]), kind));
+  }
+};
 
 /**
  * Anna, and Ben at the end of a wire, both in the room.
  * @param {string} what @param {(anna: Member, ben: Member, wire: Wire) => Promise<void>} story @param {object} [options] of `join`
+ * @param {(what: string, story: Story) => void} [each] at which box
  */
-function wired(what, story, options = {}) {
-  inEach(what, async (box, browser, kind) => {
+function wired(what, story, options = {}, each = inEach) {
+  each(what, async (box, browser, kind) => {
     const wire = await Wire.to(box);
     const [anna, ben] = [await Member.open(browser, box.url, "Anna"), await Member.open(browser, wire.url, "Ben")];
     // Browsers complain about a connection that is cut.
@@ -81,7 +107,10 @@ wired("a resumption that was given up and comes late takes nothing from the newe
       // As on a path that holds a packet back for longer than we wait.
       me.late = () => {
         send.call(this, text);
-        return new Promise((resolve) => this.addEventListener("message", ({ data }) => resolve(JSON.parse(data).id)));
+        return new Promise((resolve) => {
+          this.addEventListener("message", ({ data }) => resolve(JSON.parse(data).id));
+          this.addEventListener("close", () => resolve("closed"));
+        });
       };
     };
   });
@@ -92,7 +121,7 @@ wired("a resumption that was given up and comes late takes nothing from the newe
   await ben.until("hears Anna by the box", () => me.heard("chat").length > 0);
   assert.deepEqual(await ben.page.evaluate(() => [me.room.connected, me.heard("away").length, me.heard("closed").length]), [true, 2, 0]);
   assert.equal(await anna.page.evaluate(() => me.heard("peer-left").length), 0);
-}, { role: "viewer" });
+}, { role: "viewer" }, inEachAtHasty);
 
 wired("whoever has too much to say again joins anew, and meets each once", async (anna, ben, wire) => {
   wire.deafen();
@@ -109,53 +138,24 @@ wired("whoever has too much to say again joins anew, and meets each once", async
   await anna.until("hears Ben again", () => me.heard("chat").some((/** @type {any} */ { text }) => text === "here again"));
 }, { role: "viewer" });
 
-/** A box whose credentials end soon. @type {Box} */
-let hasty;
-/** @type {Partial<Record<Kind, TestBrowser>>} */
-const browsers = {};
-
-before(async () => {
-  hasty = await Box.start({ env: { LANTURN__CREDENTIALS__TTL: "8s" } });
-  for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) browsers[kind] = await TestBrowser.launch(kind, hasty.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  for (const browser of Object.values(browsers)) await browser.close();
-  await hasty?.stop();
+members(inEachAtHasty, "Anna", "Ben")("a call has new credentials before the last ones end, and relays with them", async (room, anna, ben) => {
+  const options = { iceTransportPolicy: "relay", relayTransport: "udp" };
+  await anna.enters(room, options);
+  await ben.enters(room, options);
+  await ben.until("has a path", () => me.other?.stats?.path);
+  const first = await ben.page.evaluate(() => me.other.connection.getConfiguration().iceServers[0].username);
+  const ends = Number(first.split(":")[0]) * 1000;
+  await ben.until("has other credentials", (first) => {
+    const now = me.other.connection.getConfiguration().iceServers[0].username;
+    return now !== first && now === me.room.configuration.iceServers[0].username;
+  }, first);
+  assert.ok(Date.now() < ends, "before the last ones end");
+  await ben.until("is past the end of the first", (ends) => Date.now() > ends + 1_000, ends);
+  const old = await ben.page.evaluate(() => me.other.connection.localDescription.sdp.match(/a=ice-ufrag:(\S+)/)[1]);
+  await ben.page.evaluate(() => me.other.connection.restartIce());
+  await ben.until("relays in a new ICE session", async (old) => {
+    const { connection } = me.other;
+    if (connection.localDescription.sdp.includes(old) || connection.connectionState !== "connected") return false;
+    return connection.signalingState === "stable" && (await me.room.stats(me.other.id)).path?.localType === "relay";
+  }, old);
 });
-
-for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) {
-  test(`${kind}: a call has new credentials before the last ones end, and relays with them`, CASE, async () => {
-    const browser = /** @type {TestBrowser} */ (browsers[kind]);
-    const [anna, ben] = [await Member.open(browser, hasty.url, "Anna"), await Member.open(browser, hasty.url, "Ben")];
-    try {
-      const options = { iceTransportPolicy: "relay", relayTransport: "udp" };
-      await anna.enters(kind, options);
-      await ben.enters(kind, options);
-      await ben.until("has a path", () => me.other?.stats?.path);
-      const username = () => me.other.connection.getConfiguration().iceServers[0].username;
-      const first = await ben.page.evaluate(username);
-      const ends = Number(first.split(":")[0]) * 1000;
-      await ben.until("has other credentials", (first) => {
-        const now = me.other.connection.getConfiguration().iceServers[0].username;
-        return now !== first && now === me.room.configuration.iceServers[0].username;
-      }, first);
-      assert.ok(Date.now() < ends, "before the last ones end");
-      await ben.until("is past the end of the first", (ends) => Date.now() > ends + 1_000, ends);
-      const ufrag = () => me.other.connection.localDescription.sdp.match(/a=ice-ufrag:(\S+)/)[1];
-      const old = await ben.page.evaluate(ufrag);
-      await ben.page.evaluate(() => me.other.connection.restartIce());
-      await ben.until("relays in a new ICE session", async (old) => {
-        const { connection } = me.other;
-        if (connection.localDescription.sdp.includes(old) || connection.connectionState !== "connected") return false;
-        return connection.signalingState === "stable" && (await me.room.stats(me.other.id)).path?.localType === "relay";
-      }, old);
-      await anna.close();
-      await ben.close();
-    } catch (error) {
-      throw explained(error, hasty, anna, ben);
-    } finally {
-      for (const member of [anna, ben]) await member.page.close().catch(() => {});
-    }
-  });
-}

@@ -1,16 +1,13 @@
 //! One client of AppRTC, from its `join` on: what it says over either way, and what waits until somebody can hear it.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::wire::{BYE, Message, to_theirs};
 use crate::credentials::{IceServer, Reach};
 use crate::signaling::budget::Purse;
-use crate::signaling::call::{self, Candidate, Description, Form, Key};
 use crate::signaling::error::{ErrorId, Refusal};
 use crate::signaling::message::{LeaveReason, PeerId, ServerMessage};
 use crate::signaling::names::RoomName;
@@ -22,8 +19,6 @@ use crate::signaling::session::{Handle, Session};
 const MAX_WAITING: usize = 128;
 /// The most memory that they may take, in bytes, unless one message may take more than a quarter of it.
 const MAX_WAITING_BYTES: usize = 512 * 1024;
-/// What is told when the other one is no more.
-const BYE: &str = r#"{"type":"bye"}"#;
 
 #[derive(Debug)]
 pub(super) struct Caller {
@@ -59,31 +54,6 @@ enum Seat {
     /// The session is with the WebSocket, or not here yet.
     Taken,
     Over,
-}
-
-/// What a client says.
-#[derive(Deserialize)]
-struct Heard<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    sdp: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    candidate: Option<Cow<'a, str>>,
-    /// The media section's index.
-    label: Option<u16>,
-    /// The media section's name.
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-}
-
-#[derive(Serialize)]
-struct SaidCandidate<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    label: u16,
-    id: &'a str,
-    candidate: &'a str,
 }
 
 impl Caller {
@@ -159,17 +129,19 @@ impl Caller {
 
     /// Passes on what the client says, or keeps it until it can be.
     pub(super) fn hear(&self, text: &str) -> Result<(), Refusal> {
-        let Some(form) = read(text)? else {
-            self.leave(LeaveReason::Left);
-            return Ok(());
+        let (data, is_offer, is_description) = match Message::parse(text)? {
+            Message::Offer(data) => (data, true, true),
+            Message::Answer(data) => (data, false, true),
+            Message::Other(data) => (data, false, false),
+            Message::Bye => {
+                self.leave(LeaveReason::Left);
+                return Ok(());
+            }
         };
         let mut state = self.lock();
         if matches!(state.seat, Seat::Over) {
             return Err(ErrorId::Gone.into());
         }
-        let is_offer = matches!(&form, Form::Description(description) if description.kind == "offer");
-        let is_description = matches!(form, Form::Description(_));
-        let data = form.print(Key::AppRtc);
         match state.peer {
             Some(peer) if is_description || state.is_described => {
                 self.handle.signal(peer, data)?;
@@ -192,7 +164,7 @@ impl Caller {
             ServerMessage::PeerLeft { id, .. } => self.part(*id, None),
             // To the client it is somebody else now.
             ServerMessage::PeerRestarted { id, .. } => self.part(*id, Some(*id)),
-            ServerMessage::Signal { data, .. } => print(data),
+            ServerMessage::Signal { data, .. } => to_theirs(data),
             ServerMessage::Joined(_)
             | ServerMessage::Resumed { .. }
             | ServerMessage::PeerRenamed { .. }
@@ -281,41 +253,5 @@ impl State {
         (self.waiting_bytes, self.has_offer) = (0, false);
         self.purse.hold(0);
         std::mem::take(&mut self.waiting)
-    }
-}
-
-/// `None` for `bye`.
-fn read(text: &str) -> Result<Option<Form<'_>>, Refusal> {
-    let missing = |field| Refusal::bad_message(format!("`{field}` is missing"));
-    let heard: Heard<'_> = call::parse(text)?;
-    Ok(Some(match heard.kind.as_ref() {
-        "bye" => return Ok(None),
-        "offer" | "answer" => {
-            let sdp = heard.sdp.ok_or_else(|| missing("sdp"))?;
-            Form::Description(Description { kind: heard.kind, sdp })
-        }
-        "candidate" => Form::Candidate(Candidate {
-            candidate: heard.candidate.ok_or_else(|| missing("candidate"))?,
-            sdp_mid: heard.id,
-            sdp_m_line_index: heard.label,
-            username_fragment: None,
-        }),
-        _ => Form::Own(call::parse::<&RawValue>(text)?),
-    }))
-}
-
-fn print(data: &Payload) -> Option<String> {
-    match Form::read(data, Key::AppRtc)? {
-        Form::Description(description) => serde_json::to_string(&description).ok(),
-        Form::Candidate(candidate) => {
-            let label = candidate.sdp_m_line_index.unwrap_or_default();
-            let id = candidate.sdp_mid.unwrap_or_default();
-            let said = SaidCandidate { kind: "candidate", label, id: &id, candidate: &candidate.candidate };
-            serde_json::to_string(&said).ok()
-        }
-        Form::Own(own) => {
-            let is_bye = serde_json::from_str::<Heard<'_>>(own.get()).is_ok_and(|heard| heard.kind == "bye");
-            if is_bye { None } else { Some(own.get().to_owned()) }
-        }
     }
 }

@@ -4,17 +4,17 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::signaling::call::Candidate;
+use crate::signaling::call::{self, Candidate};
 use crate::signaling::payload::Payload;
 
 /// What a page says once it has a camera: who makes the offer waits for it.
-pub(super) const HAS_MEDIA: &str = "got user media";
+pub const HAS_MEDIA: &str = "got user media";
 /// What a page says when it hangs up.
-pub(super) const BYE: &str = "bye";
+pub const BYE: &str = "bye";
 
 /// A `message` event's content.
 #[derive(Debug, PartialEq)]
-pub(super) enum Said {
+pub enum Said {
     /// [`HAS_MEDIA`].
     HasMedia,
     /// [`BYE`].
@@ -31,7 +31,7 @@ pub(super) enum Said {
 
 impl Said {
     /// Reads a page's words, into the native ones.
-    pub(super) fn by_page(raw: &RawValue) -> Self {
+    pub fn by_page(raw: &RawValue) -> Self {
         if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
             return match text.as_str() {
                 HAS_MEDIA => Self::HasMedia,
@@ -52,7 +52,7 @@ impl Said {
 
 /// What somebody else sent, for a page.
 #[derive(Debug, PartialEq)]
-pub(super) enum Heard {
+pub enum Heard {
     /// The other one is such a page, too.
     IsPage,
     /// [`HAS_MEDIA`], of another page.
@@ -67,23 +67,31 @@ pub(super) enum Heard {
 
 impl Heard {
     /// Reads the native words, into a page's.
-    pub(super) fn of(data: &Payload) -> Self {
-        let Some(native) = data.read::<Native<'_>>() else {
+    pub fn of(data: &Payload) -> Self {
+        let Ok(native) = call::object::<Native<'_>>(data.as_str()) else {
             return Self::Nothing;
         };
         if native.codelab.is_some() {
             return Self::IsPage;
         }
         if let Some(message) = native.message {
-            let has_media = serde_json::from_str::<String>(message.get()).is_ok_and(|text| text == HAS_MEDIA);
-            return if has_media { Self::HasMedia } else { Self::Other(message.into()) };
+            return match serde_json::from_str::<String>(message.get()).as_deref() {
+                Ok(HAS_MEDIA) => Self::HasMedia,
+                // That the other one is no more is for the server to say.
+                Ok(BYE) => Self::Nothing,
+                Ok(_) | Err(_) => Self::Other(message.into()),
+            };
         }
         if let Some(description) = native.description {
-            let is_offer = Kind::of(description).name.as_deref() == Some("offer");
-            return if is_offer { Self::Offer(description.into()) } else { Self::Other(description.into()) };
+            let kind = Kind::of(description);
+            return match kind.name.as_deref() {
+                Some("offer") if kind.has_sdp() => Self::Offer(description.into()),
+                Some("answer") if kind.has_sdp() => Self::Other(description.into()),
+                Some(_) | None => Self::Nothing,
+            };
         }
         // The end of candidates, which is null or an empty line, has no word here.
-        match native.candidate.and_then(|raw| serde_json::from_str::<Candidate<'_>>(raw.get()).ok()) {
+        match native.candidate.and_then(|raw| call::object::<Candidate<'_>>(raw.get()).ok()) {
             Some(candidate) if !candidate.candidate.is_empty() => Self::Other(for_page(&candidate)),
             Some(_) | None => Self::Nothing,
         }
@@ -102,9 +110,7 @@ struct Kind<'a> {
 
 impl<'a> Kind<'a> {
     fn of(raw: &'a RawValue) -> Self {
-        // An array would be taken for the fields of an object in order.
-        let object = Some(raw.get()).filter(|text| text.starts_with('{'));
-        object.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        call::object(raw.get()).unwrap_or_default()
     }
 
     fn has_sdp(&self) -> bool {
@@ -158,21 +164,18 @@ fn even_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// Pages go by the label, which a client may have left out beside the id, and the other way round.
 fn for_page(candidate: &Candidate<'_>) -> Payload {
-    let mid = candidate.sdp_mid.as_deref();
-    let label = candidate.sdp_m_line_index.or_else(|| mid?.parse().ok()).unwrap_or(0);
-    let id = mid.map_or_else(|| label.to_string(), str::to_owned);
+    let (label, id) = candidate.section();
     Payload::of(&serde_json::json!({ "type": "candidate", "label": label, "id": id, "candidate": candidate.candidate }))
 }
 
 /// How one page knows another.
-pub(super) fn greeting() -> Payload {
+pub fn greeting() -> Payload {
     Payload::of(&serde_json::json!({ "codelab": {} }))
 }
 
 /// [`HAS_MEDIA`], in the native words.
-pub(super) fn has_media() -> Payload {
+pub fn has_media() -> Payload {
     Payload::of(&serde_json::json!({ "message": HAS_MEDIA }))
 }
 
@@ -220,8 +223,19 @@ mod tests {
         assert_eq!(native(json!({ "candidate": "candidate:1", "sdpMid": "a", "sdpMLineIndex": 2 })), page(2, "a"));
         assert_eq!(native(json!({ "candidate": "candidate:1", "sdpMid": "1" })), page(1, "1"));
         assert_eq!(native(json!({ "candidate": "candidate:1", "sdpMLineIndex": 1 })), page(1, "1"));
-        for nothing in [json!({ "candidate": null }), json!({ "candidate": { "candidate": "" } }), json!(7), json!({})]
-        {
+        for nothing in [
+            json!({ "candidate": null }),
+            json!({ "candidate": { "candidate": "" } }),
+            json!({ "candidate": ["candidate:1", "0", 0] }),
+            json!({ "description": "bye" }),
+            json!({ "description": ["offer", "v=0\r\n"] }),
+            json!({ "description": { "type": "offer" } }),
+            json!({ "description": { "type": "rollback", "sdp": "" } }),
+            json!({ "message": "bye" }),
+            json!([{ "type": "offer", "sdp": "v=0\r\n" }]),
+            json!(7),
+            json!({}),
+        ] {
             assert_eq!(heard(nothing.clone()), Heard::Nothing, "{nothing}");
         }
     }

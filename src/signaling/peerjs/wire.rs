@@ -5,9 +5,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::signaling::call;
 use crate::signaling::error::{ErrorId, Refusal};
 use crate::signaling::names::RoomName;
-use crate::signaling::payload::{MAX_DEPTH, Payload, is_too_deep};
+use crate::signaling::payload::Payload;
 
 /// The longest id and token, in bytes. Those that are made for a client have 36, and under 16.
 const MAX_ID_BYTES: usize = 64;
@@ -154,11 +155,7 @@ impl Request {
     /// # Errors
     /// A [`Refusal`] that says what is wrong.
     pub fn parse(text: &str, src: &str) -> Result<Self, Refusal> {
-        if is_too_deep(text) {
-            return Err(Refusal::bad_message(format!("nested deeper than {MAX_DEPTH}: send a flatter message")));
-        }
-        let wrong = |error| Refusal::bad_message(format!("not a PeerJS message: {error}"));
-        let Incoming { kind, dst, payload }: Incoming<'_> = serde_json::from_str(text).map_err(wrong)?;
+        let Incoming { kind, dst, payload } = call::parse(text)?;
         match (kind, dst) {
             (Kind::Heartbeat, _) => Ok(Self::Heartbeat),
             (Kind::Unknown, _) => Err(ErrorId::UnknownType.into()),
@@ -231,8 +228,18 @@ mod tests {
     #[test]
     fn what_is_no_message_is_refused() {
         let id = |text: &str| Request::parse(text, "anna").unwrap_err().id;
-        for bad in ["", "{", "null", "[]", "{}", r#"{"type":1}"#, r#"{"type":"OFFER"}"#, r#"{"type":"OFFER","dst":[]}"#]
-        {
+        let in_order = r#"["OFFER","ben",{}]"#;
+        for bad in [
+            "",
+            "{",
+            "null",
+            "[]",
+            in_order,
+            "{}",
+            r#"{"type":1}"#,
+            r#"{"type":"OFFER"}"#,
+            r#"{"type":"OFFER","dst":[]}"#,
+        ] {
             assert_eq!(id(bad), ErrorId::BadMessage, "{bad}");
         }
         assert_eq!(id(r#"{"type":"SHOUT","dst":"ben"}"#), ErrorId::UnknownType);

@@ -8,9 +8,10 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::signaling::call;
 use crate::signaling::error::{ErrorId, Refusal};
 use crate::signaling::names::RoomName;
-use crate::signaling::payload::{MAX_DEPTH, Payload, is_too_deep};
+use crate::signaling::payload::Payload;
 
 /// The longest topic, in bytes.
 const MAX_TOPIC_BYTES: usize = 1024;
@@ -69,11 +70,7 @@ impl Request {
     /// # Errors
     /// A [`Refusal`] that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
-        if is_too_deep(text) {
-            return Err(Refusal::bad_message(format!("nested deeper than {MAX_DEPTH}: send a flatter message")));
-        }
-        let wrong = |error| Refusal::bad_message(format!("not a message of y-webrtc: {error}"));
-        let Incoming { kind, topics, topic, data } = serde_json::from_str(text).map_err(wrong)?;
+        let Incoming { kind, topics, topic, data } = call::parse(text)?;
         match kind {
             Kind::Subscribe => Ok(Self::Subscribe(topics.unwrap_or_default())),
             Kind::Unsubscribe => Ok(Self::Unsubscribe(topics.unwrap_or_default())),
@@ -144,7 +141,8 @@ mod tests {
     fn what_is_no_message_is_refused() {
         let id = |text: &str| Request::parse(text).unwrap_err().id;
         let topics = r#"{"type":"subscribe","topics":[1]}"#;
-        for bad in ["", "null", "[]", "{}", topics, r#"{"type":"publish","data":1}"#] {
+        let in_order = r#"["publish",null,"a",1]"#;
+        for bad in ["", "null", "[]", in_order, "{}", topics, r#"{"type":"publish","data":1}"#] {
             assert_eq!(id(bad), ErrorId::BadMessage, "{bad}");
         }
         assert_eq!(id(r#"{"type":"shout"}"#), ErrorId::UnknownType);

@@ -66,6 +66,25 @@ export class Member extends Tab {
     await this.until(`watches a ${use}`, (use) => (me.picture(use)?.frameRate ?? 0) > 0, use);
   }
 
+  /** Shares a drawing with a tone, for want of a screen. */
+  async shares() {
+    await this.page.evaluate(async () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [640, 400];
+      const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+      setInterval(() => pen.fillRect(Math.random() * 640, Math.random() * 400, 9, 9), 50);
+      const stream = canvas.captureStream(10);
+      const sound = new AudioContext();
+      const tone = new OscillatorNode(sound);
+      const out = sound.createMediaStreamDestination();
+      tone.connect(out);
+      tone.start();
+      stream.addTrack(out.stream.getAudioTracks()[0]);
+      navigator.mediaDevices.getDisplayMedia = async () => stream;
+      if (!(await me.media.share())) throw new Error("nothing was shared");
+    });
+  }
+
   /** What the calls have been but connected, and who has left. */
   async broken() {
     return this.page.evaluate(() => {

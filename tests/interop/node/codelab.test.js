@@ -128,6 +128,37 @@ for (const [client, io] of CLIENTS) {
   }
 }
 
+/** Characters of more bytes, code units or code points than one, and what looks like the length of a packet. */
+const WORDS = ["안녕하세요, 들려요? 1:2", "\u1112\u1161\u11ab\u1100\u1173\u11af", "👋🏽 12:😀", "👨‍👩‍👧 🇰🇷", "𝕊 e\u0301 é", { "이름": ["😀", null] }];
+
+test("each character counts as JavaScript counts it, in a payload of several packets", CASE, async () => {
+  const [anna, ben] = await Promise.all([1, 2].map(() => Page.open(io2, ["polling"])));
+  try {
+    const room = "거실 😀";
+    anna.socket.emit("create or join", room);
+    await anna.hearsAll(["created", room, anna.socket.id]);
+    ben.socket.emit("create or join", room);
+    await ben.hearsAll(["joined", room, ben.socket.id], ["ready"]);
+    await anna.hearsAll(["join", room], ["ready"], ["message", "got user media"]);
+    for (const [from, to] of [[anna, ben], [ben, anna]]) {
+      const [sent, received] = [from.socket.io.engine, to.socket.io.engine.transport];
+      let [posted, polled, arrived] = [0, 0, 0];
+      sent.on("flush", () => (posted = Math.max(posted, sent.prevBufferLen)));
+      received.on("packet", () => arrived++);
+      received.on("pollComplete", () => ([polled, arrived] = [Math.max(polled, arrived), 0]));
+      // How many a poll is answered with is not for the client to say: once more than one at least.
+      for (const end = Date.now() + STEP_MS; posted < 2 || polled < 2; ) {
+        assert.ok(Date.now() < end, `${posted} packets in a POST, ${polled} in the answer to a poll`);
+        for (const words of WORDS) from.socket.emit("message", words);
+        await to.hearsAll(.../** @type {[string, any][]} */ (WORDS.map((words) => ["message", words])));
+      }
+    }
+    assert.deepEqual([anna.transport, ben.transport], ["polling", "polling"]);
+  } finally {
+    for (const page of [anna, ben]) page.socket.disconnect();
+  }
+});
+
 test("who falls silent is missed", CASE, async () => {
   const cases = CLIENTS.flatMap(([client, io]) => ["polling", "websocket"].map((transport) => ({ client, io, transport })));
   await Promise.all(cases.map(async ({ client, io, transport }) => {
@@ -146,6 +177,40 @@ test("who falls silent is missed", CASE, async () => {
       const start = Date.now();
       assert.deepEqual(await anna.hears(MISSED_MS), ["bye", room]);
       assert.ok(Date.now() - start > 1_000, "it was not for a goodbye");
+    } finally {
+      for (const page of [anna, ben]) page.socket.disconnect();
+    }
+  }));
+});
+
+test("who does not read is closed, and comes back when it reads again", CASE, async () => {
+  await Promise.all(CLIENTS.map(async ([client, io]) => {
+    const room = `Attic of ${client}`;
+    const [anna, ben] = await Promise.all([1, 2].map(() => Page.open(io, ["websocket"])));
+    try {
+      anna.socket.emit("create or join", room);
+      await anna.hearsAll(["created", room, anna.socket.id]);
+      ben.socket.emit("create or join", room);
+      await ben.hearsAll(["joined", room, ben.socket.id], ["ready"]);
+      await anna.hearsAll(["join", room], ["ready"], ["message", "got user media"]);
+      // Not a byte is read of what comes from here on.
+      const stream = ben.socket.io.engine.transport.ws._socket;
+      stream.pause();
+      const closed = anna.hears(30_000);
+      let isOver = false;
+      closed.finally(() => (isOver = true)).catch(() => {});
+      while (!isOver) {
+        anna.socket.emit("message", { filler: "x".repeat(60_000) });
+        await pause(50);
+      }
+      assert.deepEqual(await closed, ["bye", room]);
+      const back = once(ben.socket.io, "reconnect", { signal: AbortSignal.timeout(STEP_MS * 2) });
+      stream.resume();
+      await back;
+      // What it had been sent before it was closed.
+      while ((await ben.hears())[1]?.filler === undefined);
+      ben.socket.emit("create or join", `${room} again`);
+      for (let heard; heard?.[0] !== "created"; ) heard = await ben.hears();
     } finally {
       for (const page of [anna, ben]) page.socket.disconnect();
     }

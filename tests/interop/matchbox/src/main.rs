@@ -1,8 +1,9 @@
 //! Players that meet through a signaling server, as games with matchbox do.
 //!
 //! `lanturn-matchbox-tests PLAYERS URL TURN-URL USERNAME PASSWORD`: each player greets each other one, answers greetings,
-//! and is done when all have answered. Prints who met whom.
+//! and is done when all have answered. Prints who met whom when all are done.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,8 +13,6 @@ use matchbox_socket::{PeerId, PeerState, RtcIceServerConfig, WebRtcSocket};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long a player who is done stays, so that the others can be.
-const LINGER: Duration = Duration::from_millis(500);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,15 +21,16 @@ fn main() {
     };
     let ice = [turn, username, password].map(String::clone);
     let players: usize = players.parse().expect("a number of players");
-    let playing = join_all((0..players).map(|_| play(url, &ice, players - 1)));
+    let done = Cell::new(0);
+    let playing = join_all((0..players).map(|_| play(url, &ice, players, &done)));
     match futures::executor::block_on(select(playing, Delay::new(PATIENCE))) {
         Either::Left((met, _)) => met.iter().for_each(|met| println!("{met}")),
         Either::Right(_) => panic!("they did not all meet within {PATIENCE:?}"),
     }
 }
 
-/// Plays until `others` have answered. Says who they were.
-async fn play(url: &str, ice: &[String; 3], others: usize) -> String {
+/// Plays until all `players` are done, and counts itself among them when it is. Says who the others were.
+async fn play(url: &str, ice: &[String; 3], players: usize, done: &Cell<usize>) -> String {
     let [turn, username, password] = ice;
     let ice = RtcIceServerConfig {
         urls: vec![turn.clone()],
@@ -42,7 +42,9 @@ async fn play(url: &str, ice: &[String; 3], others: usize) -> String {
     let (mut socket, run) = builder.build();
     let talk = Box::pin(async {
         let mut answered: BTreeMap<PeerId, bool> = BTreeMap::new();
-        while answered.len() < others || answered.values().any(|answered| !answered) {
+        let mut is_done = false;
+        // Who is done stays, so that the others can be.
+        while done.get() < players {
             for (peer, state) in socket.update_peers() {
                 if state == PeerState::Connected {
                     answered.insert(peer, false);
@@ -56,9 +58,12 @@ async fn play(url: &str, ice: &[String; 3], others: usize) -> String {
                     other => panic!("{peer} said {other:?}"),
                 }
             }
+            if !is_done && answered.len() == players - 1 && answered.values().all(|answered| *answered) {
+                is_done = true;
+                done.set(done.get() + 1);
+            }
             Delay::new(LOOK_EVERY).await;
         }
-        Delay::new(LINGER).await;
         let met: Vec<String> = answered.keys().map(PeerId::to_string).collect();
         format!("{} met {}", socket.id().expect("the server has said who I am"), met.join(" "))
     });
