@@ -82,7 +82,7 @@ scene("call", async (scene) => {
 
 scene("talk", async (scene) => {
   const [anna, ben] = await scene.call("Ben");
-  for (const [tab, text] of /** @type {const} */ ([[anna, "Can you see the plan?"], [ben, "Yes. The door is on the left, and the\nwindow opposite it."], [anna, "Good."]])) {
+  for (const [tab, text] of /** @type {const} */ ([[anna, "Can you see the plan?"], [ben, "Yes. The door is on the left, and the window opposite it."], [anna, "Good."]])) {
     await tab.canWrite();
     await tab.open("#chat");
     await tab.type("#chat-text", text);
@@ -149,9 +149,9 @@ scene("doors", async ({ open, room }) => {
 });
 
 scene("full", async ({ open, box, room }) => {
-  const small = await Box.start({ dir: box.dir, env: { LANTURN__ROOMS__CAPACITY: "1" } });
+  const small = await Box.start({ dir: box.dir, env: { LANTURN__ROOMS__CAPACITY: "2" } });
   ends.push(() => small.stop({ keep: true }));
-  await (await open("Anna", small.url)).join(room);
+  for (const who of ["Anna", "Chloe"]) await (await open(who, small.url)).join(room, { watch: true });
   const ben = await open("Ben", small.url);
   await ben.type("#room", room);
   await ben.click("#join");

@@ -46,7 +46,13 @@ async function apply(tab, { size, language, theme }) {
     return [document.documentElement.lang, document.documentElement.dataset.theme];
   }, language, theme);
   assert.deepEqual(chosen, [language, theme]);
-  // What moves has arrived, and pictures have come.
+  await settle(tab);
+}
+
+/** Waits until the page is laid out and what moves has arrived. @param {Tab} tab */
+async function settle(tab) {
+  // Tiles are laid out anew by an observer, after the frame in which the window has its new size.
+  await tab.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
   const still = () => tab.page.evaluate(() => document.getAnimations().every((each) => each.playState !== "running" || each.effect?.getTiming().iterations === Infinity));
   await until("the page stands still", still);
 }
@@ -93,6 +99,7 @@ export async function look(tab, state) {
   }
   for (const size of EXTREMES) {
     await tab.page.setViewport(size);
+    await settle(tab);
     findings.push(...(await overflow(tab)).map((finding) => `${state} in ${size.width}×${size.height}: ${finding}`));
   }
   await apply(tab, { size: "desktop", language: "en", theme: "light" });
