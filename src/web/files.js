@@ -120,6 +120,8 @@ class Outgoing extends Transfer {
     } else if (message.type === "moved" && message.bytes <= this.size) {
       this.progress(message.bytes);
       if (message.bytes === this.size) this.end("done", "");
+    } else if (message.type === "cancel") {
+      this.cancel();
     } else if (message.type === "refuse") {
       this.end("refused", ["too-large", "too-many"].includes(message.reason) ? message.reason : "refused");
     }
@@ -239,6 +241,9 @@ class Incoming extends Transfer {
   end(state, reason) {
     clearTimeout(this.#deadline);
     if (this.ended) return this.channel.close();
+    // Chromium was seen not to notice the end of a channel on which it still has much to send.
+    const runs = this.state === "running" && this.channel.readyState === "open";
+    if (runs) this.channel.send(JSON.stringify({ type: "cancel" }));
     this.#parts = [];
     super.end(state, reason);
     this.#whole?.reject(new DOMException(`The file did not come: ${reason || state}.`, "AbortError"));

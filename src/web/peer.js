@@ -11,12 +11,12 @@
 
 import { CHAT, Chat } from "./chat.js";
 import { FILE, Files } from "./files.js";
-import { hearOpus, sendOpus } from "./opus.js";
 import { Pace } from "./pace.js";
 import { DEFAULT_QUALITY, LAST_STEP } from "./quality.js";
 import { fill, heard, places } from "./sections.js";
-import { prefer, shape } from "./shape.js";
+import { shape } from "./shape.js";
 import { reading, summary } from "./stats.js";
+import { alike, hearOpus, sending } from "./wishes.js";
 
 /** Signals of one peer that wait to be handled; more than these are refused. */
 const MAX_PENDING_SIGNALS = 256;
@@ -151,10 +151,8 @@ export class Peer {
 
   /** @param {Quality} quality @internal */
   shape(quality) {
-    const before = this.#quality.audio;
-    const { fec, dtx, music } = quality.audio;
+    if (!alike(this.#quality, quality)) this.#again = true;
     this.#quality = quality;
-    if (fec !== before.fec || dtx !== before.dtx || music !== before.music) this.#again = true;
     return this.#then(async () => {
       await this.#shape();
       if (this.#again) await this.#offer();
@@ -296,7 +294,7 @@ export class Peer {
     // An answer to an offer that was taken back, or that has been answered. Clients of another make give no number.
     const wanted = pc.signalingState === "have-local-offer" && (offer ?? this.#offers) === this.#offers;
     if (description.type === "answer" && !wanted) return;
-    const sdp = sendOpus(description.sdp ?? "", this.#quality.audio);
+    const sdp = sending(description.sdp ?? "", this.#quality);
     await pc.setRemoteDescription({ type: description.type, sdp });
     const theirs = SETUP.exec(description.sdp ?? "")?.[1];
     if (description.type === "answer") this.#setup ||= theirs === "active" ? "passive" : "active";
@@ -342,7 +340,6 @@ export class Peer {
 
   /** Makes what is sent as it was asked for. */
   async #shape() {
-    if (prefer(this.connection, this.#quality)) this.#again = true;
     await shape(this.connection, this.#quality, this.step);
   }
 

@@ -1,11 +1,11 @@
 /**
- * Makes what a connection sends as it was asked for, by the least that does it: parameters of a sender need nothing else,
- * an order of codecs needs a new offer. Used through lanturn.js.
+ * Makes what a connection sends as it was asked for, as far as parameters of its senders do it. What takes a new
+ * description is in wishes.js. Used through lanturn.js.
  *
  * @import { Quality } from "./lanturn.js"
  */
 
-import { allowance, audioBitrate, ordered, scaleDown } from "./quality.js";
+import { allowance, audioBitrate, scaleDown } from "./quality.js";
 import { sectionsOf, USES } from "./sections.js";
 
 /** What was set last, so that nothing is set again. @type {WeakMap<object, string>} */
@@ -41,18 +41,4 @@ async function set(sender, wanted, degradationPreference) {
   if (degradationPreference) Object.assign(parameters, { degradationPreference });
   // In the midst of a negotiation it may be refused. It is tried again; the statistics tell what is so.
   await sender.setParameters(parameters).then(() => done.set(sender, text), () => {});
-}
-
-/** Puts the codecs in their order. Whether that takes a new offer. @param {RTCPeerConnection} pc @param {Quality} quality */
-export function prefer(pc, quality) {
-  let changes = false;
-  for (const [i, section] of sectionsOf(pc, "video").slice(0, USES.length).entries()) {
-    const wanted = quality[USES[i]].codecs ?? [];
-    if ((done.get(section) ?? "") === wanted.join()) continue;
-    const able = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
-    section.setCodecPreferences(wanted.length > 0 ? ordered(able, wanted) : []);
-    done.set(section, wanted.join());
-    changes = true;
-  }
-  return changes;
 }

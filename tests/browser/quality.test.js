@@ -1,7 +1,10 @@
 /** Quality is what was asked for, in the call that runs; it steps down by itself when it has to, and back up. */
 
 import assert from "node:assert/strict";
+import { test } from "node:test";
 import { bothBrowsers } from "./support/both.js";
+import { Box } from "./support/box.js";
+import { TestBrowser } from "./support/browsers.js";
 import { LossyPath } from "./support/lossy.js";
 import { Member, members } from "./support/member.js";
 
@@ -56,62 +59,73 @@ two("codecs come in the order asked for, in the call that runs", async (room, an
   for (const member of [anna, ben]) assert.deepEqual(await member.broken(), []);
 });
 
-two("music comes in stereo, and speech does not", async (room, anna, ben) => {
-  // Firefox makes sound only for somebody who has touched the page.
-  for (const { page } of [anna, ben]) await page.mouse.click(2, 2);
-  await anna.page.evaluate(async () => {
-    const sound = new AudioContext();
-    await sound.resume();
-    const tone = new OscillatorNode(sound, { frequency: 660 });
-    const both = new ChannelMergerNode(sound, { numberOfInputs: 2 });
-    const out = new MediaStreamAudioDestinationNode(sound, { channelCount: 2 });
-    tone.connect(both, 0, 0);
-    both.connect(out);
-    tone.start();
-    me.tone = out.stream;
-  });
+two("music is sent in stereo and at its own bitrate, and speech is not", async (room, anna, ben) => {
   await anna.enters(room);
   await ben.enters(room);
-  await anna.page.evaluate(() => me.room.setStream(me.tone));
-  await ben.until("hears", () => me.other.stream.getAudioTracks().length === 1);
-  await ben.page.evaluate(async () => {
-    // Chromium plays to Web Audio only what an element plays, too.
-    me.player = Object.assign(new Audio(), { srcObject: me.other.stream, muted: true });
-    await me.player.play();
-    const sound = new AudioContext();
-    await sound.resume();
-    const source = sound.createMediaStreamSource(me.other.stream);
-    const split = new ChannelSplitterNode(sound, { numberOfOutputs: 2 });
-    source.connect(split);
-    const meters = [0, 1].map((i) => {
-      const meter = new AnalyserNode(sound);
-      split.connect(meter, i);
-      return meter;
-    });
-    me.loudness = () => meters.map((meter) => {
-      const samples = new Float32Array(meter.fftSize);
-      meter.getFloatTimeDomainData(samples);
-      return Math.sqrt(samples.reduce((sum, each) => sum + each * each, 0) / samples.length);
-    });
-  });
-  const oneSided = () => {
-    const [left, right] = me.loudness();
-    return left > 0.05 && right < left / 5;
-  };
-  // An AnalyserNode has the same in both channels when the sound has one, or nothing in the second.
-  await ben.until("hears a tone", () => me.loudness()[0] > 0.05);
-  const channels = () => ben.page.evaluate(async () => {
-    /** @type {string[]} */
-    const lines = [];
-    (await me.other.connection.getStats()).forEach((/** @type {any} */ entry) => entry.mimeType === "audio/opus" && lines.push(entry.sdpFmtpLine));
-    return lines;
-  });
-  const speech = await ben.page.evaluate(() => me.loudness());
+  await anna.page.evaluate(() => me.media.start("audio"));
+  await anna.until("sends sound", () => me.other?.stats?.sent.audio);
+  const stereo = () => anna.page.evaluate(() => me.other.connection.remoteDescription.sdp.match(/[ ;]stereo=(\d)/)?.[1]);
+  assert.equal(await stereo(), "0");
   await ask(anna, { audio: { music: true } });
-  await ben.until("hears the tone at the left", oneSided);
-  await anna.until("reads what music is allowed", () => me.other.stats?.compared.some((/** @type {any} */ { of, asked }) => of === "audio" && asked === 192_000));
-  assert.ok(Math.abs(speech[0] - speech[1]) < speech[0] / 2 || speech[1] === 0, `speech came as ${speech}; ${await channels()}`);
+  await anna.until("sends in stereo", () => /[ ;]stereo=1/.test(me.other.connection.remoteDescription.sdp));
+  await anna.until("reads what music is allowed", () => me.other.stats.compared.some((/** @type {any} */ { of, asked }) => of === "audio" && asked === 192_000));
+  const limits = await anna.page.evaluate(() => me.other.connection.getSenders().map((/** @type {any} */ each) => each.getParameters().encodings?.[0]?.maxBitrate));
+  assert.ok(limits.includes(192_000), `${limits}`);
+  const { echoCancellation, noiseSuppression } = await anna.page.evaluate(() => me.media.track("audio").getSettings());
+  assert.deepEqual({ echoCancellation, noiseSuppression }, { echoCancellation: false, noiseSuppression: false });
   assert.deepEqual(await ben.broken(), []);
+});
+
+// Without a sound card, Firefox plays nothing to Web Audio.
+test("chromium: what is left of a stereo tone stays left", { timeout: 60_000 }, async () => {
+  const box = await Box.start();
+  const browser = await TestBrowser.launch("chromium", box.authority);
+  const [anna, ben] = [await Member.open(browser, box.url, "Anna"), await Member.open(browser, box.url, "Ben")];
+  try {
+    await anna.page.evaluate(async () => {
+      const sound = new AudioContext();
+      await sound.resume();
+      const tone = new OscillatorNode(sound, { frequency: 660 });
+      const both = new ChannelMergerNode(sound, { numberOfInputs: 2 });
+      const out = new MediaStreamAudioDestinationNode(sound, { channelCount: 2 });
+      tone.connect(both, 0, 0);
+      both.connect(out);
+      tone.start();
+      me.tone = out.stream;
+    });
+    await anna.enters("tone");
+    await ben.enters("tone");
+    await anna.page.evaluate(() => me.room.setStream(me.tone));
+    await ben.until("hears", () => me.other.stream.getAudioTracks().length === 1);
+    await ben.page.evaluate(async () => {
+      // Chromium plays to Web Audio only what an element plays, too.
+      me.player = Object.assign(new Audio(), { srcObject: me.other.stream, muted: true });
+      await me.player.play();
+      const sound = new AudioContext();
+      await sound.resume();
+      const split = new ChannelSplitterNode(sound, { numberOfOutputs: 2 });
+      sound.createMediaStreamSource(me.other.stream).connect(split);
+      const meters = [0, 1].map((i) => {
+        const meter = new AnalyserNode(sound);
+        split.connect(meter, i);
+        return meter;
+      });
+      me.loudness = () => meters.map((meter) => {
+        const samples = new Float32Array(meter.fftSize);
+        meter.getFloatTimeDomainData(samples);
+        return Math.sqrt(samples.reduce((sum, each) => sum + each * each, 0) / samples.length);
+      });
+    });
+    await ben.until("hears it at both sides, or as one", () => me.loudness()[0] > 0.05);
+    const [left, right] = await ben.page.evaluate(() => me.loudness());
+    assert.ok(right === 0 || right > left / 2, `speech came as ${left}, ${right}`);
+    await ask(anna, { audio: { music: true } });
+    await ben.until("hears it at the left", () => me.loudness()[0] > 0.05 && me.loudness()[1] < me.loudness()[0] / 5 && me.loudness()[1] !== 0);
+    for (const member of [anna, ben]) await member.close();
+  } finally {
+    await browser.close();
+    await box.stop();
+  }
 });
 
 two("while nobody speaks, DTX sends next to nothing", async (room, anna, ben) => {

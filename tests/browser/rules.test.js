@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Ledger } from "../../src/web/ledger.js";
 import { Log } from "../../src/web/log.js";
-import { hearOpus, sendOpus } from "../../src/web/opus.js";
 import { Pace } from "../../src/web/pace.js";
 import * as quality from "../../src/web/quality.js";
 import { backOff } from "../../src/web/retry.js";
+import { alike, hearOpus, sending } from "../../src/web/wishes.js";
 
 /** @import { Peer } from "../../src/web/lanturn.js" */
 
@@ -133,14 +133,25 @@ test("a step up that was too early is not tried again so soon", () => {
 const SDP = "m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:0 PCMU/8000\r\n";
 
 test("the others' Opus is read as we want to send", () => {
-  const { audio } = DEFAULT_QUALITY;
-  assert.match(sendOpus(SDP, audio), /a=fmtp:111 minptime=10;useinbandfec=1;usedtx=0;stereo=0\r\n/);
-  assert.match(sendOpus(SDP, { ...audio, fec: false, dtx: true, music: true }), /a=fmtp:111 minptime=10;useinbandfec=0;usedtx=1;stereo=1\r\n/);
+  const wish = (/** @type {object} */ audio) => changed(DEFAULT_QUALITY, { audio });
+  assert.match(sending(SDP, DEFAULT_QUALITY), /a=fmtp:111 minptime=10;useinbandfec=1;usedtx=0;stereo=0\r\n/);
+  assert.match(sending(SDP, wish({ fec: false, dtx: true, music: true })), /a=fmtp:111 minptime=10;useinbandfec=0;usedtx=1;stereo=1\r\n/);
   assert.match(hearOpus(SDP), /a=fmtp:111 minptime=10;useinbandfec=1;stereo=1\r\n/);
   const bare = "m=audio 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 opus/48000/2\r\na=mid:0\r\n";
   assert.match(hearOpus(bare), /a=rtpmap:96 opus\/48000\/2\r\na=fmtp:96 stereo=1\r\na=mid:0\r\n/);
   assert.equal(hearOpus(hearOpus(bare)), hearOpus(bare));
   assert.equal(hearOpus("m=video 9 X 96\r\na=rtpmap:96 VP8/90000\r\n"), "m=video 9 X 96\r\na=rtpmap:96 VP8/90000\r\n");
+});
+
+test("the others' codecs are read in the order that we want, and keep their numbers", () => {
+  const lines = ["a=rtpmap:96 VP8/90000", "a=rtpmap:97 rtx/90000", "a=rtpmap:98 VP9/90000", "a=rtpmap:45 AV1/90000", ""].join("\r\n");
+  const video = (/** @type {string} */ payloads) => `m=video 9 UDP/TLS/RTP/SAVPF ${payloads}\r\n${lines}`;
+  const plain = video("96 97 98 45");
+  const wanted = changed(DEFAULT_QUALITY, { camera: { codecs: ["video/vp9"] }, screen: { codecs: ["video/AV1", "video/VP9"] } });
+  assert.equal(sending(`v=0\r\n${plain}${plain}${plain}`, wanted), `v=0\r\n${video("98 96 97 45")}${video("45 98 96 97")}${plain}`);
+  assert.equal(sending(plain, DEFAULT_QUALITY), plain);
+  assert.equal(alike(wanted, DEFAULT_QUALITY), false);
+  assert.equal(alike(changed(wanted, { camera: { width: 640 } }), wanted), true);
 });
 
 test("a log writes down named facts of events, no names, and a bounded number of lines", () => {

@@ -62,7 +62,13 @@ async function enter(tab, room) {
   await tab.type("#room", room);
   await tab.type("#name", tab.who);
   await tab.click("#join");
-  await tab.reads("#title", room);
+  await shows(tab, "#title", room);
+}
+
+/** Until the page has an element with these words. @param {Tab} tab @param {string} selector @param {string} words */
+async function shows(tab, selector, words) {
+  const found = () => tab.page.$$eval(selector, (all) => all.map((each) => /** @type {HTMLElement} */ (each).innerText).join());
+  await until(`${tab.who} reads "${words}"`, async () => (await found()) === words);
 }
 
 /** Until the page plays what the only other sends. @param {Tab} tab */
@@ -82,16 +88,16 @@ for (const kind of KINDS) {
       await enter(anna, `vue ${kind}`);
       await enter(ben, `vue ${kind}`);
       // Nobody has a camera on, and the call stands.
-      await ben.reads(".person figcaption", "Anna: connected, no camera");
+      await shows(ben, ".person figcaption", "Anna: connected, no camera");
       await anna.click("#camera");
-      await ben.reads(".person figcaption", "Anna: connected");
+      await shows(ben, ".person figcaption", "Anna: connected");
       await plays(ben);
       // Ben only watches, until later.
-      await anna.reads(".person figcaption", "Ben: connected, no camera");
+      await shows(anna, ".person figcaption", "Ben: connected, no camera");
       await ben.click("#camera");
       await plays(anna);
       await anna.click("#camera");
-      await ben.reads(".person figcaption", "Anna: connected, no camera");
+      await shows(ben, ".person figcaption", "Anna: connected, no camera");
       await ben.click("#leave");
       await until("Anna is alone", async () => (await anna.page.$$(".person")).length === 0);
       assert.equal(await ben.page.$eval("#camera", (button) => button.getAttribute("aria-pressed")), "false", "who left films nobody");
@@ -115,7 +121,7 @@ test("a box that can't be reached is told of", CASE, async () => {
     await tab.type("#room", "kitchen");
     await tab.click("#join");
     // By another name the site is another one, which the box does not list.
-    await tab.reads("#problem", "unreachable");
+    await shows(tab, "#problem", "unreachable");
     await tab.close();
   } finally {
     await tab.page.close().catch(() => {});

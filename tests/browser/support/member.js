@@ -25,7 +25,7 @@ async function inPage() {
     async join(room, options = {}) {
       me.room = await module.join(undefined, room, { media: me.media, ...options });
       for (const type of ["peer", "peer-left", "state", "stream", "screen", "muted", "step", "crowded", "data", "chat", "away", "back", "joined", "closed", "error"]) {
-        me.room.addEventListener(type, (/** @type {any} */ { detail: { peer, ...detail } }) => me.told.push({ type, peer: peer?.id, ...detail }));
+        me.room.addEventListener(type, (/** @type {any} */ { detail: { peer, ...detail } }) => me.told.push({ type, ...(peer && { peer: peer.id }), ...detail }));
       }
     },
     heard: (/** @type {string} */ type) => me.told.filter((/** @type {any} */ each) => each.type === type),
