@@ -193,13 +193,16 @@ class Incoming extends Transfer {
   /** @param {string} reason */
   #decline(reason) {
     if (this.ended) return;
+    clearTimeout(this.#deadline);
     if (this.channel.readyState === "open") this.channel.send(JSON.stringify({ type: "refuse", reason }));
-    // What was sent before is delivered before the end of the channel.
-    this.end("refused", reason);
+    this.become("refused", reason);
+    // The other side closes the channel when it has heard why: what is sent just before an end may be lost with it.
+    setTimeout(() => this.channel.close(), HEADER_WITHIN_MS);
   }
 
   /** @param {unknown} data */
   #header(data) {
+    if (this.ended) return;
     const header = parsed(data);
     const { name, size, type } = header ?? {};
     if (typeof name !== "string" || !Number.isSafeInteger(size) || size < 0) return this.end("failed", "broken");
