@@ -117,10 +117,11 @@ test("chromium: what is left of a stereo tone stays left", { timeout: 60_000 }, 
       });
     });
     await ben.until("hears it at both sides, or as one", () => me.loudness()[0] > 0.05);
-    const [left, right] = await ben.page.evaluate(() => me.loudness());
-    assert.ok(right === 0 || right > left / 2, `speech came as ${left}, ${right}`);
+    // Half the tone at each side: two channels as one are their mean.
+    const [left] = await ben.page.evaluate(() => me.loudness());
+    assert.ok(left < 0.5, `speech came as loud as ${left}`);
     await ask(anna, { audio: { music: true } });
-    await ben.until("hears it at the left", () => me.loudness()[0] > 0.05 && me.loudness()[1] < me.loudness()[0] / 5 && me.loudness()[1] !== 0);
+    await ben.until("hears all of it at the left", () => me.loudness()[0] > 0.6 && me.loudness()[1] < me.loudness()[0] / 5);
     for (const member of [anna, ben]) await member.close();
   } finally {
     await browser.close();
