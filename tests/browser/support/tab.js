@@ -131,7 +131,8 @@ export class Tab {
     await until(`frames from ${others} flow to ${this.who}`, async () => {
       const frames = (await this.stats()).map((each) => each.framesDecoded);
       if (frames.length !== others || frames.some((count) => count === 0)) return false;
-      first ??= frames;
+      // With a stream that ends, its frames are gone too.
+      if (!first || frames.some((count, i) => count < (first?.[i] ?? 0))) first = frames;
       return frames.every((count, i) => count >= (first?.[i] ?? 0) + FRAMES);
     });
   }
