@@ -70,14 +70,16 @@ story("what is going on is told in words, plots and a log without names", async 
   for (const secret of ["Anna", "Ben", room]) assert.ok(!(await report()).includes(secret), `it has ${secret}`);
 });
 
-story("the relay is told in words, with its address and how it is reached", async ({ open, box, room }) => {
+story("the relay is told in words, with its address and how it is reached", async ({ open, box, room, kind }) => {
   const url = `${box.url}/?policy=relay&transport=tcp`;
   const [anna, ben] = [await open("Anna", url), await open("Ben", url)];
   for (const tab of [anna, ben]) await tab.join(room);
   await Promise.all([anna.sees(), ben.sees()]);
   await anna.page.bringToFront();
   await anna.open("#stats");
-  await anna.reads("#calls", new RegExp(`Through the relay at \\S+:${new URL(box.url).port}, over TCP\\.`));
+  // Firefox does not say at which address it reached the relay, only what the relay gave it there.
+  const port = kind === "firefox" ? "\\d+" : new URL(box.url).port;
+  await anna.reads("#calls", new RegExp(`Through the relay at \\S+:${port}, over TCP\\.`));
 });
 
 story("light or dark is as the system says until it is chosen, and then kept", async ({ open, kind }) => {

@@ -72,7 +72,9 @@ export function pathSentence(path) {
   const transport = path.transport.toUpperCase();
   const remote = path.remote || t("hiddenAddress");
   if (path.kind === "direct") return t("pathDirect", { transport, local: path.local || t("hiddenAddress"), remote });
-  return path.relay ? t("pathRelayOwn", { relay: path.relay, transport }) : t("pathRelayTheirs", { remote, transport });
+  // Firefox does not say by which server it has its relayed address.
+  const relay = path.relay ?? (path.localType === "relay" ? path.local : null);
+  return relay ? t("pathRelayOwn", { relay, transport }) : t("pathRelayTheirs", { remote, transport });
 }
 
 function drawing() {
