@@ -46,7 +46,7 @@ async fn a_thousand_half_open_connections_disturb_no_call() {
     anna.permit(at[1]).await.unwrap();
     ben.permit(at[0]).await.unwrap();
     let (mut cara, joined) = Member::join(&server, address, "cellar", "Cara").await;
-    let (mut dora, _) = Member::join(&server, address, "cellar", "Dora").await;
+    let (mut dora, later) = Member::join(&server, address, "cellar", "Dora").await;
     assert_eq!(cara.hear().await["type"], "peer-joined");
 
     let (stop, stopped) = watch::channel(false);
@@ -61,10 +61,12 @@ async fn a_thousand_half_open_connections_disturb_no_call() {
         .await;
         assert_eq!(crowd.len(), CROWD);
         everything_works(&server, address).await;
+        dora.say(json!({ "type": "signal", "to": joined["self"]["id"], "data": "still here" })).await;
+        assert_eq!(cara.hear().await["data"], "still here");
+        cara.say(json!({ "type": "signal", "to": later["self"]["id"], "data": "and I" })).await;
+        assert_eq!(dora.hear().await["data"], "and I");
         drop(crowd);
     }
-    dora.say(json!({ "type": "signal", "to": joined["self"]["id"], "data": "still here" })).await;
-    assert_eq!(cara.hear().await["data"], "still here");
     let text = metrics(address).await;
     assert!(text.contains("lanturn_half_open_closed_total{reason=\"evicted\"}"), "{text}");
     stop.send_replace(true);
