@@ -43,48 +43,52 @@
   /** @param {URL} url @param {Ear} ear @returns {Transport} */
   function polling(url, ear) {
     const end = new AbortController();
+    let over = false;
     /** @type {string[]} */
     let waiting = [];
-    let posting = false;
+    /** @type {Promise<void> | undefined} */
+    let posting;
     let longest = Infinity;
     const ask = async (/** @type {RequestInit} */ init) => {
       const answer = await fetch(url, { credentials: "omit", ...init });
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
       return answer.text();
     };
-    const lost = () => end.signal.aborted || ear.end("transport error");
+    const lost = () => over || ear.end("transport error");
     const poll = async () => {
-      while (!end.signal.aborted) {
+      while (!over) {
         for (const packet of (await ask({ signal: end.signal })).split(SEPARATOR)) {
           if (packet[0] === "0") {
             const open = JSON.parse(packet.slice(1));
             url.searchParams.set("sid", open.sid);
             longest = open.maxPayload;
           }
-          if (!end.signal.aborted) ear.packet(packet);
+          if (!over) ear.packet(packet);
         }
       }
     };
     const post = async () => {
-      posting = true;
       while (waiting.length > 0) {
         let body = waiting.shift() ?? "";
         // In UTF-8 a character of a string takes at most three bytes.
         while (waiting.length > 0 && 3 * (body.length + 1 + waiting[0].length) <= longest) body += SEPARATOR + waiting.shift();
         await ask({ method: "POST", body, keepalive: body.length < LAST_WORDS });
       }
-      posting = false;
+      posting = undefined;
     };
     poll().catch(lost);
     return {
       send(packet) {
         waiting.push(packet);
-        if (!posting) post().catch(lost);
+        posting ??= post();
+        posting.catch(lost);
       },
       close() {
-        end.abort();
-        waiting = [];
-        if (url.searchParams.has("sid")) ask({ method: "POST", body: "1", keepalive: true }).catch(() => {});
+        over = true;
+        waiting = url.searchParams.has("sid") ? ["1"] : [];
+        posting ??= post();
+        // A poll that is given up ends the session before what was said last has come.
+        posting.catch(() => {}).finally(() => end.abort());
       },
     };
   }
