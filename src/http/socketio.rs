@@ -11,13 +11,11 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, VARY,
 };
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
 use warp::reply::Response;
 
 use super::answer::Asker;
@@ -25,10 +23,9 @@ use super::body::{BODY_DEADLINE, slow, too_large};
 use super::errors::HttpError;
 use super::origin::Site;
 use super::routes::text;
-use super::upgrade::{check_site, handshake, switched, take_place};
+use super::upgrade::{check_site, handshake, opened, switched, take_place};
 use super::web::{Inner, Running};
 use crate::signaling::engine_io::{self, Unanswered, Version};
-use crate::signaling::socket::websocket_config;
 
 /// The client's library is a file like any other.
 const LIBRARY: &str = "/socket.io/socket.io.js";
@@ -143,7 +140,7 @@ fn begin(
 ) -> Result<Response, HttpError> {
     let accept = handshake(&request)?;
     let session = take_place(inner, asker)?;
-    let opening = open(inner, hyper::upgrade::on(&mut request));
+    let opening = opened(hyper::upgrade::on(&mut request), inner.hub.options().message_bytes);
     tokio::spawn(async move {
         if let Some(ws) = opening.await {
             engine_io::serve(ws, session, version).await;
@@ -162,7 +159,7 @@ fn change_over(
 ) -> Result<Response, HttpError> {
     let accept = handshake(&request)?;
     let upgrading = inner.sessions.upgrading(id).map_err(bad)?;
-    let opening = open(inner, hyper::upgrade::on(&mut request));
+    let opening = opened(hyper::upgrade::on(&mut request), inner.hub.options().message_bytes);
     tokio::spawn(async move {
         if let Some(ws) = opening.await {
             upgrading.serve(ws).await;
@@ -170,20 +167,6 @@ fn change_over(
         drop(running);
     });
     Ok(switched(accept))
-}
-
-/// The WebSocket, once the client has its answer.
-fn open(inner: &Inner, upgrade: OnUpgrade) -> impl Future<Output = Option<WebSocketStream<TokioIo<Upgraded>>>> + use<> {
-    let config = websocket_config(inner.hub.options().message_bytes);
-    async move {
-        match upgrade.await {
-            Ok(io) => Some(WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, Some(config)).await),
-            Err(error) => {
-                tracing::debug!(%error, "WebSocket upgrade did not complete");
-                None
-            }
-        }
-    }
 }
 
 async fn post(inner: &Inner, id: &str, request: Request<Incoming>) -> Result<Response, HttpError> {

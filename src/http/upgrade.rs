@@ -10,7 +10,7 @@ use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
@@ -150,23 +150,31 @@ pub(super) fn take_place(inner: &Inner, asker: &Asker) -> Result<Session, HttpEr
 /// Ends when the client does, or when the hub closes. A client that never completes the upgrade is gone with its
 /// connection.
 async fn run(dialect: Dialect, callers: Arc<Callers>, upgrade: OnUpgrade, session: Session, running: Running) {
-    match upgrade.await {
-        Ok(upgraded) => {
-            let config = websocket_config(session.hub().options().message_bytes);
-            let io = TokioIo::new(upgraded);
-            let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-            match dialect {
-                Dialect::Native => native::serve(ws, session).await,
-                Dialect::Ayame => ayame::serve(ws, session).await,
-                Dialect::AppRtc => apprtc::serve(ws, session, callers).await,
-                Dialect::PeerJs(query) => peerjs::serve(ws, session, query).await,
-                Dialect::YWebrtc => y_webrtc::serve(ws, session).await,
-                Dialect::Matchbox(room, query) => matchbox::serve(ws, session, room, query).await,
-            }
+    if let Some(ws) = opened(upgrade, session.hub().options().message_bytes).await {
+        match dialect {
+            Dialect::Native => native::serve(ws, session).await,
+            Dialect::Ayame => ayame::serve(ws, session).await,
+            Dialect::AppRtc => apprtc::serve(ws, session, callers).await,
+            Dialect::PeerJs(query) => peerjs::serve(ws, session, query).await,
+            Dialect::YWebrtc => y_webrtc::serve(ws, session).await,
+            Dialect::Matchbox(room, query) => matchbox::serve(ws, session, room, query).await,
         }
-        Err(error) => tracing::debug!(%error, "WebSocket upgrade did not complete"),
     }
     drop(running);
+}
+
+/// The WebSocket, for messages of at most `message_bytes`, once the client has its answer.
+pub(super) async fn opened(upgrade: OnUpgrade, message_bytes: usize) -> Option<WebSocketStream<TokioIo<Upgraded>>> {
+    match upgrade.await {
+        Ok(io) => {
+            let config = websocket_config(message_bytes);
+            Some(WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, Some(config)).await)
+        }
+        Err(error) => {
+            tracing::debug!(%error, "WebSocket upgrade did not complete");
+            None
+        }
+    }
 }
 
 /// What proves to an h1 client that the handshake was understood. An h2 client needs no proof.

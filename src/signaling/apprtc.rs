@@ -19,6 +19,7 @@ use self::wire::{Command, Said};
 use super::dialect::{Dialect, Stop};
 use super::error::{ErrorId, Refusal};
 use super::hub::Hub;
+use super::mailbox::Numbered;
 use super::message::{LeaveReason, PeerId, ServerMessage};
 use super::names::RoomName;
 use super::outbox::Next;
@@ -237,13 +238,7 @@ impl Dialect for Collider {
         }
     }
 
-    fn print(
-        &mut self,
-        _: &mut Session,
-        _: Option<u64>,
-        message: ServerMessage,
-        frames: &mut Vec<String>,
-    ) -> Option<u16> {
+    fn print(&mut self, _: &mut Session, (_, message): Numbered, frames: &mut Vec<String>) -> Option<u16> {
         if let ServerMessage::Error { text, fatal, .. } = &message {
             // An error is the end of the call to these clients.
             frames.extend(fatal.then(|| Said { msg: "", error: text }.print()));

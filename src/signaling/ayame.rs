@@ -14,6 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use self::wire::{Event, Request, to_theirs};
 use super::dialect::{Dialect, Stop};
 use super::error::ErrorId;
+use super::mailbox::Numbered;
 use super::message::{LeaveReason, PeerId, ServerMessage};
 use super::names::RoomName;
 use super::rooms::{Entrant, FirstOffer};
@@ -65,13 +66,7 @@ impl Dialect for Ayame {
         }
     }
 
-    fn print(
-        &mut self,
-        _: &mut Session,
-        _: Option<u64>,
-        message: ServerMessage,
-        frames: &mut Vec<String>,
-    ) -> Option<u16> {
+    fn print(&mut self, _: &mut Session, (_, message): Numbered, frames: &mut Vec<String>) -> Option<u16> {
         match message {
             ServerMessage::Joined(joined) => {
                 let earlier = joined.peers.first();

@@ -18,6 +18,7 @@ use self::socket_io::{DISCONNECT, Event, Packet, connected, not_connected};
 use super::dialect::{Dialect, Stop};
 use super::engine_io::{Version, random_id};
 use super::error::{ErrorId, Refusal};
+use super::mailbox::Numbered;
 use super::message::{LeaveReason, ServerMessage};
 use super::payload::{MAX_DEPTH, is_too_deep};
 use super::session::Session;
@@ -66,13 +67,7 @@ impl Dialect for Codelab {
         }
     }
 
-    fn print(
-        &mut self,
-        session: &mut Session,
-        _: Option<u64>,
-        message: ServerMessage,
-        packets: &mut Vec<String>,
-    ) -> Option<u16> {
+    fn print(&mut self, session: &mut Session, (_, message): Numbered, packets: &mut Vec<String>) -> Option<u16> {
         let page = self.page.as_mut()?;
         let end = if let ServerMessage::Error { id, fatal: true, .. } = &message { Some(*id) } else { None };
         let talk = &mut Talk { session, packets };

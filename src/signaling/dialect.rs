@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::error::{ErrorId, Refusal};
-use super::message::ServerMessage;
+use super::mailbox::Numbered;
 use super::session::Session;
 
 /// What is said in the frames. The connection's part in the rooms is lent to it.
@@ -27,13 +27,7 @@ pub(super) trait Dialect {
 
     /// Puts what the rooms say, an event with its number, into the client's words: frame by frame into `frames`. A close
     /// code ends the connection after them.
-    fn print(
-        &mut self,
-        session: &mut Session,
-        number: Option<u64>,
-        message: ServerMessage,
-        frames: &mut Vec<String>,
-    ) -> Option<u16>;
+    fn print(&mut self, session: &mut Session, message: Numbered, frames: &mut Vec<String>) -> Option<u16>;
 
     /// The close code that follows an error, if one does.
     fn close_code(&self, _: &Session, id: ErrorId) -> Option<u16> {

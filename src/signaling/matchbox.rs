@@ -15,6 +15,7 @@ use self::wire::{Event, Request, Uuid, to_theirs};
 use super::dialect::{Dialect, Stop};
 use super::error::ErrorId;
 use super::hub::Hub;
+use super::mailbox::Numbered;
 use super::message::{PeerEntry, PeerId, ServerMessage};
 use super::names::RoomName;
 use super::payload::Payload;
@@ -72,13 +73,7 @@ impl Dialect for Matchbox {
         }
     }
 
-    fn print(
-        &mut self,
-        _: &mut Session,
-        _: Option<u64>,
-        message: ServerMessage,
-        frames: &mut Vec<String>,
-    ) -> Option<u16> {
+    fn print(&mut self, _: &mut Session, (_, message): Numbered, frames: &mut Vec<String>) -> Option<u16> {
         match message {
             ServerMessage::Joined(joined) => {
                 let uuid = Uuid { id: joined.myself.id, epoch: joined.myself.epoch };

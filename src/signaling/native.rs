@@ -5,6 +5,7 @@ use tokio_tungstenite::WebSocketStream;
 
 use super::dialect::{Dialect, Stop};
 use super::error::ErrorId;
+use super::mailbox::Numbered;
 use super::message::{LeaveReason, ServerMessage};
 use super::request::{ClientMessage, Join};
 use super::rooms::Entrant;
@@ -23,13 +24,7 @@ impl Dialect for Native {
         Ok(obey(session, ClientMessage::parse(text)?)?)
     }
 
-    fn print(
-        &mut self,
-        _: &mut Session,
-        number: Option<u64>,
-        message: ServerMessage,
-        frames: &mut Vec<String>,
-    ) -> Option<u16> {
+    fn print(&mut self, _: &mut Session, (number, message): Numbered, frames: &mut Vec<String>) -> Option<u16> {
         frames.push(message.print(number));
         None
     }

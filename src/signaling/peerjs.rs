@@ -21,6 +21,7 @@ use self::wire::{Hello, Request, Unwelcome};
 use super::dialect::{Dialect, Stop};
 use super::error::{ErrorId, Refusal};
 use super::hub::{Hub, Sender};
+use super::mailbox::Numbered;
 use super::message::{LeaveReason, PeerId, ServerMessage};
 use super::outbox::Outbox;
 use super::payload::Payload;
@@ -78,13 +79,7 @@ impl Dialect for PeerJs {
         }
     }
 
-    fn print(
-        &mut self,
-        _: &mut Session,
-        _: Option<u64>,
-        message: ServerMessage,
-        frames: &mut Vec<String>,
-    ) -> Option<u16> {
+    fn print(&mut self, _: &mut Session, (_, message): Numbered, frames: &mut Vec<String>) -> Option<u16> {
         if let Err(why) = self.place {
             frames.push(why.print());
             return Some(POLICY);

@@ -108,8 +108,8 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
             End::Said(code) => self.part(code).await,
             End::Told(why) => {
                 self.frames.clear();
-                let why_not = ServerMessage::refusal(why.into(), true);
-                self.dialect.print(&mut self.session, None, why_not, &mut self.frames);
+                let why_not = (None, ServerMessage::refusal(why.into(), true));
+                self.dialect.print(&mut self.session, why_not, &mut self.frames);
                 let code = self.dialect.close_code(&self.session, why).unwrap_or(POLICY);
                 self.part(code).await;
             }
@@ -179,12 +179,12 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
         let mut next = Some(first);
         for taken in 1..=MAX_IN_A_ROW {
             let Some(what) = next else { break };
-            let (number, message) = match what {
-                Next::Say(numbered) => numbered,
+            let message = match what {
+                Next::Say(message) => message,
                 Next::End(why) => return Some(self.end(why)),
             };
-            self.note(&message);
-            let code = self.dialect.print(&mut self.session, number, message, &mut self.frames);
+            self.note(&message.1);
+            let code = self.dialect.print(&mut self.session, message, &mut self.frames);
             if let Some(end) = self.write().await {
                 return Some(end);
             }
@@ -326,8 +326,8 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
     }
 
     fn print_queued(&mut self) {
-        while let Some(Next::Say((number, message))) = self.session.try_next() {
-            self.dialect.print(&mut self.session, number, message, &mut self.frames);
+        while let Some(Next::Say(message)) = self.session.try_next() {
+            self.dialect.print(&mut self.session, message, &mut self.frames);
         }
     }
 

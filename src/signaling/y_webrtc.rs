@@ -14,6 +14,7 @@ use self::wire::{Request, published, room_of};
 use super::dialect::{Dialect, Stop};
 use super::error::{ErrorId, Refusal};
 use super::hub::Hub;
+use super::mailbox::Numbered;
 use super::message::{PeerId, ServerMessage};
 use super::outbox::{Next, Outbox};
 use super::payload::Payload;
@@ -51,13 +52,7 @@ impl Dialect for YWebrtc {
         Ok(())
     }
 
-    fn print(
-        &mut self,
-        _: &mut Session,
-        number: Option<u64>,
-        message: ServerMessage,
-        frames: &mut Vec<String>,
-    ) -> Option<u16> {
+    fn print(&mut self, _: &mut Session, (number, message): Numbered, frames: &mut Vec<String>) -> Option<u16> {
         match message {
             // In its final form already.
             ServerMessage::Broadcast { data, .. } => frames.push(data.as_str().to_owned()),

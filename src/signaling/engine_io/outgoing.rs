@@ -65,6 +65,7 @@ struct State<S> {
     bytes: usize,
     /// Whether what waits may leave: what is said together is fetched together.
     is_flushed: bool,
+    /// Since when it may.
     since: Option<Instant>,
     is_polled: bool,
     is_posted: bool,
@@ -143,7 +144,7 @@ impl<S> Drop for Upgrade<S> {
         let mut state = self.0.lock();
         match state.way {
             Way::Opened => state.way = Way::Polling,
-            // The client has stopped to poll, and does not begin again.
+            // The client has stopped polling, and does not begin again.
             Way::Probed => {
                 drop(state);
                 self.0.fail(Fault::Gone);

@@ -23,8 +23,10 @@ const CLOSE: &str = "1";
 
 /// Stands for a WebSocket.
 pub(super) struct Transport<S> {
+    /// Stays when a WebSocket has taken over, for what was posted before.
     polling: Option<Polling<S>>,
     ws: Option<WebSocketStream<S>>,
+    /// Whether the WebSocket that took over has yet to be flushed.
     is_unflushed: bool,
 }
 
@@ -50,7 +52,7 @@ impl<S> Transport<S> {
         Self { polling: None, ws: Some(ws), is_unflushed: false }
     }
 
-    /// By polling, for now. What waits longer than `patience` to be fetched is of a client that does not read.
+    /// By polling, until a WebSocket takes over. What waits longer than `patience` to be fetched is of a client that does not read.
     pub(super) fn polling(posted: mpsc::Receiver<String>, outgoing: Arc<Outgoing<S>>, patience: Duration) -> Self {
         let polling = Polling { posted, outgoing, patience, impatience: None };
         Self { polling: Some(polling), ws: None, is_unflushed: false }
