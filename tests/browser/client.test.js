@@ -2,49 +2,25 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { after, before, test } from "node:test";
-import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { test } from "node:test";
+import { elsewhere, KINDS } from "./support/elsewhere.js";
 import { Member } from "./support/member.js";
 import { explained, Tab, until } from "./support/tab.js";
 
-/** @import { AddressInfo } from "node:net" */
 /** @import { Kind } from "./support/browsers.js" */
 
 const CASE = { timeout: 60_000 };
-/** @type {Kind[]} */
-const KINDS = ["chromium", "firefox"];
 const GUIDE = readFileSync(new URL("../../docs/client.md", import.meta.url), "utf8");
 
-/** @type {Box} */
-let box;
-/** @type {Partial<Record<Kind, TestBrowser>>} */
-const browsers = {};
-const site = createServer((request, response) => {
+const there = elsewhere((request, response) => {
   response.setHeader("content-type", "text/html; charset=utf-8").end(page(new URL(request.url ?? "", "http://site").pathname.slice(1)));
-});
-let origin = "";
-
-before(async () => {
-  await new Promise((resolve) => site.listen(0, "127.0.0.1", () => resolve(undefined)));
-  origin = `http://localhost:${/** @type {AddressInfo} */ (site.address()).port}`;
-  box = await Box.start({ env: { LANTURN__ROOMS__ORIGINS: origin } });
-  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  for (const browser of Object.values(browsers)) await browser.close();
-  await box?.stop();
-  site.closeAllConnections();
-  site.close();
 });
 
 /** All examples in their order, with the elements that they speak of. @param {string} room */
 function page(room) {
   const examples = [...GUIDE.matchAll(/```js\n(.*?)```\n/gs)].map((match) => match[1]);
   if (examples.length !== 6) throw new Error(`docs/client.md has ${examples.length} examples`);
-  const script = examples.join("\n").replaceAll("https://192.168.1.5:3478", box.url).replace('"kitchen"', JSON.stringify(room));
+  const script = examples.join("\n").replaceAll("https://192.168.1.5:3478", there.box.url).replace('"kitchen"', JSON.stringify(room));
   return `<!doctype html><link rel="icon" href="data:,">
     ${["camera", "mute", "share", "say", "report"].map((id) => `<button id="${id}">${id}</button>`).join("")}
     <input type="file" id="file"><pre id="chat"></pre><pre id="figures"></pre>
@@ -58,18 +34,18 @@ function page(room) {
 
 for (const kind of KINDS) {
   test(`${kind}: the examples of docs/client.md work together`, CASE, async () => {
-    const browser = /** @type {TestBrowser} */ (browsers[kind]);
-    const ben = await Member.open(browser, box.url, "Ben");
+    const browser = there.browsers[kind];
+    const ben = await Member.open(browser, there.box.url, "Ben");
     await ben.enters(kind, { name: "Ben" });
     await ben.page.evaluate(() => me.media.start("video"));
-    const anna = await Tab.open(browser, `${origin}/${kind}`, "Anna");
+    const anna = await Tab.open(browser, `${there.origin}/${kind}`, "Anna");
     try {
       await until("Anna's page is through", () => anna.page.evaluate(() => "ready" in globalThis));
       const [typed, offered] = await anna.page.evaluate(async (url) => {
         const types = await (await fetch(`${url}/lanturn.d.ts`)).text();
         const names = [...types.matchAll(/^export (?:class|function|const) (\w+)/gm)].map((match) => match[1]);
         return [names.sort(), Object.keys(await import(`${url}/lanturn.js`)).sort()];
-      }, box.url);
+      }, there.box.url);
       assert.deepEqual(typed, offered, "lanturn.d.ts declares what the module has");
       const plays = () => anna.page.$$eval("figure .stream", ([video]) => /** @type {HTMLVideoElement} */ (video)?.currentTime > 0);
       await until("Anna sees Ben", plays);
@@ -110,7 +86,7 @@ for (const kind of KINDS) {
       await until("Anna is alone", async () => (await anna.page.$$("figure")).length === 0);
       for (const tab of [anna, ben]) await tab.close();
     } catch (error) {
-      throw explained(error, box, anna, ben);
+      throw explained(error, there.box, anna, ben);
     } finally {
       for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
     }

@@ -2,50 +2,27 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { test } from "node:test";
+import { elsewhere, KINDS } from "./support/elsewhere.js";
 import { explained, Tab, until } from "./support/tab.js";
 
-/** @import { AddressInfo } from "node:net" */
 /** @import { Kind } from "./support/browsers.js" */
 
 const CASE = { timeout: 60_000 };
-/** @type {Kind[]} */
-const KINDS = ["chromium", "firefox"];
 const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 
-/** @type {Box} */
-let box;
-/** @type {Partial<Record<Kind, TestBrowser>>} */
-const browsers = {};
-const site = createServer((request, response) => {
+const there = elsewhere((request, response) => {
   response.setHeader("content-type", "text/html; charset=utf-8");
   response.end(page(request.url === "/rooms" ? "import { join }" : "fetch("));
-});
-let origin = "";
-
-before(async () => {
-  await new Promise((resolve) => site.listen(0, "127.0.0.1", () => resolve(undefined)));
-  origin = `http://localhost:${/** @type {AddressInfo} */ (site.address()).port}`;
-  box = await Box.start({ env: { LANTURN__ROOMS__ORIGINS: origin } });
-  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  for (const browser of Object.values(browsers)) await browser.close();
-  await box?.stop();
-  site.close();
 });
 
 /** The README's example that has `words`, in a page of its own. @param {string} words */
 function page(words) {
   const examples = [...README.matchAll(/```js\n([^`]*)```/g)].map((match) => match[1]);
-  const key = readFileSync(join(box.dir, "certs", "api.keys"), "utf8").trim().split("\n").at(-1);
+  const key = readFileSync(join(there.box.dir, "certs", "api.keys"), "utf8").trim().split("\n").at(-1);
   const example = examples.find((each) => each.includes(words)) ?? "throw new Error('the README has no such example');";
-  const script = example.replaceAll("https://192.168.1.5:3478", box.url).replace("key=…", `key=${key}`);
+  const script = example.replaceAll("https://192.168.1.5:3478", there.box.url).replace("key=…", `key=${key}`);
   return `<!doctype html><link rel="icon" href="data:,"><video autoplay muted playsinline></video><script type="module">
     const video = document.querySelector("video");
     const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
@@ -56,9 +33,9 @@ function page(words) {
 
 for (const kind of KINDS) {
   test(`${kind}: a page of another site joins a room`, CASE, async () => {
-    const browser = /** @type {TestBrowser} */ (browsers[kind]);
-    const theirs = await Tab.open(browser, `${origin}/rooms`, "Anna");
-    const ours = await Tab.open(browser, `${box.url}/r/kitchen`, "Ben");
+    const browser = there.browsers[kind];
+    const theirs = await Tab.open(browser, `${there.origin}/rooms`, "Anna");
+    const ours = await Tab.open(browser, `${there.box.url}/r/kitchen`, "Ben");
     try {
       await until("Anna is in the room", () => theirs.page.evaluate(() => "room" in globalThis));
       await ours.enter();
@@ -70,14 +47,14 @@ for (const kind of KINDS) {
       await ours.reads("#people", /^1 of/);
       await ours.close();
     } catch (error) {
-      throw explained(error, box, theirs, ours);
+      throw explained(error, there.box, theirs, ours);
     } finally {
       for (const tab of [theirs, ours]) await tab.page.close().catch(() => {});
     }
   });
 
   test(`${kind}: a page of another site uses the relay`, CASE, async () => {
-    const tab = await Tab.open(/** @type {TestBrowser} */ (browsers[kind]), `${origin}/relay`, "Anna");
+    const tab = await Tab.open(there.browsers[kind], `${there.origin}/relay`, "Anna");
     try {
       await until("the page has a connection", () => tab.page.evaluate(() => "connection" in globalThis));
       const found = await tab.page.evaluate(async () => {
@@ -95,7 +72,7 @@ for (const kind of KINDS) {
       assert.ok(found.includes("relay"), `${found}`);
       await tab.close();
     } catch (error) {
-      throw explained(error, box, tab);
+      throw explained(error, there.box, tab);
     } finally {
       await tab.page.close().catch(() => {});
     }
@@ -103,21 +80,21 @@ for (const kind of KINDS) {
 }
 
 test("a site that is not listed stays out, and can read why it gets no credentials", CASE, async () => {
-  const tab = await Tab.open(/** @type {TestBrowser} */ (browsers.chromium), `${origin}/relay`, "Anna");
+  const tab = await Tab.open(there.browsers.chromium, `${there.origin}/relay`, "Anna");
   tab.forgiven = /401|WebSocket/;
   try {
     // The same page by another name is another site.
-    await tab.page.goto(origin.replace("localhost", "127.0.0.1") + "/relay");
+    await tab.page.goto(there.origin.replace("localhost", "127.0.0.1") + "/relay");
     const seen = await tab.page.evaluate(async (/** @type {string} */ url) => {
       const { join } = await import(`${url}/lanturn.js`);
       const refused = await join(url, "kitchen").catch((/** @type {any} */ error) => error.id);
       const answer = await fetch(`${url}/ice`);
       return { refused, status: answer.status, id: (await answer.json()).error.id };
-    }, box.url);
+    }, there.box.url);
     assert.deepEqual(seen, { refused: "unreachable", status: 401, id: "missing-key" });
     await tab.close();
   } catch (error) {
-    throw explained(error, box, tab);
+    throw explained(error, there.box, tab);
   } finally {
     await tab.page.close().catch(() => {});
   }

@@ -1,28 +1,18 @@
 /** Our own library for Socket.IO, in a page: how it connects, by which way, and how it comes back. */
 
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { elsewhere, KINDS } from "./support/elsewhere.js";
 import { explained, Tab, until } from "./support/tab.js";
 
-/** @import { AddressInfo } from "node:net" */
 /** @import { Kind } from "./support/browsers.js" */
 
 const CASE = { timeout: 60_000 };
-/** @type {Kind[]} */
-const KINDS = ["chromium", "firefox"];
 
-/** @type {Box} */
-let box;
-/** @type {Partial<Record<Kind, TestBrowser>>} */
-const browsers = {};
-let origin = "";
-
-const site = createServer((_, response) => {
+const there = elsewhere((_, response) => {
   response.setHeader("content-type", "text/html; charset=utf-8");
-  response.end(`<!doctype html><link rel="icon" href="data:,"><script src="${box.url}/socket.io/socket.io.js"></script>
+  response.end(`<!doctype html><link rel="icon" href="data:,"><script src="${there.box.url}/socket.io/socket.io.js"></script>
     <script>
       var told = [];
       function open(options) {
@@ -35,28 +25,15 @@ const site = createServer((_, response) => {
     </script>`);
 });
 
-before(async () => {
-  await new Promise((resolve) => site.listen(0, "127.0.0.1", () => resolve(undefined)));
-  origin = `http://localhost:${/** @type {AddressInfo} */ (site.address()).port}`;
-  box = await Box.start({ env: { LANTURN__ROOMS__ORIGINS: origin } });
-  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  for (const browser of Object.values(browsers)) await browser.close();
-  await box?.stop();
-  site.close();
-});
-
 /** @param {Kind} kind @param {(tab: Tab, run: (text: string) => Promise<any>) => Promise<void>} story */
 function page(kind, story) {
   return async () => {
-    const tab = await Tab.open(/** @type {TestBrowser} */ (browsers[kind]), origin, "Anna");
+    const tab = await Tab.open(there.browsers[kind], there.origin, "Anna");
     try {
       await story(tab, (text) => tab.page.evaluate(text));
       await tab.close();
     } catch (error) {
-      throw explained(error, box, tab);
+      throw explained(error, there.box, tab);
     } finally {
       await tab.page.close().catch(() => {});
     }
@@ -108,7 +85,7 @@ for (const kind of KINDS) {
 
   test(`${kind}: it comes back after the server was gone`, CASE, page(kind, async (tab, run) => {
     tab.forgiven = /./;
-    const first = await Box.start({ dir: box.dir, env: { LANTURN__ROOMS__ORIGINS: origin } });
+    const first = await Box.start({ dir: there.box.dir, env: { LANTURN__ROOMS__ORIGINS: there.origin } });
     const address = first.url.replace("https://localhost", "127.0.0.1");
     await run(`var socket = io("${first.url}", { reconnectionDelay: 100 });
       var times = 0;
@@ -118,8 +95,8 @@ for (const kind of KINDS) {
     await first.stop({ keep: true });
     assert.deepEqual(await hears(run, "disconnect"), ["disconnect", "transport close"]);
     await hears(run, "connect_error");
-    const env = { LANTURN__ROOMS__ORIGINS: origin, LANTURN__LISTEN__ADDRESSES: address };
-    const second = await Box.start({ dir: box.dir, env });
+    const env = { LANTURN__ROOMS__ORIGINS: there.origin, LANTURN__LISTEN__ADDRESSES: address };
+    const second = await Box.start({ dir: there.box.dir, env });
     try {
       await until("the page is back", () => run(`times === 2 && told.filter((each) => each[0] === "created").length === 2`));
       await run("socket.disconnect()");

@@ -3,32 +3,23 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { elsewhere, KINDS } from "./support/elsewhere.js";
 import { explained, Tab, until } from "./support/tab.js";
 
-/** @import { AddressInfo } from "node:net" */
 /** @import { Kind } from "./support/browsers.js" */
 
 const CASE = { timeout: 60_000 };
-/** @type {Kind[]} */
-const KINDS = ["chromium", "firefox"];
 const EXAMPLE = fileURLToPath(new URL("../../examples/vue/", import.meta.url));
 const TYPES = /** @type {Record<string, string>} */ ({ ".html": "text/html", ".js": "text/javascript", ".css": "text/css" });
 
 let dist = "";
-let origin = "";
-/** @type {Box} */
-let box;
-/** @type {Partial<Record<Kind, TestBrowser>>} */
-const browsers = {};
-const site = createServer(async (request, response) => {
+
+const there = elsewhere(async (request, response) => {
   const { pathname } = new URL(request.url ?? "/", "http://site");
   const file = pathname === "/" ? "/index.html" : pathname;
   try {
@@ -37,25 +28,13 @@ const site = createServer(async (request, response) => {
   } catch {
     response.writeHead(404).end();
   }
-});
-
-before(async () => {
-  await new Promise((resolve) => site.listen(0, "127.0.0.1", () => resolve(undefined)));
-  origin = `http://localhost:${/** @type {AddressInfo} */ (site.address()).port}`;
-  box = await Box.start({ env: { LANTURN__ROOMS__ORIGINS: origin } });
+}, async ({ box }) => {
   dist = await mkdtemp(join(tmpdir(), "lanturn-vue-"));
   const build = ["run", "build", "--", "--outDir", dist, "--emptyOutDir"];
   await promisify(execFile)("npm", build, { cwd: EXAMPLE, env: { ...process.env, VITE_BOX: box.url } });
-  for (const kind of KINDS) browsers[kind] = await TestBrowser.launch(kind, box.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  for (const browser of Object.values(browsers)) await browser.close();
-  await box?.stop();
-  site.closeAllConnections();
-  site.close();
-  await rm(dist, { recursive: true, force: true });
 });
+
+after(() => rm(dist, { recursive: true, force: true }));
 
 /** @param {Tab} tab @param {string} room */
 async function enter(tab, room) {
@@ -82,8 +61,8 @@ async function plays(tab) {
 
 for (const kind of KINDS) {
   test(`${kind}: a page with Vue calls, with the camera later, without one, and again`, CASE, async () => {
-    const browser = /** @type {TestBrowser} */ (browsers[kind]);
-    const [anna, ben] = [await Tab.open(browser, origin, "Anna"), await Tab.open(browser, origin, "Ben")];
+    const browser = there.browsers[kind];
+    const [anna, ben] = [await Tab.open(browser, there.origin, "Anna"), await Tab.open(browser, there.origin, "Ben")];
     try {
       await enter(anna, `vue ${kind}`);
       await enter(ben, `vue ${kind}`);
@@ -107,7 +86,7 @@ for (const kind of KINDS) {
       await anna.close();
       await ben.close();
     } catch (error) {
-      throw explained(error, box, anna, ben);
+      throw explained(error, there.box, anna, ben);
     } finally {
       for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
     }
@@ -115,7 +94,7 @@ for (const kind of KINDS) {
 }
 
 test("a box that can't be reached is told of", CASE, async () => {
-  const tab = await Tab.open(/** @type {TestBrowser} */ (browsers.chromium), origin.replace("localhost", "127.0.0.1"), "Anna");
+  const tab = await Tab.open(there.browsers.chromium, there.origin.replace("localhost", "127.0.0.1"), "Anna");
   tab.forgiven = /WebSocket|403/;
   try {
     await tab.type("#room", "kitchen");
