@@ -42,6 +42,7 @@ async fn play(url: &str, ice: &[String; 3], players: usize, done: &Cell<usize>) 
     let (mut socket, run) = builder.build();
     let talk = Box::pin(async {
         let mut answered: BTreeMap<PeerId, bool> = BTreeMap::new();
+        let mut to_answer: Vec<PeerId> = Vec::new();
         let mut is_done = false;
         // Who is done stays, so that the others can be.
         while done.get() < players {
@@ -53,10 +54,14 @@ async fn play(url: &str, ice: &[String; 3], players: usize, done: &Cell<usize>) 
             }
             for (peer, packet) in socket.channel_mut(0).receive() {
                 match &packet[..] {
-                    b"hello" => socket.channel_mut(0).send(b"hello yourself".to_vec().into(), peer),
+                    b"hello" => to_answer.push(peer),
                     b"hello yourself" => drop(answered.insert(peer, true)),
                     other => panic!("{peer} said {other:?}"),
                 }
+            }
+            // The socket drops what is for a peer that it has not said is connected, though it may hear that peer before.
+            for peer in to_answer.extract_if(.., |peer| answered.contains_key(peer)) {
+                socket.channel_mut(0).send(b"hello yourself".to_vec().into(), peer);
             }
             if !is_done && answered.len() == players - 1 && answered.values().all(|answered| *answered) {
                 is_done = true;
