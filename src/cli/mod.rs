@@ -18,8 +18,9 @@ use crate::config;
 
 /// Chooses what is logged: `warn`, `debug`, `lanturn::relay=trace` and so on.
 const LOG_VARIABLE: &str = "LANTURN_LOG";
-/// At `trace` this crate writes down every message, and one may carry a PIN or an invite.
-const DISCREET: &str = "tungstenite=debug";
+/// The most that libraries may write through `log`: at `trace` tungstenite writes down every message, and one may carry
+/// a PIN or an invite.
+const DISCREET: log::LevelFilter = log::LevelFilter::Debug;
 
 /// Gets any two browsers connected: a STUN/TURN relay, rooms and a call page on one port.
 #[derive(Debug, Parser)]
@@ -47,10 +48,6 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = match DISCREET.parse() {
-        Ok(directive) => filter.add_directive(directive),
-        Err(_) => filter,
-    };
     let color = io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -58,6 +55,7 @@ pub fn main() -> ExitCode {
         .with_ansi(color)
         .with_writer(io::stderr)
         .init();
+    log::set_max_level(log::max_level().min(DISCREET));
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,6 +14,7 @@ mod http;
 mod ipv6;
 mod large;
 mod lifecycle;
+mod log;
 mod matchbox;
 mod peerjs;
 mod port;

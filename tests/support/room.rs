@@ -100,6 +100,12 @@ impl Member {
         (error["id"].as_str().unwrap().to_owned(), self.closed().await)
     }
 
+    /// Closes, and waits until the server has, too.
+    pub async fn leave(mut self) {
+        self.ws.close(None).await.unwrap();
+        while timeout(PATIENCE, self.ws.next()).await.expect("the connection stays open").is_some() {}
+    }
+
     /// The code that the server closes with, whatever it says before.
     pub async fn closed(&mut self) -> u16 {
         loop {

@@ -43,6 +43,15 @@ impl Server {
         Self::spawn(command(dir.path()), dir)
     }
 
+    /// Starts it with `LANTURN_LOG` at a level.
+    pub fn start_logging(level: &str, config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.toml"), config).unwrap();
+        let mut command = command(dir.path());
+        command.env("LANTURN_LOG", level);
+        Self::spawn(command, dir.into())
+    }
+
     /// Starts it in a network namespace.
     pub fn start_within(namespace: &str, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
