@@ -1,6 +1,7 @@
 /**
  * One file to one other, over a data channel of its own: the header, the answer "accept", then the bytes, as fast as they
- * are taken, and at the end "done". To close the channel is to refuse or to cancel. Used through lanturn.js.
+ * are taken, while "moved" tells how many have come. When all have, the sender closes the channel. To close it before is
+ * to refuse or to cancel. Used through lanturn.js.
  *
  * @import { Later } from "./later.js"
  * @import { Peer, Transfer as TransferApi, TransferState } from "./lanturn.js"
@@ -10,8 +11,9 @@ import { later } from "./later.js";
 
 /** The channel's label. */
 export const FILE = "file";
-/** Offers and transfers that may come from one other at a time. */
+/** Offers and transfers that may come from one other at a time, and channels for them that are open. */
 const MOST_AT_ONCE = 8;
+const MOST_CHANNELS = 2 * MOST_AT_ONCE;
 const MOST_HEADER = 4_000;
 const MOST_NAME = 255;
 /** Bytes of a message, if the connection takes so much, and how many may wait to be sent. */
@@ -20,8 +22,13 @@ const MOST_WAITING = 1024 * 1024;
 const LOW = 256 * 1024;
 /** After how many bytes the receiver tells how far it is. */
 const TELL_EVERY = 256 * 1024;
-/** How long a channel may be open and say nothing of a file. */
+/** Bytes that are put together, however small the pieces are that they come in. */
+const PAGE = 1024 * 1024;
+/** How long a channel may say nothing of a file, and stay open after all was said. */
 const HEADER_WITHIN_MS = 10_000;
+const CLOSE_WITHIN_MS = 10_000;
+/** How long nothing may come of a file that was accepted. */
+const STALLED_MS = 60_000;
 /** @type {TransferState[]} */
 const ENDS = ["done", "refused", "cancelled", "failed"];
 
@@ -34,7 +41,7 @@ class Transfer extends EventTarget {
   name = "";
   size = 0;
   type = "";
-  /** @protected */
+  /** @internal */
   channel;
 
   /** @param {"in" | "out"} direction @param {Peer} peer @param {RTCDataChannel} channel */
@@ -117,7 +124,7 @@ class Outgoing extends Transfer {
     if (message.type === "accept" && this.state === "offered") {
       this.become("running");
       void this.#send().catch(() => this.end("failed", "broken"));
-    } else if (message.type === "moved" && message.bytes <= this.size) {
+    } else if (message.type === "moved" && this.#canMove(message.bytes)) {
       this.progress(message.bytes);
       if (message.bytes === this.size) this.end("done", "");
     } else if (message.type === "cancel") {
@@ -125,6 +132,12 @@ class Outgoing extends Transfer {
     } else if (message.type === "refuse") {
       this.end("refused", ["too-large", "too-many"].includes(message.reason) ? message.reason : "refused");
     }
+  }
+
+  /** @param {unknown} bytes that the other side says it has */
+  #canMove(bytes) {
+    const isCount = typeof bytes === "number" && Number.isSafeInteger(bytes);
+    return isCount && this.state === "running" && bytes >= this.moved && bytes <= this.size;
   }
 
   async #send() {
@@ -150,10 +163,14 @@ class Outgoing extends Transfer {
 class Incoming extends Transfer {
   #most;
   #offered;
-  /** @type {ArrayBuffer[]} */
-  #parts = [];
+  /** What has come: whole pages, and one that fills. @type {Blob[]} */
+  #pages = [];
+  #page = new Uint8Array(0);
+  #filled = 0;
   #told = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** Whether it is known what it is. */
+  #announced = false;
+  /** For what has to come next. @type {ReturnType<typeof setTimeout> | undefined} */
   #deadline;
   /** @type {Later<Blob> | undefined} */
   #whole;
@@ -166,21 +183,23 @@ class Incoming extends Transfer {
     super("in", peer, channel);
     this.#most = most;
     this.#offered = offered;
-    this.#deadline = setTimeout(() => this.end("failed", "broken"), HEADER_WITHIN_MS);
-    channel.onmessage = ({ data }) => (this.#deadline ? this.#header(data) : this.#bytes(data));
+    this.#within(HEADER_WITHIN_MS, () => this.end("failed", "broken"));
+    channel.onmessage = ({ data }) => (this.#announced ? this.#bytes(data) : this.#header(data));
   }
 
   accept() {
-    if (this.state !== "offered" || this.#deadline) return super.accept();
+    if (this.state !== "offered" || !this.#announced) return super.accept();
     this.#whole = later();
     this.become("running");
     this.channel.send(JSON.stringify({ type: "accept" }));
     if (this.size === 0) this.#finish();
+    else this.#awaitMore();
     return this.#whole.promise;
   }
 
   refuse() {
-    this.#decline("refused");
+    if (this.state === "running") this.cancel();
+    else this.#decline("refused");
   }
 
   /** There are too many already. @internal */
@@ -193,11 +212,24 @@ class Incoming extends Transfer {
   /** @param {string} reason */
   #decline(reason) {
     if (this.ended) return;
-    clearTimeout(this.#deadline);
     if (this.channel.readyState === "open") this.channel.send(JSON.stringify({ type: "refuse", reason }));
     this.become("refused", reason);
-    // The other side closes the channel when it has heard why: what is sent just before an end may be lost with it.
-    setTimeout(() => this.channel.close(), HEADER_WITHIN_MS);
+    this.#awaitClose();
+  }
+
+  /** The other side closes the channel when it has heard all: what is sent just before an end may be lost with it. */
+  #awaitClose() {
+    this.#within(CLOSE_WITHIN_MS, () => this.channel.close());
+  }
+
+  #awaitMore() {
+    this.#within(STALLED_MS, () => this.end("failed", "lost"));
+  }
+
+  /** @param {number} ms @param {() => void} otherwise */
+  #within(ms, otherwise) {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(otherwise, ms);
   }
 
   /** @param {unknown} data */
@@ -207,7 +239,7 @@ class Incoming extends Transfer {
     const { name, size, type } = header ?? {};
     if (typeof name !== "string" || !Number.isSafeInteger(size) || size < 0) return this.end("failed", "broken");
     clearTimeout(this.#deadline);
-    this.#deadline = undefined;
+    this.#announced = true;
     this.name = cleaned(name);
     this.size = size;
     this.type = typeof type === "string" && /^[\w.+-]+\/[\w.+-]+$/.test(type) ? type : "";
@@ -218,13 +250,38 @@ class Incoming extends Transfer {
   /** @param {unknown} data */
   #bytes(data) {
     if (this.ended) return;
-    const isMore = data instanceof ArrayBuffer && this.state === "running" && this.moved + data.byteLength <= this.size;
-    // Nobody asked for it, or it is more than was said.
-    if (!isMore) return this.end("failed", "broken");
-    this.#parts.push(data);
-    this.progress(this.moved + data.byteLength);
+    const bytes = data instanceof ArrayBuffer && this.state === "running" ? new Uint8Array(data) : new Uint8Array(0);
+    // Nobody asked for it, or it is more than was said, or nothing.
+    if (bytes.length === 0 || this.moved + bytes.length > this.size) return this.end("failed", "broken");
+    this.#put(bytes);
+    this.progress(this.moved + bytes.length);
     if (this.moved === this.size) return this.#finish();
+    this.#awaitMore();
     if (this.moved - this.#told >= TELL_EVERY) this.#tell();
+  }
+
+  /** @param {Uint8Array} bytes */
+  #put(bytes) {
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#filled === this.#page.length) this.#turn();
+      const piece = bytes.subarray(at, at + this.#page.length - this.#filled);
+      this.#page.set(piece, this.#filled);
+      this.#filled += piece.length;
+      at += piece.length;
+    }
+  }
+
+  /** Begins a page. */
+  #turn() {
+    if (this.#filled > 0) this.#pages.push(new Blob([this.#page.subarray(0, this.#filled)]));
+    this.#page = new Uint8Array(Math.min(PAGE, this.size));
+    this.#filled = 0;
+  }
+
+  #forget() {
+    this.#pages = [];
+    this.#page = new Uint8Array(0);
+    this.#filled = 0;
   }
 
   #tell() {
@@ -235,9 +292,10 @@ class Incoming extends Transfer {
   #finish() {
     this.#tell();
     this.become("done");
-    this.#whole?.resolve(new Blob(this.#parts, { type: this.type }));
-    this.#parts = [];
-    // The other side closes the channel, as soon as it has heard that all has come.
+    const last = this.#page.subarray(0, this.#filled);
+    this.#whole?.resolve(new Blob([...this.#pages, last], { type: this.type }));
+    this.#forget();
+    this.#awaitClose();
   }
 
   /** @param {TransferState} state @param {string} reason @protected */
@@ -247,7 +305,7 @@ class Incoming extends Transfer {
     // Chromium was seen not to notice the end of a channel on which it still has much to send.
     const runs = this.state === "running" && this.channel.readyState === "open";
     if (runs) this.channel.send(JSON.stringify({ type: "cancel" }));
-    this.#parts = [];
+    this.#forget();
     super.end(state, reason);
     this.#whole?.reject(new DOMException(`The file did not come: ${reason || state}.`, "AbortError"));
   }
@@ -258,7 +316,7 @@ export class Files {
   #peer;
   #most;
   #tell;
-  /** @type {Set<Transfer>} that have not ended */
+  /** @type {Set<Transfer>} whose channels are open */
   #all = new Set();
 
   /**
@@ -279,9 +337,9 @@ export class Files {
   /** @param {RTCDataChannel} channel */
   offered(channel) {
     const coming = [...this.#all].filter(({ direction }) => direction === "in");
-    const transfer = new Incoming(this.#peer, channel, this.#most, this.#tell);
-    if (coming.length >= MOST_AT_ONCE) transfer.decline();
-    else this.#keep(transfer);
+    if (coming.length >= MOST_CHANNELS) return channel.close();
+    const transfer = this.#keep(new Incoming(this.#peer, channel, this.#most, this.#tell));
+    if (coming.filter(({ ended }) => !ended).length >= MOST_AT_ONCE) transfer.decline();
   }
 
   /** The connection is gone. */
@@ -292,7 +350,7 @@ export class Files {
   /** @template {Transfer} T @param {T} transfer @returns {T} */
   #keep(transfer) {
     this.#all.add(transfer);
-    transfer.addEventListener("state", () => transfer.ended && this.#all.delete(transfer));
+    transfer.channel.addEventListener("close", () => this.#all.delete(transfer));
     return transfer;
   }
 }

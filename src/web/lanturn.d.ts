@@ -41,7 +41,7 @@ export interface JoinOptions {
   relayTransport?: RelayTransport;
   /** Anything else for the peer connections. */
   rtcConfiguration?: RTCConfiguration;
-  /** How many others may be sent to before `crowded` warns: 1 to 100, 6 unless said otherwise. */
+  /** How many others may be sent to before `crowded` warns: 6 unless said otherwise. */
   crowd?: number;
   /** The longest file that is taken, in bytes: it is kept in memory. 256 MiB unless said otherwise. */
   maxFileBytes?: number;
@@ -139,9 +139,15 @@ export class Room extends EventTarget {
   /** Leaves for good. What `media` has on stays on. */
   leave(): void;
 
-  /** Makes an invite, with which `join` enters the room as `role` and needs no PIN. `ttl` in seconds. */
+  /**
+   * Makes an invite, with which `join` enters the room as `role` and needs no PIN. `ttl` in seconds. Rejects with a
+   * JoinError if the box refuses, can't be reached or does not answer within 10 s.
+   */
   invite(wanted?: { role?: string; ttl?: number }): Promise<{ invite: string; role: string; expiresAt: number }>;
-  /** For the host: lets nobody more in, or everybody again. */
+  /**
+   * For the host: lets nobody more in, or everybody again. As with `setPin` and `kick`, an `error` says so if there is no
+   * connection to the box or it refuses, and then nothing has changed.
+   */
   lock(locked: boolean): void;
   /** For the host: gives the room a PIN, or takes it away. Invites made before it end. */
   setPin(pin: string | null): void;

@@ -40,6 +40,11 @@ export { Media, presets };
 /** What may come of a signal to somebody who has just left, begun anew or been away. */
 const PASSING = new Set(["no-such-peer", "stale"]);
 const MEASURE_EVERY_MS = 1_000;
+/** What the box may say to a request of ours, which does not say to which. */
+const REFUSALS = new Set(["not-allowed", "bad-message", "rate-limited"]);
+const ANSWER_WITHIN_MS = 10_000;
+/** @type {Reason} */
+const AWAY = { id: "unreachable", text: "There is no connection to the box now." };
 /** Others to send to, before it is too many. */
 const CROWD = 6;
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
@@ -60,10 +65,13 @@ export class JoinError extends Error {
  * @param {string | URL | undefined} url the box ("https://box:3478"), its socket ("wss://box:3478/ws"), or this page's
  * @param {string} room
  * @param {JoinOptions} [options]
- * @returns {Promise<Room>} rejects with a {@link JoinError}, or with the reason of the aborted signal
+ * @returns {Promise<Room>} rejects with a {@link JoinError}, with the reason of the aborted signal, or with what the
+ *   browser has against `rtcConfiguration`
  */
 export async function join(url, room, options = {}) {
   options.signal?.throwIfAborted();
+  // What a browser can't make a connection with, it says at once, and not when somebody comes.
+  if (options.rtcConfiguration) new RTCPeerConnection(options.rtcConfiguration).close();
   const entered = new Room(socketUrl(url), room, options);
   await entered.enter();
   return entered;
@@ -107,8 +115,12 @@ export class Room extends EventTarget {
   #log = new Log();
   /** What `join` waits for, until it is there. @type {Later<void> | null} */
   #entering = later();
-  /** Who waits for an invite, in order. @type {Later<any>[]} */
-  #invites = [];
+  /** Who waits for an invite: one at a time. @type {Later<any> | null} */
+  #inviting = null;
+  /** Ends when all invites that were asked for have been answered. @type {Promise<unknown>} */
+  #invited = Promise.resolve();
+  /** A change of the PIN that the box has not agreed to yet. @type {string | null | undefined} */
+  #newPin;
   /** Ends what listens for this room's sake; aborted when we are out of the room for good. */
   #end = new AbortController();
   #measuring;
@@ -135,7 +147,7 @@ export class Room extends EventTarget {
       hello: () => this.#hello(),
       heard: (message) => this.#hear(message),
       away: (why, retryIn) => {
-        this.#refuseInvites(why);
+        this.#refuseInvite(why);
         this.#tell("away", { reason: why.id, retryIn });
       },
       back: () => this.#back(),
@@ -183,18 +195,18 @@ export class Room extends EventTarget {
 
   /** @param {boolean} locked */
   lock(locked) {
-    this.#membership.tell({ type: "lock", locked });
+    this.#ask({ type: "lock", locked });
   }
 
   /** @param {string | null} pin */
   setPin(pin) {
-    this.#options = { ...this.#options, pin: pin ?? undefined };
-    this.#membership.tell({ type: "pin", pin });
+    this.#newPin = pin;
+    this.#ask({ type: "pin", pin });
   }
 
   /** @param {string} peerId */
   kick(peerId) {
-    this.#membership.tell({ type: "kick", id: peerId });
+    this.#ask({ type: "kick", id: peerId });
   }
 
   /**
@@ -202,12 +214,9 @@ export class Room extends EventTarget {
    * @returns {Promise<{invite: string, role: string, expiresAt: number}>} rejects with a {@link JoinError}
    */
   invite(wanted = {}) {
-    if (!this.connected) return Promise.reject(new JoinError("unreachable", "There is no connection to the box now."));
-    /** @type {Later<any>} */
-    const waiting = later();
-    this.#invites.push(waiting);
-    this.#membership.tell({ type: "invite", role: wanted.role ?? this.self.role, ttl: wanted.ttl });
-    return waiting.promise;
+    const invite = this.#invited.then(() => this.#invite(wanted));
+    this.#invited = invite.catch(() => {});
+    return invite;
   }
 
   /** @param {string} peerId @returns {Promise<Stats | null>} */
@@ -255,6 +264,26 @@ export class Room extends EventTarget {
     this.#media.addEventListener("quality", () => void this.#shape(), { signal });
   }
 
+  /** What only a host may ask for, of a box that hears us. @param {object} message */
+  #ask(message) {
+    if (this.connected) this.#membership.tell(message);
+    else this.#tell("error", { ...AWAY, fatal: false });
+  }
+
+  /** @param {{role?: string, ttl?: number}} wanted @returns {Promise<any>} */
+  async #invite({ role = this.self.role, ttl }) {
+    if (!this.connected) throw new JoinError(AWAY.id, AWAY.text);
+    const waiting = (this.#inviting = later());
+    const late = setTimeout(() => this.#refuseInvite({ id: "timeout", text: "The box did not answer in time." }), ANSWER_WITHIN_MS);
+    this.#membership.tell({ type: "invite", role, ttl });
+    try {
+      return await waiting.promise;
+    } finally {
+      clearTimeout(late);
+      this.#inviting = null;
+    }
+  }
+
   /** The network has changed. */
   #moved() {
     this.#membership.hurry();
@@ -297,19 +326,23 @@ export class Room extends EventTarget {
     const crowded = peers > most;
     if (crowded === this.crowded && !(crowded && more)) return;
     this.crowded = crowded;
-    this.#tell("crowded", { crowded, peers, most });
+    const tell = () => this.#tell("crowded", { crowded, peers, most });
+    // Who is just coming in hears it once they can.
+    if (this.#entering) void this.#entering.promise.then(() => setTimeout(tell), () => {});
+    else tell();
   }
 
-  /** @param {Reason} why */
-  #refuseInvites(why) {
-    for (const waiting of this.#invites.splice(0)) waiting.reject(new JoinError(why.id, why.text));
+  /** @param {Reason} why @returns {boolean} whether anybody waited for one */
+  #refuseInvite(why) {
+    this.#inviting?.reject(new JoinError(why.id, why.text));
+    return this.#inviting !== null;
   }
 
   /** Out of the room for good. @param {Reason} why */
   #finish(why) {
     this.#end.abort();
     clearInterval(this.#measuring);
-    this.#refuseInvites(why);
+    this.#refuseInvite(why);
     this.#dropAll();
     const aborted = this.#options.signal?.aborted;
     if (this.#entering) this.#entering.reject(aborted ? this.#options.signal?.reason : new JoinError(why.id, why.text));
@@ -343,10 +376,10 @@ export class Room extends EventTarget {
       case "ice-servers":
         return this.#configure(message.iceServers);
       case "room":
-        Object.assign(this, { host: message.host, locked: message.locked, hasPin: message.pin });
+        this.#stands(message);
         return this.#tell("room", {});
       case "invite":
-        return this.#invites.shift()?.resolve(message);
+        return this.#inviting?.resolve(message);
       case "error":
         return this.#refused(message);
     }
@@ -357,12 +390,21 @@ export class Room extends EventTarget {
     this.name = message.room;
     this.self = message.self;
     this.capacity = message.capacity;
-    Object.assign(this, { host: message.host, locked: message.locked, hasPin: message.pin });
+    this.#stands(message);
     this.#configure(message.iceServers);
     for (const peer of message.peers) this.#meet(peer);
     if (!this.#entering) return this.#tell("joined", {});
     this.#entering.resolve();
     this.#entering = null;
+  }
+
+  /** How the room stands. @param {{host: string, locked: boolean, pin: boolean}} said */
+  #stands({ host, locked, pin }) {
+    if (this.#newPin !== undefined && pin === (this.#newPin !== null)) {
+      this.#options = { ...this.#options, pin: this.#newPin ?? undefined };
+      this.#newPin = undefined;
+    }
+    Object.assign(this, { host, locked, hasPin: pin });
   }
 
   #back() {
@@ -372,8 +414,10 @@ export class Room extends EventTarget {
 
   /** @param {{id: string, text: string}} error */
   #refused(error) {
-    const waiting = error.id === "not-allowed" ? this.#invites.shift() : undefined;
-    if (waiting) return waiting.reject(new JoinError(error.id, error.text));
+    if (REFUSALS.has(error.id)) {
+      if (this.#refuseInvite(error)) return;
+      this.#newPin = undefined;
+    }
     // People come and go while signals to them are on the way: events say all there is to say.
     if (!PASSING.has(error.id)) this.#tell("error", { id: error.id, text: error.text, fatal: false });
   }

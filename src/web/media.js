@@ -33,6 +33,10 @@ export class Media extends EventTarget {
   /** @type {Quality} */
   #quality = DEFAULT_QUALITY;
   #listens = false;
+  /** How often the screen was asked for or given up: a window that is chosen too late is shown to nobody. */
+  #asksForScreen = 0;
+  /** The last change of a device, of each kind: one comes after another. @type {Record<Kind, Promise<void>>} */
+  #changes = { audio: Promise.resolve(), video: Promise.resolve() };
 
   /** @param {MediaStream | null} [stream] */
   constructor(stream) {
@@ -59,10 +63,11 @@ export class Media extends EventTarget {
     for (const kind of wanted) this.#asked.add(kind);
     try {
       await this.#ask(wanted).catch(async (error) => {
-        if (wanted.length === 1 || error.name === "NotAllowedError") throw error;
-        const each = await Promise.allSettled(wanted.map((kind) => this.#ask([kind])));
+        const single = await worthAsking(wanted, error);
+        const each = await Promise.allSettled(single.map((kind) => this.#ask([kind])));
         const refused = each.find((result) => result.status === "rejected");
         if (refused) throw refused.reason;
+        if (single.length < wanted.length) throw error;
       });
     } catch (error) {
       this.#refuse(refusal(error));
@@ -123,7 +128,10 @@ export class Media extends EventTarget {
   /** @param {Kind} kind @param {string} deviceId */
   async use(kind, deviceId) {
     this.#chosen[kind] = deviceId;
-    if (this.track(kind) && this.deviceId(kind) !== deviceId) await this.#again(kind);
+    await this.#inTurn(kind, async () => {
+      const isWanted = this.#chosen[kind] === deviceId && this.deviceId(kind) !== deviceId;
+      if (isWanted && this.track(kind)) await this.#again(kind);
+    });
   }
 
   /** @param {{audio?: boolean}} [options] */
@@ -132,10 +140,15 @@ export class Media extends EventTarget {
       this.#refuse(globalThis.isSecureContext ? "missing" : "insecure");
       return false;
     }
+    const ask = (this.#asksForScreen += 1);
     try {
       const video = videoConstraints(this.#quality.screen);
-      const shared = await navigator.mediaDevices.getDisplayMedia({ video, audio });
-      this.#show(shared.getTracks());
+      const tracks = (await navigator.mediaDevices.getDisplayMedia({ video, audio })).getTracks();
+      if (ask !== this.#asksForScreen) {
+        for (const track of tracks) track.stop();
+        return false;
+      }
+      this.#show(tracks);
       return true;
     } catch (error) {
       // Whoever closes the dialog knows that they did. What the system forbids, they don't.
@@ -146,6 +159,7 @@ export class Media extends EventTarget {
   }
 
   unshare() {
+    this.#asksForScreen += 1;
     this.#show([]);
   }
 
@@ -157,7 +171,7 @@ export class Media extends EventTarget {
     await Promise.all([
       change.camera && camera && constrain(camera, videoConstraints(this.#quality.camera)),
       change.screen && screen && constrain(screen, videoConstraints(this.#quality.screen)),
-      change.audio && this.#filter(),
+      change.audio && this.#inTurn("audio", () => this.#filter()),
     ]);
     this.#hint();
     this.#tell("quality");
@@ -173,6 +187,11 @@ export class Media extends EventTarget {
     const differs = FILTERS.some((filter) => is[filter] !== undefined && is[filter] !== wanted[filter]);
     const mono = this.#quality.audio.music && is.channelCount === 1;
     if ((differs || mono) && this.#owned.has(track)) await this.#again("audio");
+  }
+
+  /** @param {Kind} kind @param {() => Promise<void>} change */
+  #inTurn(kind, change) {
+    return (this.#changes[kind] = this.#changes[kind].then(change));
   }
 
   /** Opens a device in place of the one that is on. @param {Kind} kind */
@@ -194,6 +213,8 @@ export class Media extends EventTarget {
     } catch (error) {
       if (before?.readyState === "ended") this.stop(kind);
       this.#refuse(refusal(error));
+      // What is in use is not what was chosen.
+      this.#tell("devices");
     }
   }
 
@@ -295,6 +316,26 @@ export class Media extends EventTarget {
  */
 async function constrain(track, wishes) {
   await track.applyConstraints(wishes).catch(() => {});
+}
+
+/**
+ * What may be had by itself, where all together could not. Who denies does so for all that is asked for; what was denied
+ * before keeps the rest away.
+ * @param {Kind[]} kinds @param {Error} error @returns {Promise<Kind[]>}
+ */
+async function worthAsking(kinds, error) {
+  if (kinds.length === 1) return [];
+  if (error.name !== "NotAllowedError") return kinds;
+  const states = await Promise.all(kinds.map(permission));
+  return states.includes("denied") ? kinds.filter((_, i) => states[i] !== "denied") : [];
+}
+
+/** @param {Kind} kind @returns {Promise<PermissionState>} */
+async function permission(kind) {
+  const name = /** @type {PermissionName} */ (kind === "audio" ? "microphone" : "camera");
+  // A browser that does not know the name asks.
+  const status = await navigator.permissions?.query({ name }).catch(() => undefined);
+  return status?.state ?? "prompt";
 }
 
 /** @param {unknown} error @returns {Refusal} */

@@ -50,14 +50,23 @@ export class Membership {
 
   dial() {
     clearTimeout(this.#retry);
+    try {
+      this.#line = this.#open();
+    } catch (error) {
+      // Not for lack of a network: the browser would have said so later.
+      this.end({ id: "unreachable", text: error.message });
+    }
+  }
+
+  #open() {
     /** @type {Line} */
     const line = new Line(this.#url, {
       opened: () => this.#greet(line),
       pinging: () => this.#ledger.pinged(),
       heard: (message) => this.#line === line && this.#hear(message),
-      lost: (why) => this.#line === line && this.#lost(why),
+      lost: (why) => this.#line === line && this.#lost(line, why),
     });
-    this.#line = line;
+    return line;
   }
 
   /** What need not be said again. @param {object} message */
@@ -104,11 +113,15 @@ export class Membership {
     line?.send({ type: "join", v: 1, ...this.#handlers.hello(), resume: true, forgets: true });
   }
 
-  /** @param {Reason} why */
-  #lost(why) {
+  /** @param {Line} line @param {Reason} why */
+  #lost(line, why) {
     this.#line = null;
     this.#settled = false;
-    if (!this.#entered || !WORTH_RETRYING.has(why.id)) return this.end(why);
+    if (!this.#entered || !WORTH_RETRYING.has(why.id)) {
+      // Or an answer that comes late would put somebody into the room who is not there.
+      line.end(why);
+      return this.end(why);
+    }
     const retryIn = backOff(this.#attempt++, Math.random());
     this.#retry = setTimeout(() => this.dial(), retryIn);
     this.#handlers.away(why, retryIn);

@@ -184,6 +184,8 @@ export class Peer {
   async measure() {
     if (this.connection.connectionState !== "connected") return;
     const now = reading(await this.connection.getStats());
+    // Gone meanwhile.
+    if (this.connection.signalingState === "closed") return;
     this.stats = this.#summary(now);
     this.#reading = now;
     this.#link.tell("stats", { peer: this, stats: this.stats });
@@ -306,7 +308,10 @@ export class Peer {
     this.#hear();
     await this.#shape();
     if (this.#again) void this.#then(() => this.#offer());
-    for (const candidate of this.#early.splice(0)) await this.#candidate(candidate);
+    for (const candidate of this.#early.splice(0)) {
+      // One that is bad takes none of the others with it.
+      await this.#candidate(candidate).catch((error) => this.#refuse(String(error)));
+    }
   }
 
   /** Our answer. Firefox was seen to change which end of DTLS it is, and Chromium then refuses what it says. */

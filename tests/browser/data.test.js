@@ -144,6 +144,15 @@ two("a file can be refused, called off from either side, and is too large or one
     assert.equal(await sent(anna, "cancelled"), "");
     await ben.until("knows", () => me.files.at(-1).transfer.state === "cancelled" && me.files.at(-1).error === "AbortError");
   }
+  await offer(anna, 40_000_000);
+  await ben.until("is offered another", () => me.files.at(-1).transfer.state === "offered");
+  await ben.page.evaluate(() => {
+    const { transfer } = me.files.at(-1);
+    transfer.accept().catch((/** @type {Error} */ error) => (me.refusal = error.name));
+    transfer.refuse();
+  });
+  assert.equal(await sent(anna, "cancelled"), "");
+  assert.equal(await ben.page.evaluate(() => me.refusal), "AbortError", "who refuses what comes calls it off");
   await anna.page.evaluate(() => (me.many = Array.from({ length: 9 }, (_, i) => me.room.sendFile(new File(["x"], `${i}`))[0])));
   await anna.until("is told that it is too much", () => me.many.some((/** @type {any} */ { reason }) => reason === "too-many"));
   assert.equal(await ben.page.evaluate(() => me.files.filter((/** @type {any} */ { transfer }) => transfer.state === "offered").length), 8);
@@ -152,19 +161,45 @@ two("a file can be refused, called off from either side, and is too large or one
   await ben.until("knows that none will come", () => me.files.slice(-8).every((/** @type {any} */ { transfer }) => ["failed", "cancelled"].includes(transfer.state)));
 });
 
-two("who sends more than was said, or no header, sends in vain", async (room, anna, ben) => {
+two("who sends more than was said, or nothing, or no header, sends in vain", async (room, anna, ben) => {
   await meet(room, anna, ben);
   await receive(ben, "accept");
   await anna.page.evaluate(async () => {
-    for (const lie of [JSON.stringify({ name: "liar", size: 10, type: "" }), "no header", JSON.stringify({ name: "x", size: -1 })]) {
+    const header = (/** @type {number} */ size) => JSON.stringify({ name: "liar", size, type: "" });
+    for (const [lie, bytes] of /** @type {[string, number][]} */ ([[header(10), 11], [header(10), 0], ["no header", 0], [header(-1), 0]])) {
       const channel = me.other.connection.createDataChannel("file");
       await new Promise((resolve) => (channel.onopen = resolve));
       const end = new Promise((resolve) => (channel.onclose = resolve));
-      channel.onmessage = () => channel.send(new Uint8Array(11));
+      channel.onmessage = () => channel.send(new Uint8Array(bytes));
       channel.send(lie);
       await end;
     }
   });
   const files = await ben.page.evaluate(() => me.files.map((/** @type {any} */ { error, transfer: { state, reason } }) => ({ error, state, reason })));
-  assert.deepEqual(files, [{ error: "AbortError", state: "failed", reason: "broken" }]);
+  const broken = { error: "AbortError", state: "failed", reason: "broken" };
+  assert.deepEqual(files, [broken, broken]);
+});
+
+two("a file comes whole in the smallest pieces, and who does not close a channel keeps it for 10 s", async (room, anna, ben) => {
+  await meet(room, anna, ben, { maxFileBytes: 2_000 });
+  await receive(ben, "accept");
+  const rest = await anna.page.evaluate(async () => {
+    const channels = Array.from({ length: 17 }, () => me.other.connection.createDataChannel("file"));
+    await Promise.all(channels.map((channel) => new Promise((resolve) => (channel.onopen = resolve))));
+    const ends = channels.map((channel) => new Promise((resolve) => (channel.onclose = () => resolve(performance.now()))));
+    const began = performance.now();
+    const [first, ...others] = channels;
+    first.onmessage = (/** @type {any} */ { data }) => {
+      if (JSON.parse(data).type === "accept") for (let i = 0; i < 2_000; i++) first.send(new Uint8Array([i % 251]));
+    };
+    first.send(JSON.stringify({ name: "crumbs", size: 2_000, type: "" }));
+    for (const other of others) other.send(JSON.stringify({ name: "huge", size: 2_001, type: "" }));
+    const last = await Promise.race(ends);
+    await Promise.all(ends);
+    return { first: Math.round(last - began), all: Math.round(performance.now() - began) };
+  });
+  assert.ok(rest.first < 5_000 && rest.all > 5_000 && rest.all < 20_000, JSON.stringify(rest));
+  await ben.until("has it", () => me.files[0]?.text);
+  const [length, ...files] = await ben.page.evaluate(() => [me.files.length, me.files[0].text.split(" ")[0], me.files[0].transfer.state]);
+  assert.deepEqual([length, ...files], [1, "2000", "done"]);
 });

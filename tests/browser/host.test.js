@@ -128,3 +128,12 @@ inBoth("the next is host when the host leaves", async (anna, ben, room) => {
   await anna.click("#leave");
   await until("Ben is the host", tools);
 });
+
+inBoth("an invite that the box refuses takes no other with it", async (anna) => {
+  const told = await anna.page.evaluate(async () => {
+    const wanted = [{ ttl: 1e9 }, { role: "viewer" }, { role: "member", ttl: 0 }, { role: "member" }];
+    const asked = await Promise.allSettled(wanted.map((each) => lanturn.room.invite(each)));
+    return asked.map((each) => (each.status === "fulfilled" ? each.value.role : each.reason.id));
+  });
+  assert.deepEqual(told, ["bad-message", "viewer", "bad-message", "member"]);
+});

@@ -130,3 +130,78 @@ two("who comes later sees camera and screen as what they are", async (room, anna
   await ben.watches("camera");
   assert.equal((await ben.page.evaluate(() => me.picture("screen"))).width, 640);
 });
+
+two("a screen that is chosen too late is shown to nobody", async (room, anna, ben) => {
+  await anna.enters(room);
+  await ben.enters(room);
+  const late = await anna.page.evaluate(async () => {
+    const picks = /** @type {((stream: MediaStream) => void)[]} */ ([]);
+    navigator.mediaDevices.getDisplayMedia = () => new Promise((resolve) => picks.push(resolve));
+    const picture = () => document.createElement("canvas").captureStream(5);
+    const [first, second, third] = [picture(), picture(), picture()];
+    const shares = [me.media.share(), me.media.share()];
+    picks[1](second);
+    await shares[1];
+    picks[0](first);
+    await shares[0];
+    const shown = me.media.screen.getTracks()[0] === second.getTracks()[0];
+    const share = me.media.share();
+    me.media.unshare();
+    picks[2](third);
+    return {
+      told: [...(await Promise.all(shares)), await share],
+      shown,
+      left: me.media.screen.getTracks().length,
+      live: [first, second, third].map((stream) => stream.getTracks()[0].readyState),
+    };
+  });
+  assert.deepEqual(late, { told: [false, true, false], shown: true, left: 0, live: ["ended", "ended", "ended"] });
+});
+
+two("of devices that are chosen in a row the last is used", async (room, anna, ben) => {
+  await anna.enters(room);
+  await ben.enters(room);
+  await anna.page.evaluate(() => me.media.start("video"));
+  await ben.watches();
+  await anna.page.bringToFront();
+  const { chosen, used, opened } = await anna.page.evaluate(async () => {
+    const { video } = await me.media.devices();
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    let opened = 0;
+    navigator.mediaDevices.getUserMedia = async (wishes) => {
+      opened += 1;
+      return ask(wishes);
+    };
+    const row = ["", ...video.map((/** @type {MediaDeviceInfo} */ { deviceId }) => deviceId)];
+    await Promise.all(row.map((id) => me.media.use("video", id)));
+    return { chosen: row.at(-1), used: me.media.deviceId("video"), opened };
+  });
+  assert.equal(used, chosen);
+  assert.ok(opened <= 1, `${opened} were opened for one that is used`);
+  await ben.watches();
+});
+
+two("a camera that was denied before takes no microphone with it", async (room, anna, ben) => {
+  await anna.enters(room);
+  await ben.enters(room);
+  const seen = await anna.page.evaluate(async () => {
+    const denied = new Set(["camera"]);
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wishes) => {
+      const kept = (wishes?.video && denied.has("camera")) || (wishes?.audio && denied.has("microphone"));
+      if (kept) throw new DOMException("Permission denied", "NotAllowedError");
+      return ask(wishes);
+    };
+    navigator.permissions.query = async ({ name }) => /** @type {any} */ ({ state: denied.has(name) ? "denied" : "granted" });
+    /** @type {string[]} */
+    const why = [];
+    me.media.addEventListener("refused", (/** @type {any} */ { detail }) => why.push(detail));
+    await me.media.start("audio", "video");
+    const kinds = me.media.stream.getTracks().map((/** @type {MediaStreamTrack} */ { kind }) => kind);
+    me.media.stop("audio");
+    denied.add("microphone");
+    await me.media.start("audio", "video");
+    return { kinds, why, then: me.media.stream.getTracks().length };
+  });
+  assert.deepEqual(seen, { kinds: ["audio"], why: ["denied", "denied"], then: 0 });
+});

@@ -115,3 +115,13 @@ inBoth("somebody who begins anew is called anew", async (anna, ben, wire) => {
   assert.equal((await call(true)).anew, true);
   assert.equal(await anna.page.$$eval(".tile:not(.self)", (tiles) => tiles.length), 1);
 });
+
+inBoth("what a host asks for while the box is away is refused at once, and the page does not say otherwise", async (anna, ben, wire) => {
+  await anna.click("#leave");
+  await until("Ben is the host", () => ben.page.evaluate(() => lanturn.room.host === lanturn.room.self.id));
+  wire.stop();
+  await until("Ben is away", () => ben.page.evaluate(() => !lanturn.room.connected));
+  await ben.click("#lock");
+  await ben.reads("#notice", /can't be reached/);
+  assert.equal(await ben.page.$eval("#lock", (lock) => /** @type {HTMLInputElement} */ (lock).checked), false);
+});

@@ -21,6 +21,8 @@ const SCHEDULES = Number(process.env.SCHEDULES ?? 15);
 const FIRST_SEED = Number(process.env.SEED ?? 1);
 const AT_ONCE = 5;
 const STEPS = 12;
+/** Before which of the steps somebody comes in, at the latest. */
+const JOIN_WITHIN = 5;
 const DEAF_MS = 200;
 /** @type {[Kind, Kind][]} */
 const PAIRS = [["chromium", "chromium"], ["firefox", "firefox"], ["chromium", "firefox"]];
@@ -63,15 +65,22 @@ function randomFrom(seed) {
   };
 }
 
-/** @param {number} seed @returns {{side: 0 | 1, act: string, pause: number}[]} */
+/** @typedef {{side: 0 | 1, act: string, pause: number}} Step */
+
+/** @param {number} seed @returns {Step[]} */
 function schedule(seed) {
   const random = randomFrom(seed);
-  return Array.from({ length: STEPS }, (_, i) => ({
+  const pause = () => (random() < 0.4 ? 0 : Math.floor(random() * 300));
+  /** @type {Step[]} */
+  const steps = Array.from({ length: STEPS }, (_, i) => ({
     side: random() < 0.5 ? 0 : 1,
     // Whoever has left does nothing more.
     act: i === STEPS - 1 && random() < 0.2 ? "leave" : ACTS[Math.floor(random() * ACTS.length)],
-    pause: random() < 0.4 ? 0 : Math.floor(random() * 300),
+    pause: pause(),
   }));
+  // Cameras may be allowed, and wires be cut, before somebody is in the room, and while they are on their way.
+  for (const side of /** @type {(0 | 1)[]} */ ([0, 1])) steps.splice(Math.floor(random() * JOIN_WITHIN), 0, { side, act: "join", pause: pause() });
+  return steps;
 }
 
 /** A page and its wire to the box. @typedef {{tab: Tab, wire: Wire}} Place */
@@ -108,7 +117,6 @@ async function play(places, seed) {
     },
     wait: () => {},
   };
-  await Promise.all([say(0, "join"), say(1, "join")]);
   for (const { side, act, pause } of steps) {
     await (acts[act] ?? ((each) => say(each, act)))(side);
     await setTimeout(pause);

@@ -1,6 +1,7 @@
 /** What goes beside sound and pictures: text and files, the screen, who is heard. */
 
 import assert from "node:assert/strict";
+import { Member } from "./support/member.js";
 import { stories } from "./support/stories.js";
 import { Tab, until } from "./support/tab.js";
 
@@ -111,4 +112,24 @@ story("a tile can be made large, and we ourselves hidden", async ({ call }) => {
   await anna.open("#settings");
   await anna.click("#hide-self");
   await until("we are back", async () => (await sizes()).length === 2);
+});
+
+story("who sends to a crowd is told, on coming into one too", async ({ box, browser, open, room }) => {
+  const crowd = [];
+  try {
+    for (let i = 0; i < 7; i++) crowd.push(await Member.open(browser, box.url, `viewer ${i}`));
+    for (const viewer of crowd.slice(0, 6)) await viewer.enters(room, { role: "viewer" });
+    const anna = await open("Anna");
+    await anna.join(room);
+    await anna.onAir();
+    assert.equal(await anna.page.$eval("#notice", (each) => /** @type {HTMLElement} */ (each).hidden), true);
+    await crowd[6].enters(room, { role: "viewer" });
+    await anna.reads("#notice", /You send to 7 people/);
+    await anna.click("#leave");
+    await anna.click("#rejoin");
+    await anna.entered();
+    await anna.reads("#notice", /You send to 7 people/);
+  } finally {
+    for (const viewer of crowd) await viewer.page.close().catch(() => {});
+  }
 });

@@ -26,6 +26,7 @@ export function useRoom() {
   let room = null;
   let media = null;
   let attempt = null;
+  let gone = false;
 
   function refresh() {
     state.camera = media?.track("video") !== undefined;
@@ -63,7 +64,8 @@ export function useRoom() {
       entered.addEventListener("closed", ({ detail }) => closed(entered, detail.reason));
       state.phase = "in";
     } catch (error) {
-      Object.assign(state, { phase: "out", problem: error.id ?? error.name });
+      const problem = error.name === "AbortError" ? "" : (error.id ?? error.name);
+      Object.assign(state, { phase: "out", problem });
     }
     refresh();
   }
@@ -80,6 +82,7 @@ export function useRoom() {
   async function toggle(kind) {
     state.problem = "";
     await load();
+    if (gone) return;
     if (media.track(kind)) media.stop(kind);
     else await media.start(kind);
   }
@@ -89,6 +92,9 @@ export function useRoom() {
     media?.stop("audio", "video");
   }
 
-  onScopeDispose(leave);
+  onScopeDispose(() => {
+    gone = true;
+    leave();
+  });
   return { state, enter, toggle, leave };
 }

@@ -12,22 +12,22 @@ export function addressedRoom() {
   }
 }
 
-/** The fragment, which no server is sent, carries an invite. */
-function said() {
-  return new URLSearchParams(`${location.search.slice(1)}&${location.hash.replace(/^#\??/, "")}`);
-}
+/** The fragment, which no server is sent. */
+const fragment = () => new URLSearchParams(location.hash.replace(/^#\??/, ""));
+
+/** @param {string} key */
+const said = (key) => fragment().get(key) ?? new URLSearchParams(location.search).get(key);
 
 /** Whether the address is that of somebody who is invited to watch. */
-export const isViewer = () => said().get("role") === "viewer";
+export const isViewer = () => said("role") === "viewer";
 
 /** @returns {JoinOptions} */
 export function addressedOptions() {
-  const words = said();
   /** @type {JoinOptions} */
   const options = {};
-  options.invite = words.get("invite") ?? undefined;
-  if (words.get("policy") === "relay") options.iceTransportPolicy = "relay";
-  const transport = words.get("transport");
+  options.invite = fragment().get("invite") ?? undefined;
+  if (said("policy") === "relay") options.iceTransportPolicy = "relay";
+  const transport = said("transport");
   if (transport === "udp" || transport === "tcp" || transport === "tls") options.relayTransport = transport;
   return options;
 }

@@ -3,7 +3,7 @@
 import { join } from "../lanturn.js";
 import { addressedOptions, addressedRoom, forgetInvite, pathOf } from "./address.js";
 import { follow, leaveCall, showCall, showOwn, speakCall, startCall } from "./call.js";
-import { startChat } from "./chat.js";
+import { speakChat, startChat } from "./chat.js";
 import { showDevices, startDevices } from "./devices.js";
 import { button, copy, element, input, notice, say, translate } from "./dom.js";
 import { choose, errorText, t } from "./i18n.js";
@@ -113,6 +113,7 @@ function speak(language) {
   translate();
   showLobbyButtons(entering !== null);
   speakCall();
+  speakChat();
   showQuality();
   showCompared();
   showStats();

@@ -54,11 +54,17 @@ export function follow(entered, closed) {
   on("crowded", ({ crowded, peers, most }) => crowded && notice(() => t("crowded", { peers, most })));
   on("renamed", ({ peer }) => {
     tileOf(peer.id)?.rename(nameOf(peer));
+    showScreen(peer);
     showPeople();
   });
   on("stream", ({ peer }) => describe(peer, true));
   on("state", ({ peer }) => describe(peer));
-  on("error", (error) => !error.fatal && notice(() => errorText(error, error.peer && nameOf(error.peer))));
+  on("error", (error) => {
+    if (error.fatal) return;
+    notice(() => errorText(error, error.peer && nameOf(error.peer)));
+    // What was asked for may not have come to be.
+    showStanding(entered);
+  });
   on("away", () => calm(() => t("retrying")));
   on("back", () => calm());
   on("closed", ({ reason }) => closed(reason));

@@ -15,6 +15,8 @@ const MOST_ENTRIES = 500;
 const REASONS = { "too-large": "why_large", "too-many": "why_many", lost: "why_lost", broken: "why_broken" };
 
 let unread = 0;
+/** The files of the entries that are shown, and what shows how each stands. @type {Map<Element, {transfer: Transfer, show: () => void}>} */
+const transfers = new Map();
 
 /** @param {{peer: Peer, text: string, at: Date}} message */
 export function hear({ peer, text, at }) {
@@ -29,10 +31,14 @@ export function offered({ peer, transfer }) {
 }
 
 export function forgetChat() {
-  for (const link of talk().querySelectorAll("a")) URL.revokeObjectURL(link.href);
-  talk().replaceChildren(element("talk-empty", HTMLElement));
+  for (const made of [...talk().children]) if (made.id !== "talk-empty") drop(made);
   element("talk-empty", HTMLElement).hidden = false;
   read();
+}
+
+/** In another language. */
+export function speakChat() {
+  for (const { show } of transfers.values()) show();
 }
 
 const talk = () => element("talk", HTMLElement);
@@ -108,9 +114,9 @@ function transferEntry(transfer) {
   const own = transfer.direction === "out";
   const standing = make("p", "");
   const progress = /** @type {HTMLProgressElement} */ (make("progress", ""));
-  const accept = makeButton("primary", t("fileAccept"));
-  const refuse = makeButton("", t("fileRefuse"));
-  const cancel = makeButton("", t("cancel"));
+  const accept = makeButton("primary", "");
+  const refuse = makeButton("", "");
+  const cancel = makeButton("", "");
   const actions = make("div", "row", accept, refuse, cancel);
   progress.setAttribute("aria-label", transfer.name);
   progress.max = Math.max(1, transfer.size);
@@ -120,6 +126,9 @@ function transferEntry(transfer) {
   const show = () => {
     const { state: now, reason, moved, size } = transfer;
     const why = REASONS[reason];
+    accept.textContent = t("fileAccept");
+    refuse.textContent = t("fileRefuse");
+    cancel.textContent = t("cancel");
     progress.value = moved;
     progress.hidden = now !== "running";
     accept.hidden = refuse.hidden = own || now !== "offered";
@@ -132,7 +141,9 @@ function transferEntry(transfer) {
   show();
   const who = own ? `${t("you")} ${t("fileTo", { name: nameOf(transfer.peer) })}` : nameOf(transfer.peer);
   const name = make("p", "text", transfer.name);
-  return entry(who, new Date(), own, name, standing, progress, actions);
+  const made = entry(who, new Date(), own, name, standing, progress, actions);
+  transfers.set(made, { transfer, show });
+  return made;
 }
 
 /** @param {Transfer} transfer @param {HTMLElement} actions */
@@ -141,7 +152,8 @@ async function receive(transfer, actions) {
   // What went wrong, the entry says.
   if (!whole) return;
   const link = /** @type {HTMLAnchorElement} */ (make("a", "button", t("fileSave")));
-  link.href = URL.createObjectURL(whole);
+  // To be saved, and never to be shown as a page of ours, whatever the other side calls it.
+  link.href = URL.createObjectURL(new Blob([whole], { type: "application/octet-stream" }));
   link.download = transfer.name;
   actions.replaceChildren(link);
 }
@@ -157,8 +169,18 @@ function add(made) {
   const list = talk();
   element("talk-empty", HTMLElement).hidden = true;
   list.append(made);
-  if (list.children.length > MOST_ENTRIES + 1) list.children[1].remove();
+  if (list.children.length > MOST_ENTRIES + 1) drop(list.children[1]);
   list.scrollTop = list.scrollHeight;
+}
+
+/** @param {Element} made an entry, with what it holds */
+function drop(made) {
+  const transfer = transfers.get(made)?.transfer;
+  if (transfer?.state === "running" || transfer?.direction === "out") transfer.cancel();
+  else transfer?.refuse();
+  transfers.delete(made);
+  for (const link of made.querySelectorAll("a")) URL.revokeObjectURL(link.href);
+  made.remove();
 }
 
 /** Somebody said something while nobody looked. @param {string} words */

@@ -30,7 +30,8 @@ export function startQuality() {
   for (const field of FIELDS) select(field).addEventListener("change", () => void media.setQuality({ [manualOf()]: read(field) }));
   for (const each of document.querySelectorAll("[name=manual-of]")) each.addEventListener("change", showQuality);
   media.addEventListener("quality", () => {
-    keep("quality", JSON.stringify(media.quality));
+    // What is left to the browser is kept, too.
+    keep("quality", JSON.stringify(media.quality, (_, value) => value ?? null));
     showQuality();
   });
   restore();
@@ -40,10 +41,16 @@ export function startQuality() {
 function restore() {
   try {
     const { camera, screen, audio } = JSON.parse(recall("quality") || "{}");
-    void media.setQuality({ camera, screen, audio }).catch(() => keep("quality", ""));
+    const change = { camera: chosen(camera), screen: chosen(screen), audio };
+    void media.setQuality(change).catch(() => keep("quality", ""));
   } catch {
     keep("quality", "");
   }
+}
+
+/** @param {Record<string, unknown> | undefined} kept @returns {VideoSettings | undefined} */
+function chosen(kept) {
+  return kept && Object.fromEntries(Object.entries(kept).map(([field, value]) => [field, value ?? undefined]));
 }
 
 /** @returns {Of} */

@@ -32,6 +32,10 @@ async function inPage(endMs) {
       return new MediaStream(this.tracks.filter((track) => this.on.has(track.kind)));
     }
     join() {
+      void this.attempt();
+    }
+    /** @returns {Promise<unknown>} */
+    attempt() {
       const life = (this.life = new AbortController());
       const options = { name: String(this.number), stream: this.stream(), signal: life.signal };
       this.joining = join(undefined, this.name, options).then(
@@ -44,7 +48,7 @@ async function inPage(endMs) {
           await room.setStream(this.stream());
         },
         // Cut off before it was in: a person would press the button again.
-        () => (this.life === life ? this.join() : undefined),
+        () => (this.life === life ? this.attempt() : undefined),
       );
       return this.joining;
     }
@@ -71,8 +75,9 @@ async function inPage(endMs) {
     }
     /** As a page does that is loaded again; with the wire cut, as after a crash, nobody is told. */
     reload() {
+      if (!this.joining) return;
       const before = this.life;
-      void this.join();
+      this.join();
       before.abort();
     }
     async leave() {

@@ -124,8 +124,11 @@ export class Tab {
     });
   }
 
-  /** Waits until video from all of `others` people flows. @param {number} [others] */
+  /** Waits until video from all of `others` people flows, and each is on the page. @param {number} [others] */
   async sees(others = 1) {
+    const shown = () => this.page.$$eval("#grid .tile:not(.self):not(.screen) video", (videos) =>
+      videos.filter((video) => video instanceof HTMLVideoElement && video.videoWidth > 0 && !video.paused).length);
+    await until(`${others} are shown to ${this.who}`, async () => (await shown()) >= others);
     /** @type {number[] | undefined} */
     let first;
     await until(`frames from ${others} flow to ${this.who}`, async () => {
