@@ -3,8 +3,9 @@
 /** @typedef {{id: string, text: string}} Reason */
 
 const ANSWER_WITHIN_MS = 10_000;
-const PING_EVERY_MS = 4_000;
-const SILENT_MS = 10_000;
+/** A connection that is dead is found within 10 s. */
+const PING_EVERY_MS = 3_000;
+const SILENT_MS = 8_000;
 const PROBE_MS = 3_000;
 /** @type {Reason} */
 const LATE = { id: "timeout", text: "The box did not answer in time." };
