@@ -124,11 +124,9 @@ export class Tab {
     });
   }
 
-  /** Waits until video from all of `others` people flows, and each is on the page. @param {number} [others] */
+  /** Waits until video from all of `others` people flows, and each has a picture on our page. @param {number} [others] */
   async sees(others = 1) {
-    const shown = () => this.page.$$eval("#grid .tile:not(.self):not(.screen) video", (videos) =>
-      videos.filter((video) => video instanceof HTMLVideoElement && video.videoWidth > 0 && !video.paused).length);
-    await until(`${others} are shown to ${this.who}`, async () => (await shown()) >= others);
+    if (await this.page.$("#grid")) await until(`${others} are shown to ${this.who}`, async () => (await this.shown()) >= others);
     /** @type {number[] | undefined} */
     let first;
     await until(`frames from ${others} flow to ${this.who}`, async () => {
@@ -138,6 +136,12 @@ export class Tab {
       if (!first || frames.some((count, i) => count < (first?.[i] ?? 0))) first = frames;
       return frames.every((count, i) => count >= (first?.[i] ?? 0) + FRAMES);
     });
+  }
+
+  /** How many tiles of others have a moving picture. */
+  async shown() {
+    return this.page.$$eval("#grid .tile:not(.self):not(.screen) video", (videos) =>
+      videos.filter((video) => video instanceof HTMLVideoElement && video.videoWidth > 0 && !video.paused).length);
   }
 
   /** Waits until everybody else takes text and files. */
