@@ -185,20 +185,20 @@ two("a file comes whole in the smallest pieces, and who does not close a channel
   await receive(ben, "accept");
   const rest = await anna.page.evaluate(async () => {
     const channels = Array.from({ length: 17 }, () => me.other.connection.createDataChannel("file"));
-    await Promise.all(channels.map((channel) => new Promise((resolve) => (channel.onopen = resolve))));
     const ends = channels.map((channel) => new Promise((resolve) => (channel.onclose = () => resolve(performance.now()))));
+    // One too many may be closed before it has opened.
+    await Promise.all(channels.map((channel, i) => Promise.race([ends[i], new Promise((resolve) => (channel.onopen = resolve))])));
     const began = performance.now();
     const [first, ...others] = channels;
     first.onmessage = (/** @type {any} */ { data }) => {
       if (JSON.parse(data).type === "accept") for (let i = 0; i < 2_000; i++) first.send(new Uint8Array([i % 251]));
     };
     first.send(JSON.stringify({ name: "crumbs", size: 2_000, type: "" }));
-    for (const other of others) other.send(JSON.stringify({ name: "huge", size: 2_001, type: "" }));
-    const last = await Promise.race(ends);
-    await Promise.all(ends);
-    return { first: Math.round(last - began), all: Math.round(performance.now() - began) };
+    for (const other of others) if (other.readyState === "open") other.send(JSON.stringify({ name: "huge", size: 2_001, type: "" }));
+    const times = (await Promise.all(ends)).map((at) => at - began);
+    return times.map((ms) => (ms < 5_000 ? "soon" : ms < 20_000 ? "late" : "never")).sort();
   });
-  assert.ok(rest.first < 5_000 && rest.all > 5_000 && rest.all < 20_000, JSON.stringify(rest));
+  assert.deepEqual(rest, [...Array(16).fill("late"), "soon"]);
   await ben.until("has it", () => me.files[0]?.text);
   const [length, ...files] = await ben.page.evaluate(() => [me.files.length, me.files[0].text.split(" ")[0], me.files[0].transfer.state]);
   assert.deepEqual([length, ...files], [1, "2000", "done"]);
