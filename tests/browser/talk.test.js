@@ -114,6 +114,26 @@ story("a tile can be made large, and we ourselves hidden", async ({ call }) => {
   await until("we are back", async () => (await sizes()).length === 2);
 });
 
+story("a tile goes into a window of its own where the browser has such, and comes back", async ({ call, kind }) => {
+  const [anna] = await call("Ben");
+  const press = async () => {
+    await anna.page.hover(".tile:not(.self)");
+    await anna.page.click(".tile:not(.self) .tile-more");
+    const entry = await anna.page.$("#tile-menu ::-p-text(Picture in picture)");
+    await entry?.click();
+    return entry !== null;
+  };
+  const can = await anna.page.evaluate(() => document.pictureInPictureEnabled === true);
+  assert.equal(await press(), can);
+  // There may be browsers of its make that have none.
+  assert.ok(can || kind === "firefox");
+  if (!can) return;
+  const away = () => anna.page.evaluate(() => document.pictureInPictureElement?.closest(".tile:not(.self)") != null);
+  await until("Ben has a window", away);
+  await press();
+  await until("Ben is back", async () => !(await away()));
+});
+
 story("who sends to a crowd is told, on coming into one too", async ({ box, browser, open, room }) => {
   const crowd = [];
   try {
