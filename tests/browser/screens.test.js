@@ -63,8 +63,7 @@ scene("call", async (scene) => {
   await look(anna, "07-two");
   await anna.open("#people");
   await look(anna, "08-people");
-  await anna.click(".kick:not([hidden])");
-  await look(anna, "09-confirm");
+  await look(anna, "09-confirm", () => anna.click(".kick:not([hidden])"));
   await anna.page.keyboard.press("Escape");
   await anna.open("#invite");
   await until("the code is drawn", () => anna.page.$eval("#invite-qr", (image) => /** @type {HTMLImageElement} */ (image).naturalWidth > 0));
@@ -76,8 +75,7 @@ scene("call", async (scene) => {
   await anna.page.$eval("#compared", (table) => table.scrollIntoView());
   await look(anna, "11-settings-below");
   await anna.page.keyboard.press("Escape");
-  await anna.click(".tile:not(.self) .tile-more");
-  await look(anna, "12-menu");
+  await look(anna, "12-menu", () => anna.click(".tile:not(.self) .tile-more"));
 });
 
 scene("talk", async (scene) => {

@@ -83,8 +83,12 @@ async function overflow(tab) {
   });
 }
 
-/** Looks at the page as it is now. @param {Tab} tab @param {string} state what it shows, for the name of the picture */
-export async function look(tab, state) {
+/**
+ * Looks at the page as it is now.
+ * @param {Tab} tab @param {string} state what it shows, for the name of the picture
+ * @param {() => Promise<void>} [again] opens what keeps the language that it was opened in
+ */
+export async function look(tab, state, again) {
   const { kind } = tab.browser;
   const dir = join(SCREENS, kind);
   await mkdir(dir, { recursive: true });
@@ -93,6 +97,11 @@ export async function look(tab, state) {
   const findings = [];
   for (const each of looks(kind)) {
     await apply(tab, each);
+    if (again) {
+      await tab.page.keyboard.press("Escape");
+      await again();
+      await settle(tab);
+    }
     const name = `${state}-${each.size}-${each.language}-${each.theme}`;
     await tab.page.screenshot({ path: /** @type {`${string}.png`} */ (join(dir, `${name}.png`)) });
     // What it looks at does not depend on the language.
