@@ -7,9 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
 use crate::signaling::HubOptions;
-use crate::signaling::testing::{Client, Setup, hear, options, say, setup};
-
-const LINE: &str = "candidate:1 1 udp 1 203.0.113.4 6000 typ host";
+use crate::signaling::testing::{Client, LINE, Setup, hear, options, say, setup};
 
 struct Lab {
     setup: Setup,

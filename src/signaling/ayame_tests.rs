@@ -6,10 +6,8 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::serve;
-use crate::signaling::testing::{Client, Setup, hear, options, say, setup};
+use crate::signaling::testing::{Client, LINE, Setup, hear, options, say, setup};
 use crate::signaling::{HubOptions, PeerId};
-
-const LINE: &str = "candidate:1 1 udp 1 203.0.113.4 6000 typ host";
 
 async fn registered(setup: &Setup, room: &str) -> (Client, Value) {
     let mut client = setup.connect_to(serve).await;

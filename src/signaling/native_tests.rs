@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::credentials::Reach;
 use crate::metrics::testing::Counts;
-use crate::signaling::testing::{expect_error, hear, id_of, left, options, say, setup};
+use crate::signaling::testing::{LINE, expect_error, hear, id_of, left, options, say, setup};
 use crate::signaling::{ErrorId, HubOptions, Payload, PeerId, RoomName};
 
 /// Somebody who came later and is no more than that.
@@ -196,11 +196,10 @@ async fn addresses_may_be_reached_before_the_signal_arrives_and_not_after_leavin
     let (mut anna, _) = setup.joined("kitchen").await;
     let (mut ben, ben_id) = setup.joined("kitchen").await;
     assert_eq!(hear(&mut anna).await["type"], "peer-joined");
-    let line = "candidate:1 1 udp 1 203.0.113.4 6000 typ host";
-    let nobody = json!({ "candidate": { "candidate": line.replace("113.4", "113.5") } });
+    let nobody = json!({ "candidate": { "candidate": LINE.replace("113.4", "113.5") } });
     say(&mut anna, json!({ "type": "signal", "to": "0000000000000000", "data": nobody })).await;
     expect_error(&mut anna, "no-such-peer", None).await;
-    let candidate = json!({ "candidate": { "candidate": line } });
+    let candidate = json!({ "candidate": { "candidate": LINE } });
     say(&mut anna, json!({ "type": "signal", "to": ben_id, "data": candidate })).await;
     assert_eq!(hear(&mut ben).await["seq"], 1);
     say(&mut ben, json!({ "type": "leave" })).await;

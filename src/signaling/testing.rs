@@ -138,6 +138,14 @@ pub(super) fn id_of(joined: &Value) -> String {
     joined["self"]["id"].as_str().unwrap().to_owned()
 }
 
+/// A candidate as clients write it (RFC 8839 section 5.1).
+pub(super) const LINE: &str = "candidate:1 1 udp 1 203.0.113.4 6000 typ host";
+
+/// Text with all that JSON has to escape.
+pub(super) fn any_text() -> impl Strategy<Value = String> {
+    "[\\PC\r\n\t\\\\\"\u{1F600}\u{7}]{0,40}"
+}
+
 /// JSON of any shape, without a field that a dialect knows.
 pub(super) fn any_json() -> impl Strategy<Value = Value> {
     let text = "[\\PC\\\\\"\u{1F600}]{0,12}";

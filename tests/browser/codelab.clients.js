@@ -5,15 +5,11 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { test } from "node:test";
+import { elsewhere } from "./support/elsewhere.js";
 import { explained, Tab, until } from "./support/tab.js";
 import { reading, summary } from "../../src/web/stats.js";
-
-/** @import { AddressInfo } from "node:net" */
 
 const CASE = { timeout: 60_000 };
 /** Frames on top of the first ones that make it video. */
@@ -29,14 +25,9 @@ const LIBRARIES = {
 const OURS = "our own library";
 const NAMES = /** @type {Library[]} */ (Object.keys(LIBRARIES));
 
-/** @type {Box} */
-let box;
-/** @type {TestBrowser} */
-let browser;
-let origin = "";
 let rooms = 0;
 
-const site = createServer((request, response) => {
+const there = elsewhere((request, response) => {
   const { pathname, searchParams } = new URL(request.url ?? "", "http://site");
   const library = LIBRARIES[/** @type {Library} */ (searchParams.get("library") ?? OURS)];
   const isLibrary = pathname === "/library.js" && library;
@@ -45,28 +36,15 @@ const site = createServer((request, response) => {
   if (pathname !== "/codelab") return response.end('<!doctype html><link rel="icon" href="data:,">');
   const script = `/library.js?library=${searchParams.get("library")}`;
   const page = library ? PAGE.replace(`${BOX_IN_DOCS}/socket.io/socket.io.js`, script) : PAGE;
-  response.end(page.replaceAll(BOX_IN_DOCS, box.url));
-});
-
-before(async () => {
-  await new Promise((resolve) => site.listen(0, "127.0.0.1", () => resolve(undefined)));
-  origin = `http://localhost:${/** @type {AddressInfo} */ (site.address()).port}`;
-  box = await Box.start({ env: { LANTURN__ROOMS__ORIGINS: origin } });
-  browser = await TestBrowser.launch("chromium", box.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  await browser?.close();
-  await box?.stop();
-  site.close();
-});
+  response.end(page.replaceAll(BOX_IN_DOCS, there.box.url));
+}, { kinds: ["chromium"] });
 
 /** One person at such a page. */
 class Codelab extends Tab {
   /** @param {string} who @param {string} room @param {Record<string, string>} [options] */
   static async enter(who, room, options = {}) {
-    const url = `${origin}/codelab?${new URLSearchParams({ room, ...options })}`;
-    const tab = await Tab.open(browser, url, who);
+    const url = `${there.origin}/codelab?${new URLSearchParams({ room, ...options })}`;
+    const tab = await Tab.open(there.browsers.chromium, url, who);
     Object.setPrototypeOf(tab, Codelab.prototype);
     const page = /** @type {Codelab} */ (tab);
     await until(`${who} is in the room`, () => page.read("isInitiator || isChannelReady"));
@@ -104,14 +82,14 @@ function meeting(story) {
       await story(
         async (who, options) => keep(await Codelab.enter(who, room, options)),
         async (who, query = "") => {
-          const tab = keep(await Tab.open(browser, `${box.url}/r/${encodeURIComponent(room)}${query}`, who));
+          const tab = keep(await Tab.open(there.browsers.chromium, `${there.box.url}/r/${encodeURIComponent(room)}${query}`, who));
           await tab.enter();
           return tab;
         },
       );
       for (const tab of tabs) await tab.close();
     } catch (error) {
-      throw explained(error, box, ...tabs);
+      throw explained(error, there.box, ...tabs);
     } finally {
       for (const tab of tabs) await tab.page.close().catch(() => {});
     }
@@ -175,7 +153,7 @@ test("by polling alone", CASE, meeting(async (open, native) => {
 
 for (const [way, isKeyed] of /** @type {[string, boolean][]} */ ([["of the room", false], ["of a key", true]])) {
   test(`two pages through the relay alone, with the credential ${way}`, CASE, meeting(async (open) => {
-    const key = readFileSync(join(box.dir, "certs", "api.keys"), "utf8").trim().split("\n").at(-1) ?? "";
+    const key = readFileSync(join(there.box.dir, "certs", "api.keys"), "utf8").trim().split("\n").at(-1) ?? "";
     /** @type {Record<string, string>} */
     const options = isKeyed ? { policy: "relay", key } : { policy: "relay" };
     const [anna, ben] = [await open("Anna", options), await open("Ben", options)];

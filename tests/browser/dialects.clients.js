@@ -5,14 +5,11 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { after, before, test } from "node:test";
-import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { test } from "node:test";
+import { elsewhere } from "./support/elsewhere.js";
 import { explained, Tab, until } from "./support/tab.js";
 import { reading, summary } from "../../src/web/stats.js";
 
-/** @import { AddressInfo } from "node:net" */
 /** @typedef {"ayame" | "apprtc" | "codelab"} Dialect */
 /** @typedef {Dialect | "native"} Kind */
 
@@ -27,39 +24,21 @@ const FILES = {
 /** How a page says which connection its call runs over. */
 const CONNECTION = { ayame: "globalThis.connection?.peerConnection", apprtc: "globalThis.pc", codelab: "globalThis.pc" };
 
-/** @type {Box} */
-let box;
-/** @type {TestBrowser} */
-let browser;
-let origin = "";
 let rooms = 0;
 
-const site = createServer((request, response) => {
+const there = elsewhere((request, response) => {
   const { pathname } = new URL(request.url ?? "", "http://site");
   const [file, type] = FILES[/** @type {keyof typeof FILES} */ (pathname)] ?? [];
   if (!file || !type) return response.writeHead(404).end();
   response.setHeader("content-type", type);
-  response.end(readFileSync(new URL(file, import.meta.url), "utf8").replaceAll(BOX_IN_DOCS, new URL(box.url).host));
-});
-
-before(async () => {
-  await new Promise((resolve) => site.listen(0, "127.0.0.1", () => resolve(undefined)));
-  origin = `http://localhost:${/** @type {AddressInfo} */ (site.address()).port}`;
-  box = await Box.start({ env: { LANTURN__ROOMS__ORIGINS: origin } });
-  browser = await TestBrowser.launch("chromium", box.authority);
-}, { timeout: 120_000 });
-
-after(async () => {
-  await browser?.close();
-  await box?.stop();
-  site.close();
-});
+  response.end(readFileSync(new URL(file, import.meta.url), "utf8").replaceAll(BOX_IN_DOCS, new URL(there.box.url).host));
+}, { kinds: ["chromium"] });
 
 /** One person at a page of another dialect. */
 class Guest extends Tab {
   /** @param {Dialect} dialect @param {string} who @param {Record<string, string>} query */
   static async enter(dialect, who, query) {
-    const tab = await Tab.open(browser, `${origin}/${dialect}?${new URLSearchParams(query)}`, who);
+    const tab = await Tab.open(there.browsers.chromium, `${there.origin}/${dialect}?${new URLSearchParams(query)}`, who);
     Object.setPrototypeOf(tab, Guest.prototype);
     const guest = /** @type {Guest} */ (tab);
     guest.dialect = dialect;
@@ -101,7 +80,7 @@ function meeting(story) {
         tabs.push(guest);
         return guest;
       }
-      const tab = await Tab.open(browser, `${box.url}/r/${encodeURIComponent(room)}?policy=${policy}`, who);
+      const tab = await Tab.open(there.browsers.chromium, `${there.box.url}/r/${encodeURIComponent(room)}?policy=${policy}`, who);
       tabs.push(tab);
       await tab.enter();
       return tab;
@@ -110,7 +89,7 @@ function meeting(story) {
       await story(open);
       for (const tab of tabs) await tab.close();
     } catch (error) {
-      throw explained(error, box, ...tabs);
+      throw explained(error, there.box, ...tabs);
     } finally {
       for (const tab of tabs) await tab.page.close().catch(() => {});
     }

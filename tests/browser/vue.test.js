@@ -28,10 +28,12 @@ const there = elsewhere(async (request, response) => {
   } catch {
     response.writeHead(404).end();
   }
-}, async ({ box }) => {
-  dist = await mkdtemp(join(tmpdir(), "lanturn-vue-"));
-  const build = ["run", "build", "--", "--outDir", dist, "--emptyOutDir"];
-  await promisify(execFile)("npm", build, { cwd: EXAMPLE, env: { ...process.env, VITE_BOX: box.url } });
+}, {
+  prepare: async ({ box }) => {
+    dist = await mkdtemp(join(tmpdir(), "lanturn-vue-"));
+    const build = ["run", "build", "--", "--outDir", dist, "--emptyOutDir"];
+    await promisify(execFile)("npm", build, { cwd: EXAMPLE, env: { ...process.env, VITE_BOX: box.url } });
+  },
 });
 
 after(() => rm(dist, { recursive: true, force: true }));

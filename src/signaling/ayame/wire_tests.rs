@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::signaling::error::ErrorId;
 use crate::signaling::payload::MAX_DEPTH;
-use crate::signaling::testing::{any_json, is_clear, nested};
-
-const LINE: &str = "candidate:1 1 udp 1 203.0.113.4 6000 typ host";
+use crate::signaling::testing::{LINE, any_json, any_text, is_clear, nested};
 
 fn parse(message: &Value) -> Result<Request, Refusal> {
     Request::parse(&message.to_string())
@@ -22,10 +20,6 @@ fn signal(message: &Value) -> Payload {
 
 fn heard(data: &Value) -> Option<Value> {
     to_theirs(&Payload::of(data)).map(|text| serde_json::from_str(&text).unwrap())
-}
-
-fn any_text() -> impl Strategy<Value = String> {
-    "[\\PC\r\n\t\\\\\"\u{1F600}\u{7}]{0,40}"
 }
 
 fn any_candidate() -> impl Strategy<Value = Value> {

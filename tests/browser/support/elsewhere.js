@@ -1,4 +1,4 @@
-/** A site of another origin whose pages the box lets in, with that box and both browsers: for all tests of a file. */
+/** A site of another origin whose pages the box lets in, with that box and the browsers: for all tests of a file. */
 
 import { createServer } from "node:http";
 import { after, before } from "node:test";
@@ -15,9 +15,10 @@ export const KINDS = ["chromium", "firefox"];
 
 /**
  * What it gives back is filled in before the first test.
- * @param {RequestListener} answer what the site says @param {(there: There) => Promise<void>} [prepare] the site
+ * @param {RequestListener} answer what the site says
+ * @param {{kinds?: Kind[], prepare?: (there: There) => Promise<void>}} [options] which browsers, and what the site needs
  */
-export function elsewhere(answer, prepare) {
+export function elsewhere(answer, { kinds = KINDS, prepare } = {}) {
   const there = /** @type {There} */ ({ origin: "", browsers: {} });
   const site = createServer(answer);
 
@@ -26,7 +27,7 @@ export function elsewhere(answer, prepare) {
     there.origin = `http://localhost:${/** @type {AddressInfo} */ (site.address()).port}`;
     there.box = await Box.start({ env: { LANTURN__ROOMS__ORIGINS: there.origin } });
     await prepare?.(there);
-    for (const kind of KINDS) there.browsers[kind] = await TestBrowser.launch(kind, there.box.authority);
+    for (const kind of kinds) there.browsers[kind] = await TestBrowser.launch(kind, there.box.authority);
   }, { timeout: 120_000 });
 
   after(async () => {
