@@ -326,10 +326,7 @@ export class Room extends EventTarget {
     const crowded = peers > most;
     if (crowded === this.crowded && !(crowded && more)) return;
     this.crowded = crowded;
-    const tell = () => this.#tell("crowded", { crowded, peers, most });
-    // Who is just coming in hears it once they can.
-    if (this.#entering) void this.#entering.promise.then(() => setTimeout(tell), () => {});
-    else tell();
+    this.#tell("crowded", { crowded, peers, most });
   }
 
   /** @param {Reason} why @returns {boolean} whether anybody waited for one */
@@ -358,7 +355,7 @@ export class Room extends EventTarget {
       case "resumed":
         return this.#configure(message.iceServers);
       case "peer-joined":
-        return this.#tell("peer", { peer: this.#meet(message.peer) });
+        return this.#came(message.peer);
       case "peer-left":
         return peer && this.#drop(peer, message.reason);
       case "peer-renamed":
@@ -393,6 +390,8 @@ export class Room extends EventTarget {
     this.#stands(message);
     this.#configure(message.iceServers);
     for (const peer of message.peers) this.#meet(peer);
+    // Who waits for `join` can't listen before.
+    setTimeout(() => this.#count(true));
     if (!this.#entering) return this.#tell("joined", {});
     this.#entering.resolve();
     this.#entering = null;
@@ -448,14 +447,20 @@ export class Room extends EventTarget {
     peer.mute({ audio: this.#media.muted("audio"), video: this.#media.muted("video") });
     if (peer.role === "viewer" && this.self.role === "viewer") peer.rest();
     else peer.start(stream, screen, quality);
-    this.#count(true);
     return peer;
+  }
+
+  /** @param {Entry} entry */
+  #came(entry) {
+    const peer = this.#meet(entry);
+    this.#count(true);
+    this.#tell("peer", { peer });
   }
 
   /** A peer has forgotten all it knew. @param {Peer} peer @param {number} epoch */
   #again(peer, epoch) {
     this.#drop(peer, "restarted");
-    this.#tell("peer", { peer: this.#meet({ ...peer.entry, epoch, away: false }) });
+    this.#came({ ...peer.entry, epoch, away: false });
   }
 
   /** @param {Peer} peer @param {boolean} away */

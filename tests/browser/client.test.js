@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { elsewhere, KINDS } from "./support/elsewhere.js";
+import { KINDS } from "./support/browsers.js";
+import { elsewhere } from "./support/elsewhere.js";
 import { Member } from "./support/member.js";
 import { explained, Tab, until } from "./support/tab.js";
 

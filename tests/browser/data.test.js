@@ -203,3 +203,23 @@ two("a file comes whole in the smallest pieces, and who does not close a channel
   const [length, ...files] = await ben.page.evaluate(() => [me.files.length, me.files[0].text.split(" ")[0], me.files[0].transfer.state]);
   assert.deepEqual([length, ...files], [1, "2000", "done"]);
 });
+
+two("a file that stops coming is given up after a minute", async (room, anna, ben) => {
+  // A minute of the module's takes half a second here.
+  await ben.page.evaluate(() => {
+    const set = globalThis.setTimeout;
+    globalThis.setTimeout = /** @type {any} */ ((/** @type {() => void} */ act, /** @type {number} */ ms) => set(act, ms === 60_000 ? 500 : ms));
+  });
+  await meet(room, anna, ben);
+  await receive(ben, "accept");
+  await anna.page.evaluate(async () => {
+    const channel = me.other.connection.createDataChannel("file");
+    await new Promise((resolve) => (channel.onopen = resolve));
+    channel.onmessage = () => channel.send(new Uint8Array(5));
+    const end = new Promise((resolve) => (channel.onclose = resolve));
+    channel.send(JSON.stringify({ name: "half", size: 10, type: "" }));
+    await end;
+  });
+  const [file] = await ben.page.evaluate(() => me.files.map((/** @type {any} */ { error, transfer: { state, reason, moved } }) => ({ error, state, reason, moved })));
+  assert.deepEqual(file, { error: "AbortError", state: "failed", reason: "lost", moved: 5 });
+});

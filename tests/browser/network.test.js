@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { bothBrowsers } from "./support/both.js";
 import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { KINDS, TestBrowser } from "./support/browsers.js";
 import { Member, members } from "./support/member.js";
 import { explained } from "./support/tab.js";
 import { Wire } from "./support/wire.js";
@@ -13,8 +13,6 @@ import { Wire } from "./support/wire.js";
 /** @import { Kind } from "./support/browsers.js" */
 
 const CASE = { timeout: 60_000 };
-/** @type {Kind[]} */
-const KINDS = ["chromium", "firefox"];
 const inEach = bothBrowsers();
 const two = members(inEach, "Anna", "Ben");
 
@@ -159,4 +157,13 @@ members(inEachAtHasty, "Anna", "Ben")("a call has new credentials before the las
     if (connection.localDescription.sdp.includes(old) || connection.connectionState !== "connected") return false;
     return connection.signalingState === "stable" && (await me.room.stats(me.other.id)).path?.localType === "relay";
   }, old);
+});
+
+two("an address and a configuration that are none are refused at once", async (_, anna) => {
+  const refused = await anna.page.evaluate(async () => {
+    const { join } = await import(/** @type {string} */ ("/lanturn.js"));
+    const tried = [join("ftp://box", "kitchen"), join(undefined, "kitchen", { rtcConfiguration: { iceServers: [{ urls: "nonsense:1" }] } })];
+    return (await Promise.allSettled(tried)).map((/** @type {any} */ { reason }) => reason?.id ?? reason?.name);
+  });
+  assert.deepEqual(refused, ["unreachable", "SyntaxError"]);
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { KINDS, TestBrowser } from "./support/browsers.js";
 import { explained, Tab, until } from "./support/tab.js";
 
 /** @import { Kind } from "./support/browsers.js" */
@@ -21,7 +21,7 @@ const browsers = { chromium: [], firefox: [] };
 
 before(async () => {
   box = await Box.start();
-  for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) {
+  for (const kind of KINDS) {
     for (let i = 0; i < 2; i++) browsers[kind].push(await TestBrowser.launch(kind, box.authority));
   }
 }, { timeout: 120_000 });
@@ -65,7 +65,7 @@ for (const [left, right] of PAIRS) {
   }
 }
 
-for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) {
+for (const kind of KINDS) {
   test(`a ${kind} whose processes are killed is missed`, CASE, async () => {
     const victim = await TestBrowser.launch(kind, box.authority);
     const anna = await Tab.open(browsers.chromium[0], box.url, "Anna");

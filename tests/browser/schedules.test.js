@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { Box } from "./support/box.js";
-import { TestBrowser } from "./support/browsers.js";
+import { KINDS, TestBrowser } from "./support/browsers.js";
 import { prepare } from "./support/schedule.js";
 import { explained, Tab } from "./support/tab.js";
 import { Wire } from "./support/wire.js";
@@ -45,7 +45,7 @@ before(async () => {
       LANTURN__ROOMS__JOIN_RATE: "100000",
     },
   });
-  for (const kind of /** @type {Kind[]} */ (["chromium", "firefox"])) {
+  for (const kind of KINDS) {
     browsers[kind] = await TestBrowser.launch(kind, box.authority);
   }
 }, { timeout: 120_000 });

@@ -39,6 +39,10 @@ story("settings by hand take the place of a preset", async ({ call }) => {
   const codec = () => ben.page.evaluate(() => [...lanturn.room.peers.values()][0].stats?.sent.camera?.codec);
   await until("VP9 is sent", async () => (await codec()) === "video/VP9");
   await anna.sees();
+  await ben.page.select("#q-maxBitrate", "");
+  await ben.page.reload({ waitUntil: "load" });
+  const kept = await ben.page.evaluate(() => ["size", "codec", "maxBitrate"].map((field) => /** @type {HTMLSelectElement} */ (document.getElementById(`q-${field}`)).value));
+  assert.deepEqual(kept, ["320x180", "video/VP9", ""], "what is left to the browser is kept, too");
   await ben.page.evaluate(() => localStorage.clear());
 });
 

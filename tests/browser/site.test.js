@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { elsewhere, KINDS } from "./support/elsewhere.js";
+import { KINDS } from "./support/browsers.js";
+import { elsewhere } from "./support/elsewhere.js";
 import { explained, Tab, until } from "./support/tab.js";
 
 /** @import { Kind } from "./support/browsers.js" */

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Box } from "./support/box.js";
-import { elsewhere, KINDS } from "./support/elsewhere.js";
+import { KINDS } from "./support/browsers.js";
+import { elsewhere } from "./support/elsewhere.js";
 import { explained, Tab, until } from "./support/tab.js";
 
 /** @import { Kind } from "./support/browsers.js" */

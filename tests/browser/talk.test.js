@@ -36,7 +36,7 @@ story("a file that is dropped comes whole to who accepts it", async ({ call }) =
   await anna.page.evaluate(() => {
     const bytes = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7) % 251);
     const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File([bytes], "plan <1>.bin"));
+    dataTransfer.items.add(new File([bytes], "plan <1>.bin", { type: "text/html" }));
     document.body.dispatchEvent(new DragEvent("dragover", { dataTransfer, bubbles: true, cancelable: true }));
     document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
   });
@@ -54,11 +54,25 @@ story("a file that is dropped comes whole to who accepts it", async ({ call }) =
   const came = await ben.page.$eval("#talk a", async (link) => {
     const { href, download } = /** @type {HTMLAnchorElement} */ (link);
     const bytes = new Uint8Array(await lanturn.saved.arrayBuffer());
-    return { download, isBlob: href.startsWith("blob:"), right: bytes.every((byte, i) => byte === (i * 7) % 251), size: bytes.length };
+    return { download, isBlob: href.startsWith("blob:"), right: bytes.every((byte, i) => byte === (i * 7) % 251), size: bytes.length, type: lanturn.saved.type };
   });
-  assert.deepEqual(came, { download: "plan <1>.bin", isBlob: true, right: true, size: 300_000 });
+  assert.deepEqual(came, { download: "plan <1>.bin", isBlob: true, right: true, size: 300_000, type: "application/octet-stream" });
   await anna.open("#chat");
   await until("Anna is told", async () => /done/.test(await lastSaid(anna)));
+});
+
+story("of a long talk the oldest goes, and a file with it", async ({ call }) => {
+  const [anna, ben] = await call("Ben");
+  await ben.canWrite();
+  await ben.page.evaluate(() => {
+    [lanturn.offer] = lanturn.room.sendFile(new File(["x"], "old.bin"));
+  });
+  await until("Anna is offered it", async () => (await anna.text("#talk")).includes("old.bin") || anna.open("#chat").then(() => false));
+  await ben.page.evaluate(() => {
+    for (let i = 0; i < 500; i++) lanturn.room.say(`line ${i}`);
+  });
+  await until("Ben's file is refused", () => ben.page.evaluate(() => lanturn.offer.state === "refused"));
+  assert.equal(await anna.page.$$eval("#talk .said", (entries) => entries.length), 500);
 });
 
 story("who mutes is seen to, and keeps the microphone", async ({ call }) => {

@@ -8,7 +8,8 @@ import { extname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { elsewhere, KINDS } from "./support/elsewhere.js";
+import { KINDS } from "./support/browsers.js";
+import { elsewhere } from "./support/elsewhere.js";
 import { explained, Tab, until } from "./support/tab.js";
 
 /** @import { Kind } from "./support/browsers.js" */

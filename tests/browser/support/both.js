@@ -2,14 +2,12 @@
 
 import { after, before, test } from "node:test";
 import { Box } from "./box.js";
-import { TestBrowser } from "./browsers.js";
+import { KINDS, TestBrowser } from "./browsers.js";
 
 /** @import { Kind } from "./browsers.js" */
 /** @typedef {(box: Box, browser: TestBrowser, kind: Kind) => Promise<void>} Story */
 
 const CASE = { timeout: 60_000 };
-/** @type {Kind[]} */
-const KINDS = ["chromium", "firefox"];
 
 /**
  * Gives back what makes a test for each browser of a name and a story.

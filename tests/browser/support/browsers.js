@@ -14,6 +14,9 @@ import puppeteer from "puppeteer-core";
 /** @import { Browser } from "puppeteer-core" */
 /** @typedef {"chromium" | "firefox"} Kind */
 
+/** @type {Kind[]} */
+export const KINDS = ["chromium", "firefox"];
+
 const run = promisify(execFile);
 const LAUNCH_MS = 60_000;
 const CLOSE_MS = 5_000;

@@ -3,15 +3,12 @@
 import { createServer } from "node:http";
 import { after, before } from "node:test";
 import { Box } from "./box.js";
-import { TestBrowser } from "./browsers.js";
+import { KINDS, TestBrowser } from "./browsers.js";
 
 /** @import { AddressInfo } from "node:net" */
 /** @import { RequestListener } from "node:http" */
 /** @import { Kind } from "./browsers.js" */
 /** @typedef {{origin: string, box: Box, browsers: Record<Kind, TestBrowser>}} There */
-
-/** @type {Kind[]} */
-export const KINDS = ["chromium", "firefox"];
 
 /**
  * What it gives back is filled in before the first test.

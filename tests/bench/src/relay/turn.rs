@@ -1,7 +1,7 @@
 //! As much of a TURN client as it takes to be relayed (RFC 8656).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ring::hmac;
@@ -32,9 +32,6 @@ const REQUESTED_TRANSPORT: u16 = 0x0019;
 
 /// How long a server may take over an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the answer to a last word is waited for, and how often it is said.
-const FAREWELL: Duration = Duration::from_millis(200);
-const FAREWELLS: usize = 10;
 
 /// A client with an allocation.
 pub struct Client {
@@ -115,25 +112,17 @@ impl Drop for Client {
         let mut request = message(REFRESH);
         add(&mut request, LIFETIME, &[0; 4]);
         sign(&mut request, &self.nonce);
-        // What it was sent last stands before the answer, and may have left no place for it.
-        let _ = socket.set_read_timeout(Some(FAREWELL));
-        for _ in 0..FAREWELLS {
-            if socket.send(&request).is_err() || answers(socket) {
+        if socket.send(&request).is_err() {
+            return;
+        }
+        // What it was sent last stands before the answer.
+        let mut buffer = [0; 2048];
+        while let Ok(length) = socket.recv(&mut buffer) {
+            if buffer[..length].starts_with(&(REFRESH | 0x0100).to_be_bytes()) {
                 return;
             }
         }
     }
-}
-
-/// Whether the answer to a Refresh comes, of any kind: a second one is told that there is nothing to refresh.
-fn answers(socket: &UdpSocket) -> bool {
-    let mut buffer = [0; 2048];
-    while let Ok(length) = socket.recv(&mut buffer) {
-        if [REFRESH | 0x0100, REFRESH | 0x0110].iter().any(|kind| buffer[..length].starts_with(&kind.to_be_bytes())) {
-            return true;
-        }
-    }
-    false
 }
 
 fn xor_address(peer: SocketAddr) -> Vec<u8> {
@@ -147,9 +136,8 @@ fn xor_address(peer: SocketAddr) -> Vec<u8> {
 /// A socket of a client or a peer, at an address of its own: coturn may take who comes from one that it knows for who
 /// came from there before.
 pub fn socket() -> UdpSocket {
-    static NEXT: AtomicU16 = AtomicU16::new(1);
-    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    bound(Ipv4Addr::new(127, 1, high, low))
+    static NEXT: AtomicU32 = AtomicU32::new(u32::from_be_bytes([127, 1, 0, 1]));
+    bound(NEXT.fetch_add(1, Ordering::Relaxed).into())
 }
 
 /// The same at 127.0.0.x.
