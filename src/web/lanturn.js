@@ -261,7 +261,8 @@ export class Room extends EventTarget {
     }, { signal });
     this.#options.signal?.addEventListener("abort", () => this.leave(), { signal });
     this.#media.addEventListener("change", () => void this.#send(), { signal });
-    this.#media.addEventListener("quality", () => void this.#shape(), { signal });
+    // Only now is the picture as large as was asked for.
+    this.#media.addEventListener("constrained", () => void this.#shape(), { signal });
   }
 
   /** What only a host may ask for, of a box that hears us. @param {object} message */

@@ -167,6 +167,7 @@ export class Media extends EventTarget {
   async setQuality(change) {
     const before = this.#quality;
     this.#quality = changed(before, change);
+    this.#tell("quality");
     const [camera, [screen]] = [this.track("video"), this.screen.getVideoTracks()];
     await Promise.all([
       change.camera && camera && constrain(camera, videoConstraints(this.#quality.camera)),
@@ -174,7 +175,7 @@ export class Media extends EventTarget {
       change.audio && this.#inTurn("audio", () => this.#filter()),
     ]);
     this.#hint();
-    this.#tell("quality");
+    this.#tell("constrained");
   }
 
   /** Has the microphone as it was asked for, opened anew if the browser can't change one that is open. */

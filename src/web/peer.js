@@ -13,8 +13,9 @@ import { CHAT, Chat } from "./chat.js";
 import { FILE, Files } from "./files.js";
 import { Pace } from "./pace.js";
 import { DEFAULT_QUALITY, LAST_STEP } from "./quality.js";
-import { fill, heard, places } from "./sections.js";
+import { awaited, fill, heard, places } from "./sections.js";
 import { shape } from "./shape.js";
+import { Stall } from "./stall.js";
 import { reading, summary } from "./stats.js";
 import { alike, hearOpus, sending } from "./wishes.js";
 
@@ -40,6 +41,7 @@ export class Peer {
   #outgoing = { camera: null, screen: null };
   #quality = DEFAULT_QUALITY;
   #pace = new Pace();
+  #stall = new Stall();
   /** The step that so many others call for. */
   #crowdStep = 0;
   /** @type {Reading | null} */
@@ -191,6 +193,7 @@ export class Peer {
     this.#link.tell("stats", { peer: this, stats: this.stats });
     const { lossOut, limitedBy } = this.stats;
     this.#stepped(() => this.#pace.observe({ loss: lossOut, limitedBy }));
+    if (this.#stands && this.#stall.observe(awaited(this.connection), now)) this.connection.restartIce();
     // The camera may have been turned, or a window been made larger.
     if (this.#pending === 0) await this.#then(() => this.#shape());
   }

@@ -12,6 +12,8 @@
 export const KINDS = ["audio", "video"];
 /** By their place among the sections of a kind. @type {Use[]} */
 export const USES = ["camera", "screen"];
+/** Directions, as seen from here, in which something comes. */
+const RECEIVING = ["sendrecv", "recvonly"];
 
 /**
  * The sections of a kind, in order; then those that no description has yet.
@@ -69,11 +71,17 @@ export function heard(pc) {
   const tracks = { camera: [], screen: [] };
   for (const kind of KINDS) {
     for (const [i, { currentDirection, receiver }] of sectionsOf(pc, kind).entries()) {
-      if (!["sendrecv", "recvonly"].includes(currentDirection ?? "")) continue;
+      if (!RECEIVING.includes(currentDirection ?? "")) continue;
       tracks[i === 0 ? "camera" : "screen"].push(receiver.track);
     }
   }
   return tracks;
+}
+
+/** The `mid`s of the sections in which they send something. @param {RTCPeerConnection} pc @returns {string[]} */
+export function awaited(pc) {
+  const sends = pc.getTransceivers().filter(({ currentDirection }) => RECEIVING.includes(currentDirection ?? ""));
+  return sends.flatMap(({ mid }) => mid ?? []);
 }
 
 /** What the sections carry, by their `mid`, in the words of the statistics. @param {RTCPeerConnection} pc */

@@ -26,7 +26,9 @@ export function summary(now, before = null, call = { places: new Map(), quality:
   const [inbound, outbound, told] = [of("inbound-rtp"), of("outbound-rtp"), of("remote-inbound-rtp")];
   const received = flows(inbound, now, before, call);
   const sent = flows(outbound, now, before, call);
-  const picture = inbound.find((entry) => entry.kind === "video") ?? {};
+  const pictures = inbound.filter((entry) => entry.kind === "video");
+  // A screen that has ended keeps its report.
+  const picture = pictures.find(({ mid }) => call.places.get(mid) === "camera") ?? pictures[0] ?? {};
   const shown = outbound.filter((entry) => entry.kind === "video");
   return {
     at: now.at,

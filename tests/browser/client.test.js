@@ -87,7 +87,7 @@ for (const kind of KINDS) {
       await until("Anna is alone", async () => (await anna.page.$$("figure")).length === 0);
       for (const tab of [anna, ben]) await tab.close();
     } catch (error) {
-      throw explained(error, there.box, anna, ben);
+      throw await explained(error, there.box, anna, ben);
     } finally {
       for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
     }

@@ -57,7 +57,7 @@ function together(first, order) {
       for (const member of both) assert.deepEqual(await member.broken(), []);
       for (const member of both) await member.close();
     } catch (error) {
-      throw explained(error, box, anna, ben);
+      throw await explained(error, box, anna, ben);
     } finally {
       for (const member of both) await member.page.close().catch(() => {});
     }

@@ -89,7 +89,7 @@ function meeting(story) {
       await story(open);
       for (const tab of tabs) await tab.close();
     } catch (error) {
-      throw explained(error, there.box, ...tabs);
+      throw await explained(error, there.box, ...tabs);
     } finally {
       for (const tab of tabs) await tab.page.close().catch(() => {});
     }

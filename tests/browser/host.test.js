@@ -18,7 +18,7 @@ function inBoth(what, story) {
       await story(anna, ben, `${kind} ${what}`);
       await Promise.all([anna.close(), ben.close()]);
     } catch (error) {
-      throw explained(error, box, anna, ben);
+      throw await explained(error, box, anna, ben);
     } finally {
       for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
     }

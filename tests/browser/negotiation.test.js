@@ -18,7 +18,7 @@ function inBoth(what, story) {
       await story(tab);
       await tab.close();
     } catch (error) {
-      throw explained(error, box, tab);
+      throw await explained(error, box, tab);
     } finally {
       await tab.page.close().catch(() => {});
     }

@@ -58,7 +58,7 @@ function wired(what, story, options = {}, each = inEach) {
       await anna.close();
       await ben.close();
     } catch (error) {
-      throw explained(error, box, anna, ben);
+      throw await explained(error, box, anna, ben);
     } finally {
       for (const member of [anna, ben]) await member.page.close().catch(() => {});
       wire.stop();

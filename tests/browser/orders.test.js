@@ -45,7 +45,7 @@ function meeting(story) {
       await story(anna, ben, `room ${++rooms}`);
       await Promise.all([anna.close(), ben.close()]);
     } catch (error) {
-      throw explained(error, box, anna, ben);
+      throw await explained(error, box, anna, ben);
     } finally {
       for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
     }

@@ -41,7 +41,7 @@ function people(names, story, at = () => box) {
       await story(...tabs);
       for (const tab of tabs) await tab.close();
     } catch (error) {
-      throw explained(error, at(), ...tabs);
+      throw await explained(error, at(), ...tabs);
     } finally {
       for (const tab of tabs) await tab.page.close().catch(() => {});
     }
@@ -120,7 +120,7 @@ test("a box that restarts is joined again by itself", CASE, async () => {
       await second.stop({ keep: true });
     }
   } catch (error) {
-    throw explained(error, first, ...tabs);
+    throw await explained(error, first, ...tabs);
   } finally {
     for (const tab of tabs) await tab.page.close().catch(() => {});
     await first.stop({ keep: true });

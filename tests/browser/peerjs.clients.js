@@ -87,7 +87,7 @@ test("a call through the relay outlives the connection to the server, and data f
     await anna.close();
     await ben.close();
   } catch (error) {
-    throw explained(error, box, anna, ben);
+    throw await explained(error, box, anna, ben);
   } finally {
     for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
   }
@@ -105,7 +105,7 @@ test("an id that somebody else goes by is unavailable, until that one goes", CAS
     assert.equal(await ben.isOpen(), "the only one");
     await ben.close();
   } catch (error) {
-    throw explained(error, box, anna);
+    throw await explained(error, box, anna);
   } finally {
     await anna.page.close().catch(() => {});
   }
@@ -124,7 +124,7 @@ test("who calls an id that nobody goes by is told so, and may come before the on
     await anna.close();
     await ben.close();
   } catch (error) {
-    throw explained(error, box, anna);
+    throw await explained(error, box, anna);
   } finally {
     await anna.page.close().catch(() => {});
   }

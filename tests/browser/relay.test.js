@@ -57,7 +57,7 @@ for (const [left, right] of PAIRS) {
         await anna.close();
         assert.deepEqual(ben.faults, [], "Ben met errors");
       } catch (error) {
-        throw explained(error, box, anna, ben);
+        throw await explained(error, box, anna, ben);
       } finally {
         for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
       }
@@ -85,7 +85,7 @@ for (const kind of KINDS) {
       await until("Anna is alone", () => anna.page.evaluate(() => lanturn.room.peers.size === 0));
       await anna.close();
     } catch (error) {
-      throw explained(error, box, anna, ben);
+      throw await explained(error, box, anna, ben);
     } finally {
       await anna.page.close().catch(() => {});
       await victim.close();

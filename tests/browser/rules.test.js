@@ -7,6 +7,7 @@ import { Log } from "../../src/web/log.js";
 import { Pace } from "../../src/web/pace.js";
 import * as quality from "../../src/web/quality.js";
 import { backOff } from "../../src/web/retry.js";
+import { Stall } from "../../src/web/stall.js";
 import { alike, hearOpus, sending } from "../../src/web/wishes.js";
 
 /** @import { Peer } from "../../src/web/lanturn.js" */
@@ -168,4 +169,22 @@ test("a log writes down named facts of events, no names, and a bounded number of
   assert.doesNotMatch(text, /secret|s3cret|Ben|viewer|t0ken|4be06/);
   for (let i = 0; i < 2_000; i++) log.note("state", { peer, state: "connected" });
   assert.ok(log.text([]).split("\n").length < 520);
+});
+
+test("where no packet comes for 5 s something is done, three times at most, until one comes again", () => {
+  const stall = new Stall();
+  let time = 0;
+  /** When, in the next seconds, it was time. @param {number} seconds @param {(mid: string) => number} packets @param {string[]} mids */
+  const dues = (seconds, packets, ...mids) =>
+    Array.from({ length: seconds }, () => {
+      time += 1;
+      const all = mids.map((mid) => ({ type: "inbound-rtp", mid, packetsReceived: packets(mid) }));
+      // Firefox has no report of what it never got a packet of.
+      return stall.observe(mids, { at: time * 1_000, all: all.filter((each) => each.packetsReceived > 0), get: () => undefined }) && time;
+    }).filter(Boolean);
+  assert.deepEqual(dues(60, () => 0, "1"), [6, 16, 36]);
+  assert.deepEqual(dues(20, () => time, "1"), []);
+  assert.deepEqual(dues(6, () => 0, "1"), [86], "it is tried again once something has come");
+  assert.deepEqual(dues(6, (mid) => (mid === "0" ? time : 7), "0", "1"), [92], "one section does not speak for another");
+  assert.deepEqual(dues(20, () => 7), [], "nothing is awaited");
 });

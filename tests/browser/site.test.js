@@ -48,7 +48,7 @@ for (const kind of KINDS) {
       await ours.reads("#people", /^1 of/);
       await ours.close();
     } catch (error) {
-      throw explained(error, there.box, theirs, ours);
+      throw await explained(error, there.box, theirs, ours);
     } finally {
       for (const tab of [theirs, ours]) await tab.page.close().catch(() => {});
     }
@@ -73,7 +73,7 @@ for (const kind of KINDS) {
       assert.ok(found.includes("relay"), `${found}`);
       await tab.close();
     } catch (error) {
-      throw explained(error, there.box, tab);
+      throw await explained(error, there.box, tab);
     } finally {
       await tab.page.close().catch(() => {});
     }
@@ -95,7 +95,7 @@ test("a site that is not listed stays out, and can read why it gets no credentia
     assert.deepEqual(seen, { refused: "unreachable", status: 401, id: "missing-key" });
     await tab.close();
   } catch (error) {
-    throw explained(error, there.box, tab);
+    throw await explained(error, there.box, tab);
   } finally {
     await tab.page.close().catch(() => {});
   }

@@ -34,7 +34,7 @@ function page(kind, story) {
       await story(tab, (text) => tab.page.evaluate(text));
       await tab.close();
     } catch (error) {
-      throw explained(error, there.box, tab);
+      throw await explained(error, there.box, tab);
     } finally {
       await tab.page.close().catch(() => {});
     }

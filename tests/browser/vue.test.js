@@ -89,7 +89,7 @@ for (const kind of KINDS) {
       await anna.close();
       await ben.close();
     } catch (error) {
-      throw explained(error, there.box, anna, ben);
+      throw await explained(error, there.box, anna, ben);
     } finally {
       for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
     }

@@ -74,7 +74,7 @@ test("documents are the same in both browsers, through the relay, and each is on
       await tab.close();
     }
   } catch (error) {
-    throw explained(error, box, anna, ben);
+    throw await explained(error, box, anna, ben);
   } finally {
     for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
   }

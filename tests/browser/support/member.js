@@ -108,7 +108,7 @@ export function members(inEach, ...names) {
       await story(`${kind} ${what}`.slice(0, 60), ...all);
       for (const member of all) await member.close();
     } catch (error) {
-      throw explained(error, box, ...all);
+      throw await explained(error, box, ...all);
     } finally {
       for (const member of all) await member.page.close().catch(() => {});
     }

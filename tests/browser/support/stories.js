@@ -39,7 +39,7 @@ export function stories(limits) {
       await story({ box, browser, kind, room, open, call });
       for (const tab of tabs) await tab.close();
     } catch (error) {
-      throw explained(error, box, ...tabs);
+      throw await explained(error, box, ...tabs);
     } finally {
       for (const tab of tabs) await tab.page.close().catch(() => {});
     }

@@ -11,6 +11,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const STEP_MS = 30_000;
 const LOOK_EVERY_MS = 50;
+const REPORT_MS = 5_000;
 /** Frames that must come on top of the first reading before we call it video. */
 const FRAMES = 10;
 
@@ -27,6 +28,27 @@ export async function until(what, look, within = STEP_MS) {
     if (Date.now() > end) throw new Error(`waited ${within} ms in vain until ${what}`);
     await pause(LOOK_EVERY_MS);
   }
+}
+
+/** Runs in the page. What a call's connection, its sections and its streams are like. @returns {Promise<string[]>} */
+async function callsInPage() {
+  const { lanturn, me } = /** @type {any} */ (globalThis);
+  const peers = [...(lanturn?.room ?? me?.room)?.peers.values() ?? []];
+  return Promise.all(peers.map(async (peer) => {
+    const { connection, state, away } = peer;
+    const lines = [`call: ${state}${away ? ", away" : ""}; ${connection.connectionState}, ice ${connection.iceConnectionState}, ${connection.signalingState}`];
+    for (const { mid, direction, currentDirection, sender, receiver } of connection.getTransceivers()) {
+      const track = (/** @type {any} */ each) => each && `${each.kind} ${each.readyState}${each.muted ? " muted" : ""}`;
+      lines.push(`section ${mid}: ${direction} (${currentDirection}), sends ${track(sender.track)}, receives ${track(receiver.track)}`);
+    }
+    const kept = /^(kind|mid|state|nominated|selected|packets(Sent|Received)|frames(Sent|Encoded|Received|Decoded)|keyFrames\w+|pliCount|bytes\w+)$/;
+    (await connection.getStats()).forEach((/** @type {any} */ entry) => {
+      if (!/^(inbound-rtp|outbound-rtp|candidate-pair)$/.test(entry.type)) return;
+      const facts = Object.entries(entry).filter(([key]) => kept.test(key)).map(([key, value]) => `${key} ${value}`);
+      lines.push(`${entry.type}: ${facts.join(", ")}`);
+    });
+    return lines.join("\n  ");
+  }));
 }
 
 export class Tab {
@@ -204,14 +226,20 @@ export class Tab {
     assert.deepEqual(faults, [], `${this.who} (${this.browser.kind}) met errors`);
   }
 
+  /** How each call is, for a reader of a failure. @returns {Promise<string[]>} */
+  async calls() {
+    const told = this.page.evaluate(callsInPage).catch((error) => [`no answer about the calls: ${error}`]);
+    return Promise.race([told, pause(REPORT_MS, ["no answer about the calls in time"])]);
+  }
+
   report() {
     return `${this.who} (${this.browser.kind}):\n  ${[...this.faults, ...this.log].join("\n  ") || "nothing logged"}`;
   }
 }
 
-/** Adds to a failure what the pages and the box logged. @param {Error} error @param {Box} box @param {Tab[]} tabs */
-export function explained(error, box, ...tabs) {
-  const pages = tabs.map((tab) => tab.report()).join("\n");
-  error.message += `\n${pages}\nthe box:\n${box.log.split("\n").slice(-30).join("\n")}`;
+/** Adds to a failure what the pages and the box logged, and how the calls were. @param {Error} error @param {Box} box @param {Tab[]} tabs */
+export async function explained(error, box, ...tabs) {
+  const pages = await Promise.all(tabs.map(async (tab) => `${tab.report()}\n  ${(await tab.calls()).join("\n  ")}`));
+  error.message += `\n${pages.join("\n")}\nthe box:\n${box.log.split("\n").slice(-30).join("\n")}`;
   return error;
 }
