@@ -80,6 +80,9 @@ class Transfer extends EventTarget {
   /** @param {TransferState} state @param {string} reason @protected */
   end(state, reason) {
     if (this.ended) return;
+    // Chromium was seen not to notice the end of a channel on which it still has much to send.
+    const says = this.state === "running" && state !== "done" && this.channel.readyState === "open";
+    if (says) this.channel.send(JSON.stringify({ type: "cancel" }));
     this.become(state, reason);
     this.channel.close();
   }
@@ -250,6 +253,7 @@ class Incoming extends Transfer {
   /** @param {unknown} data */
   #bytes(data) {
     if (this.ended) return;
+    if (parsed(data)?.type === "cancel") return this.cancel();
     const bytes = data instanceof ArrayBuffer && this.state === "running" ? new Uint8Array(data) : new Uint8Array(0);
     // Nobody asked for it, or it is more than was said, or nothing.
     if (bytes.length === 0 || this.moved + bytes.length > this.size) return this.end("failed", "broken");
@@ -302,9 +306,6 @@ class Incoming extends Transfer {
   end(state, reason) {
     clearTimeout(this.#deadline);
     if (this.ended) return this.channel.close();
-    // Chromium was seen not to notice the end of a channel on which it still has much to send.
-    const runs = this.state === "running" && this.channel.readyState === "open";
-    if (runs) this.channel.send(JSON.stringify({ type: "cancel" }));
     this.#forget();
     super.end(state, reason);
     this.#whole?.reject(new DOMException(`The file did not come: ${reason || state}.`, "AbortError"));

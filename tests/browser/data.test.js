@@ -223,3 +223,22 @@ two("a file that stops coming is given up after a minute", async (room, anna, be
   const [file] = await ben.page.evaluate(() => me.files.map((/** @type {any} */ { error, transfer: { state, reason, moved } }) => ({ error, state, reason, moved })));
   assert.deepEqual(file, { error: "AbortError", state: "failed", reason: "lost", moved: 5 });
 });
+
+two("a sender who calls a file off need not close the channel", async (room, anna, ben) => {
+  await meet(room, anna, ben);
+  await receive(ben, "accept");
+  await anna.page.evaluate(async () => {
+    const channel = me.other.connection.createDataChannel("file");
+    await new Promise((resolve) => (channel.onopen = resolve));
+    channel.onmessage = (/** @type {MessageEvent} */ { data }) => {
+      if (JSON.parse(data).type !== "accept") return;
+      channel.send(new Uint8Array(5));
+      channel.send('{"type":"cancel"}');
+    };
+    const end = new Promise((resolve) => (channel.onclose = resolve));
+    channel.send(JSON.stringify({ name: "half", size: 10, type: "" }));
+    await end;
+  });
+  const [file] = await ben.page.evaluate(() => me.files.map((/** @type {any} */ { error, transfer: { state, moved } }) => ({ error, state, moved })));
+  assert.deepEqual(file, { error: "AbortError", state: "cancelled", moved: 5 });
+});
