@@ -20,7 +20,7 @@ const PRESETS = { camera: ["saver", "balanced", "sharp", "smooth"], screen: ["te
 const SIZES = [[320, 180], [640, 360], [960, 540], [1280, 720], [1920, 1080], [2560, 1440], [3840, 2160]];
 const FRAME_RATES = [5, 10, 15, 24, 30, 60];
 const BITRATES = [150_000, 300_000, 600_000, 1_000_000, 1_500_000, 2_500_000, 4_000_000, 6_000_000, 10_000_000];
-const FIELDS = ["size", "frameRate", "maxBitrate", "degradationPreference", "contentHint", "codec"];
+const FIELDS = ["size", "frameRate", "maxBitrate", "degradationPreference", "contentHint", "codec", "codecThen"];
 /** A share of what was asked that is as good as all of it. */
 const NEARLY = 0.9;
 
@@ -66,9 +66,15 @@ function read(field) {
     const [width, height] = value.split("x").map(Number);
     return { width, height };
   }
-  if (field === "codec") return { codecs: value ? [value] : [] };
+  if (field.startsWith("codec")) return { codecs: readCodecs() };
   if (field === "frameRate" || field === "maxBitrate") return { [field]: value ? Number(value) : undefined };
   return { [field]: value };
+}
+
+/** In the order in which they are tried; the others follow in the browser's own. */
+function readCodecs() {
+  const [first, then] = ["codec", "codecThen"].map((field) => select(field).value);
+  return first ? [...new Set([first, then])].filter(Boolean) : [];
 }
 
 /** @param {VideoSettings} settings @param {Preset} name */
@@ -113,7 +119,10 @@ function showManual({ width, height, frameRate, maxBitrate, degradationPreferenc
   const hints = ["motion", "detail", "text"].map((value) => ({ value, text: t(/** @type {Key} */ (`hint_${value}`)) }));
   fill("contentHint", [automatic, ...hints], contentHint ?? "", "");
   const known = codecs("video").map((value) => ({ value, text: value.replace("video/", "") }));
-  fill("codec", [automatic, ...known], wanted?.[0] ?? "", wanted?.[0] ?? "");
+  const [first = "", then = ""] = wanted ?? [];
+  fill("codec", [automatic, ...known], first, first);
+  fill("codecThen", [automatic, ...known.filter(({ value }) => value !== first)], then, then);
+  select("codecThen").disabled = !first;
 }
 
 /** What was asked for beside what is sent to the first who is sent anything. */

@@ -54,6 +54,7 @@ export const en = {
   degradationPreference: "When there is too little",
   contentHint: "What it shows",
   codec: "Codec first tried",
+  codecThen: "Codec tried next",
   automatic: "Automatic",
   keep_balanced: "Lower both",
   keep_framerate: "Keep the motion",

@@ -55,6 +55,7 @@ export const ko = {
   degradationPreference: "전송량이 부족할 때",
   contentHint: "담긴 내용",
   codec: "먼저 쓸 코덱",
+  codecThen: "그다음 쓸 코덱",
   automatic: "자동",
   keep_balanced: "둘 다 낮추기",
   keep_framerate: "움직임 유지",
