@@ -284,6 +284,40 @@ export class Peer {
     await pc.setLocalDescription({ type, sdp: hearOpus(sdp) });
   }
 
+  /** Our offer. */
+  async #takeBack() {
+    this.#again ||= this.#wasAgain;
+    await this.connection.setLocalDescription({ type: "rollback" });
+  }
+
+  /** @param {RTCSessionDescriptionInit} description @param {boolean} collision whether an offer of ours was taken back for it */
+  async #setRemote(description, collision) {
+    try {
+      await this.connection.setRemoteDescription(description);
+    } catch (error) {
+      if (!collision || !this.connection.currentRemoteDescription) throw error;
+      await this.#settle(this.connection.currentRemoteDescription);
+      await this.connection.setRemoteDescription(description);
+    }
+  }
+
+  /**
+   * Ends an offer here with what they said last, as if they had answered so. Firefox was seen to refuse an offer that asks
+   * for a new path after one of its own was taken back, until one was answered.
+   * @param {RTCSessionDescription} last
+   */
+  async #settle({ sdp }) {
+    const theirs = this.#setup === "active" ? "passive" : "active";
+    const answer = sdp.replaceAll(new RegExp(SETUP, "gm"), `a=setup:${theirs}`).replaceAll(/^a=(sendrecv|sendonly|recvonly)/gm, "a=inactive");
+    await this.connection.setLocalDescription(await this.connection.createOffer());
+    try {
+      await this.connection.setRemoteDescription({ type: "answer", sdp: answer });
+    } catch (error) {
+      await this.#takeBack();
+      throw error;
+    }
+  }
+
   #sayOffer() {
     this.#link.signal({ description: this.connection.localDescription, offer: this.#offers });
   }
@@ -294,13 +328,12 @@ export class Peer {
     const collision = description.type === "offer" && pc.signalingState !== "stable";
     this.#ignoring = collision && !this.#polite;
     if (this.#ignoring) return;
-    // Ours is taken back.
-    if (collision) this.#again ||= this.#wasAgain;
+    if (collision) await this.#takeBack();
     // An answer to an offer that was taken back, or that has been answered. Clients of another make give no number.
     const wanted = pc.signalingState === "have-local-offer" && (offer ?? this.#offers) === this.#offers;
     if (description.type === "answer" && !wanted) return;
     const sdp = sending(description.sdp ?? "", this.#quality);
-    await pc.setRemoteDescription({ type: description.type, sdp });
+    await this.#setRemote({ type: description.type, sdp }, collision);
     const theirs = SETUP.exec(description.sdp ?? "")?.[1];
     if (description.type === "answer") this.#setup ||= theirs === "active" ? "passive" : "active";
     if (description.type === "offer") {
