@@ -193,7 +193,7 @@ export class Peer {
     this.#link.tell("stats", { peer: this, stats: this.stats });
     const { lossOut, limitedBy } = this.stats;
     this.#stepped(() => this.#pace.observe({ loss: lossOut, limitedBy }));
-    if (this.#stands && this.#stall.observe(awaited(this.connection), now)) this.connection.restartIce();
+    if (this.#stands && this.#stall.observe(awaited(this.connection, this.muted), now)) this.connection.restartIce();
     // The camera may have been turned, or a window been made larger.
     if (this.#pending === 0) await this.#then(() => this.#shape());
   }

@@ -3,7 +3,7 @@
  * the second of each are the screen and its sound, both ways. Sections stand in the order of the descriptions, which is
  * the same on both sides, so nobody has to be told. Used through lanturn.js.
  *
- * @import { Flows } from "./lanturn.js"
+ * @import { Flows, Kind } from "./lanturn.js"
  * @typedef {"camera" | "screen"} Use
  * @typedef {{camera: MediaStream | null, screen: MediaStream | null}} Outgoing
  */
@@ -78,9 +78,10 @@ export function heard(pc) {
   return tracks;
 }
 
-/** The `mid`s of the sections in which they send something. @param {RTCPeerConnection} pc @returns {string[]} */
-export function awaited(pc) {
-  const sends = pc.getTransceivers().filter(({ currentDirection }) => RECEIVING.includes(currentDirection ?? ""));
+/** The `mid`s of the sections in which they send something. @param {RTCPeerConnection} pc @param {Record<Kind, boolean>} muted @returns {string[]} */
+export function awaited(pc, muted) {
+  const sends = pc.getTransceivers().filter(({ currentDirection, receiver }) =>
+    RECEIVING.includes(currentDirection ?? "") && !muted[/** @type {Kind} */ (receiver.track.kind)]);
   return sends.flatMap(({ mid }) => mid ?? []);
 }
 
