@@ -295,8 +295,9 @@ export class Peer {
     try {
       await this.connection.setRemoteDescription(description);
     } catch (error) {
-      if (!collision || !this.connection.currentRemoteDescription) throw error;
-      await this.#settle(this.connection.currentRemoteDescription);
+      const { currentRemoteDescription: last } = this.connection;
+      if (!collision || !last || error.name !== "InvalidAccessError") throw error;
+      await this.#settle(last);
       await this.connection.setRemoteDescription(description);
     }
   }

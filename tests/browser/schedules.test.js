@@ -19,7 +19,7 @@ import { Wire } from "./support/wire.js";
 /** How many for each pair of browsers. */
 const SCHEDULES = Number(process.env.SCHEDULES ?? 15);
 const FIRST_SEED = Number(process.env.SEED ?? 1);
-/** In which Firefox took nothing of what Chromium sent, or gave answers that Firefox could not take. */
+/** In which Firefox took nothing of what Chromium sent, or refused an offer of a new path for ever. */
 const HARD = process.env.SEED ? [] : [50, 52, 278];
 const AT_ONCE = 5;
 const STEPS = 12;
