@@ -191,6 +191,7 @@ export interface Peer {
   readonly step: number;
   /** Why. */
   readonly stepReason: StepReason | null;
+  /** Another one once a call that could not be mended has been begun anew. */
   readonly connection: RTCPeerConnection;
 }
 

@@ -7,7 +7,7 @@
  * @import { Reading } from "./stats.js"
  * @typedef {{id: string, name?: string, role?: string, epoch?: number, away?: boolean, polite: boolean,
  *   initiate: boolean}} Entry
- * @typedef {{signal: (data: Signal) => void, tell: (type: string, detail: object) => void, reachable: () => boolean}} Link
+ * @typedef {{signal: (data: Signal & {call: number}) => void, tell: (type: string, detail: object) => void, reachable: () => boolean}} Link
  */
 
 import { CHAT, Chat } from "./chat.js";
@@ -25,6 +25,8 @@ const PATIENCE_MS = { failed: 0, disconnected: 3_000, other: 8_000 };
 /** How much longer the polite one of the two waits for the other to do it. */
 const POLITE_MS = 3_000;
 const MOST_PATIENCE_MS = 30_000;
+/** After so many tries in vain a call is begun anew; and after as many more each time. */
+const MOST_TRIES = 2;
 /** For a call whose two ends have just found back to the box. */
 const SOON_MS = 500;
 
@@ -33,7 +35,10 @@ export class Peer {
   #polite;
   #initiate;
   #link;
+  #configuration;
   #negotiation;
+  /** Whether they number calls as well: then one can be begun anew. */
+  #numbers = false;
   /** @type {Outgoing} */
   #outgoing = { camera: null, screen: null };
   #quality = DEFAULT_QUALITY;
@@ -51,6 +56,8 @@ export class Peer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #mending;
   #mended = 0;
+  /** How often the call was begun anew since it last stood. */
+  #renewed = 0;
 
   /**
    * @param {Entry} entry what the box says of them
@@ -68,6 +75,9 @@ export class Peer {
     this.#polite = entry.polite;
     this.#initiate = entry.initiate;
     this.#link = link;
+    this.#configuration = configuration;
+    /** Which of the calls with them this is. @internal */
+    this.call = 0;
     this.stream = new MediaStream();
     this.screen = new MediaStream();
     /** @type {Record<Kind, boolean>} theirs */
@@ -77,15 +87,16 @@ export class Peer {
     /** @type {Stats | null} */
     this.stats = null;
     this.#files = new Files(this, maxFileBytes, (transfer) => link.tell("file", { peer: this, transfer }));
-    this.#negotiation = this.#negotiate(configuration);
+    this.#negotiation = this.#negotiate();
   }
 
-  /** @param {RTCConfiguration} configuration */
-  #negotiate(configuration) {
-    const negotiation = new Negotiation(this.entry, configuration, {
-      signal: (data) => this.#link.signal(data),
+  #negotiate() {
+    const call = this.call;
+    /** @type {Negotiation} */
+    const negotiation = new Negotiation(this.entry, this.#configuration, {
+      signal: (data) => this.#link.signal({ ...data, call }),
       wants: () => ({ outgoing: this.#outgoing, quality: this.#quality, step: this.step }),
-      heard: () => this.#hear(),
+      heard: () => this.#negotiation === negotiation && this.#hear(),
       refuse: (text) => this.#link.tell("error", { id: "bad-signal", text, fatal: false, peer: this }),
     });
     negotiation.connection.ondatachannel = ({ channel }) => this.#opened(channel);
@@ -124,6 +135,10 @@ export class Peer {
   start(camera, screen = null, quality = DEFAULT_QUALITY) {
     this.#outgoing = { camera, screen };
     this.#quality = quality;
+    this.#begin();
+  }
+
+  #begin() {
     this.#watch();
     if (!this.#initiate) return;
     this.#talk(this.connection.createDataChannel(CHAT));
@@ -138,6 +153,7 @@ export class Peer {
 
   /** @param {RTCConfiguration} configuration @internal */
   configure(configuration) {
+    this.#configuration = configuration;
     if (!this.#negotiation.closed) this.connection.setConfiguration(configuration);
   }
 
@@ -230,9 +246,31 @@ export class Peer {
     });
   }
 
-  /** @param {Signal} data @internal */
+  /** @param {Signal & {call?: number}} data @internal */
   receive(data) {
+    const { call } = data;
+    if (call !== undefined && Number.isSafeInteger(call)) {
+      this.#numbers = true;
+      // Of a call that is over.
+      if (call < this.call) return;
+      if (call > this.call) this.#anew(call);
+    }
     this.#negotiation.receive(data);
+  }
+
+  /** Another connection in place of one that can't be mended: whatever a browser has got wrong, it is gone with it. @param {number} call */
+  #anew(call) {
+    this.#negotiation.close();
+    this.#files.close();
+    this.call = call;
+    this.#chat = this.#reading = null;
+    this.#stall = new Stall();
+    this.#mended = 0;
+    this.#renewed += 1;
+    this.#negotiation = this.#negotiate();
+    this.#changed();
+    this.#begin();
+    this.#link.tell("data", { peer: this });
   }
 
   /** Signals get through again: a call that does not stand is mended soon; one that stands is left alone. @internal */
@@ -286,23 +324,32 @@ export class Peer {
    */
   #watch(patience = this.#patience()) {
     clearTimeout(this.#mending);
-    if (this.#negotiation.stands) this.#mended = 0;
+    if (this.#negotiation.stands) this.#mended = this.#renewed = 0;
     else this.#mending = setTimeout(() => this.#mend(), patience + (this.#polite ? POLITE_MS : 0));
   }
 
   #patience() {
-    const { connectionState } = this.connection;
+    const { connectionState, signalingState } = this.connection;
     const { failed, disconnected, other } = PATIENCE_MS;
     const first = connectionState === "failed" ? failed : connectionState === "disconnected" ? disconnected : other;
-    const next = this.#mended > 0 ? 1_000 * 2 ** this.#mended : 0;
-    return Math.min(MOST_PATIENCE_MS, Math.max(first, next));
+    if (this.#mended === 0) return first;
+    const next = Math.min(MOST_PATIENCE_MS, 1_000 * 2 ** this.#mended);
+    // To say an offer again is no trouble; a new path takes its time.
+    return signalingState === "have-local-offer" ? next : Math.max(first, next);
   }
 
   #mend() {
     if (this.#link.reachable()) {
       this.#mended += 1;
+      if (this.#numbers && this.#mended > MOST_TRIES * (1 + this.#renewed)) return this.#renew();
       void this.#negotiation.mend();
     }
     this.#watch();
+  }
+
+  #renew() {
+    this.#anew(this.call + 1);
+    // Who offers first has said so with the offer.
+    if (!this.#initiate) this.#link.signal({ call: this.call });
   }
 }

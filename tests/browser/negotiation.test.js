@@ -53,8 +53,8 @@ async function prepare() {
     );
     peers.early = make("early", "late");
     peers.late = make("late", "early");
-    const until = async (/** @type {() => boolean} */ met) => {
-      const end = Date.now() + 20_000;
+    const until = async (/** @type {() => boolean} */ met, within = 20_000) => {
+      const end = Date.now() + within;
       while (!met()) {
         if (Date.now() > end) throw new Error(`waited in vain; errors: ${errors}`);
         await wait(30);
@@ -142,6 +142,48 @@ inBoth("an offer that was lost is said again, and an answer to an earlier one is
     return { errors, same: first.data.offer === second.data.offer, waits: late.connection.signalingState };
   });
   assert.deepEqual(end, { errors: [], same: true, waits: "have-local-offer" });
+});
+
+inBoth("a call that a browser never ends is begun anew, and the stream is the same", async (tab) => {
+  const end = await tab.page.evaluate(async () => {
+    const { early, late, errors, until } = /** @type {any} */ (globalThis).pair();
+    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+    const { stream } = early;
+    early.start(null);
+    late.start(media);
+    const comes = async () => {
+      let bytes = 0;
+      (await early.connection.getStats()).forEach((/** @type {any} */ each) => (bytes += each.type === "inbound-rtp" ? each.bytesReceived : 0));
+      return bytes > 0;
+    };
+    const whole = () => early.state === "connected" && late.state === "connected" && stream.getTracks().length === 2;
+    await until(whole);
+    const before = [early.connection, late.connection];
+    // As if it had got stuck in the midst of it.
+    early.connection.setRemoteDescription = () => new Promise(() => {});
+    late.connection.restartIce();
+    await until(() => early.connection !== before[0] && late.connection !== before[1] && whole(), 40_000);
+    let came = false;
+    void (async () => { while (!came) came = await comes(); })();
+    await until(() => came);
+    const closed = before.map(({ signalingState }) => signalingState);
+    return { errors, closed, same: early.stream === stream, ended: stream.getTracks().filter((/** @type {any} */ { readyState }) => readyState === "ended").length };
+  });
+  assert.deepEqual(end, { errors: [], closed: ["closed", "closed"], same: true, ended: 0 });
+});
+
+inBoth("nothing waits for a connection that was closed meanwhile", async (tab) => {
+  const ended = await tab.page.evaluate(async () => {
+    const { early, late, until, wait } = /** @type {any} */ (globalThis).pair();
+    early.start(null);
+    late.start(null);
+    await until(() => early.state === "connected" && late.state === "connected");
+    late.connection.getTransceivers()[0].sender.replaceTrack = () => new Promise(() => {});
+    const sent = late.send(await navigator.mediaDevices.getUserMedia({ audio: true, video: true })).then(() => "ended");
+    late.close();
+    return Promise.race([sent, wait(5_000)]);
+  });
+  assert.equal(ended, "ended");
 });
 
 inBoth("joining can be given up, and a room left, through a signal", async (tab) => {

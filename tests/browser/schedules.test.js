@@ -37,6 +37,8 @@ let box;
 const browsers = {};
 /** How often a connection was resumed. */
 let resumed = 0;
+/** How often a call was begun anew, because it could not be mended. */
+let renewed = 0;
 
 before(async () => {
   // Who crashed is waited for no longer than a schedule takes; and a schedule is faster than people are.
@@ -104,7 +106,9 @@ async function play(places, seed) {
     places[side].tab.page.evaluate(
       (room, side, act, facts) => /** @type {any} */ (globalThis).side(room, side)[act](...facts),
       `schedule ${seed}`, side, act, facts,
-    );
+    ).catch((error) => {
+      throw new Error(`${side}:${act}: ${error.message}`);
+    });
   /** @type {Record<string, (side: number) => unknown>} */
   const acts = {
     both: () => Promise.all([say(0, "offer"), say(1, "offer")]),
@@ -125,14 +129,17 @@ async function play(places, seed) {
   }
   const [zero, one] = await Promise.all([say(0, "standing"), say(1, "standing")]);
   const ends = await Promise.all([say(0, "end", one), say(1, "end", zero)]);
-  resumed += (await say(0, "close")) + (await say(1, "close"));
+  for (const told of [await say(0, "close"), await say(1, "close")]) {
+    resumed += told.resumed;
+    renewed += told.renewed;
+  }
   if (ends.every((end) => end === null)) return null;
   const said = steps.map(({ side, act, pause }) => `${side}:${act}+${pause}`).join(" ");
   return `seed ${seed}: ${said}\n  0: ${ends[0]}\n  1: ${ends[1]}`;
 }
 
 for (const [left, right] of PAIRS) {
-  test(`${left} and ${right} get stuck in none of ${SCHEDULES} schedules`, { timeout: 60_000 + SCHEDULES * 20_000 }, async () => {
+  test(`${left} and ${right} get stuck in none of ${SCHEDULES} schedules`, { timeout: 60_000 + SCHEDULES * 20_000 }, async (each) => {
     /** @type {Place[][]} */
     const pairs = [];
     for (let i = 0; i < AT_ONCE; i++) pairs.push([await place(left), await place(right)]);
@@ -140,7 +147,7 @@ for (const [left, right] of PAIRS) {
     const tabs = places.map(({ tab }) => tab);
     /** @type {string[]} */
     const stuck = [];
-    resumed = 0;
+    resumed = renewed = 0;
     try {
       const seeds = [...HARD, ...Array.from({ length: SCHEDULES }, (_, i) => FIRST_SEED + i)];
       const player = async (/** @type {Place[]} */ pair) => {
@@ -150,6 +157,7 @@ for (const [left, right] of PAIRS) {
         }
       };
       await Promise.all(pairs.map(player));
+      each.diagnostic(`connections resumed: ${resumed}; calls begun anew: ${renewed}`);
       assert.deepEqual(stuck, [], stuck.join("\n"));
       assert.ok(resumed >= SCHEDULES / 4, `a connection was resumed ${resumed} times`);
       for (const tab of tabs) await tab.close();

@@ -133,11 +133,12 @@ async function inPage(endMs) {
       } while (wrong !== null && Date.now() < until);
       return wrong && `${wrong}; ${this.log.slice(-25).join(", ")}`;
     }
-    /** @returns {number} how often a connection was resumed */
+    /** @returns {{resumed: number, renewed: number}} how often a connection was resumed, and a call begun anew */
     close() {
+      const renewed = [...(this.room?.peers.values() ?? [])].reduce((sum, peer) => sum + peer.call, 0);
       this.room?.leave();
       for (const track of this.tracks) track.stop();
-      return this.log.filter((line) => line === "back").length;
+      return { resumed: this.log.filter((line) => line === "back").length, renewed };
     }
   }
 
