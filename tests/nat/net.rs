@@ -98,7 +98,13 @@ impl World {
     }
 
     /// The same, with what the NAT lets in.
-    pub fn behind_filter(&mut self, number: u8, outer: &str, mapping: Mapping, filtering: Filtering) -> (String, String) {
+    pub fn behind_filter(
+        &mut self,
+        number: u8,
+        outer: &str,
+        mapping: Mapping,
+        filtering: Filtering,
+    ) -> (String, String) {
         let nat = self.host(&format!("nat{number}"));
         self.plug(&nat, "wan", "internet", &[&format!("{outer}/24")]);
         let client = self.inside(&nat, &format!("client{number}"), &format!("10.{number}.0"));

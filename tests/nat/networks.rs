@@ -78,14 +78,15 @@ impl Network {
     pub fn host(self, world: &mut World, number: u8) -> String {
         let outer = format!("203.0.113.{}", 100 + number);
         match self {
-            Self::Public => {
-                world.outsider(&format!("public{number}"), &[&format!("{outer}/24"), &format!("2001:db8:1::{number}:1/64")])
-            }
+            Self::Public => world
+                .outsider(&format!("public{number}"), &[&format!("{outer}/24"), &format!("2001:db8:1::{number}:1/64")]),
             Self::Cone(filtering) => world.behind_filter(number, &outer, Mapping::Kept, filtering).1,
             Self::Symmetric => world.behind_nat(number, &outer, Mapping::Random).1,
             Self::Double => world.behind_two_nats(number, &outer),
             Self::NoUdp => behind_wall(world, number, &outer, "meta l4proto udp drop"),
-            Self::Only443 => behind_wall(world, number, &outer, "iifname \"inside\" tcp dport != 443 drop\nmeta l4proto udp drop"),
+            Self::Only443 => {
+                behind_wall(world, number, &outer, "iifname \"inside\" tcp dport != 443 drop\nmeta l4proto udp drop")
+            }
             Self::Ipv6 => world.outsider(&format!("modern{number}"), &[&format!("2001:db8:1::{number}:1/64")]),
             Self::Lan => beside(world, number, "lan", "192.168.7"),
             Self::Guest => beside(world, number, "guest", "192.168.8"),
