@@ -22,6 +22,7 @@
 //! - [`tls`] makes and loads the certificate.
 //! - [`http`] serves the page, the credentials, and the way in to the rooms.
 //! - [`signaling`], its hub, keeps the connections of those who are in a room.
+//! - [`discovery`] lets others on the local network find it by name.
 //! - [`metrics`] collects what the others count.
 //! - [`config`] reads the configuration, and [`cli`] alone sees all of it: `cli::serve` puts the parts together.
 //!
@@ -41,6 +42,7 @@
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod discovery;
 mod files;
 pub mod http;
 pub mod limit;

@@ -13,6 +13,8 @@ pub(super) struct Banner<'a> {
     pub(super) listening: &'a [SocketAddr],
     /// Where browsers reach this machine, the best first.
     pub(super) pages: Vec<SocketAddr>,
+    /// By which browsers on the local network find this machine, with `.local`.
+    pub(super) name: Option<String>,
     /// Whether the certificate is signed by an authority of our own, which devices have to be told to trust.
     pub(super) has_ca: bool,
     /// SHA-256 of the authority's certificate, or of the owner's own.
@@ -29,14 +31,17 @@ impl Banner<'_> {
         }
         writeln!(out, "Open in a browser:")?;
         for address in &self.pages {
-            writeln!(out, "  {}", url("https", *address, 443, "/"))?;
+            writeln!(out, "  {}", url_at("https", *address, 443, "/"))?;
+        }
+        if let (Some(name), Some(address)) = (&self.name, self.pages.first()) {
+            writeln!(out, "  {}", url("https", name, address.port(), 443, "/"))?;
         }
         if let Some(code) = self.pages.first().filter(|_| terminal).and_then(|address| qr(*address)) {
             writeln!(out, "{code}")?;
         }
         if let Some(address) = self.pages.first().filter(|_| self.has_ca) {
             writeln!(out, "To have no warning, trust this machine's authority once on each device:")?;
-            writeln!(out, "  {}", url("http", *address, 80, "/ca.crt"))?;
+            writeln!(out, "  {}", url_at("http", *address, 80, "/ca.crt"))?;
         }
         let whose = if self.has_ca { "the authority" } else { "the certificate" };
         writeln!(out, "SHA-256 fingerprint of {whose}:\n  {}", self.fingerprint)?;
@@ -51,19 +56,23 @@ pub(super) fn ready(out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-fn url(scheme: &str, address: SocketAddr, own_port: u16, path: &str) -> String {
+fn url_at(scheme: &str, address: SocketAddr, own_port: u16, path: &str) -> String {
     let host = match address.ip() {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("[{v6}]"),
     };
-    if address.port() == own_port {
+    url(scheme, &host, address.port(), own_port, path)
+}
+
+fn url(scheme: &str, host: &str, port: u16, own_port: u16, path: &str) -> String {
+    if port == own_port {
         return format!("{scheme}://{host}{path}");
     }
-    format!("{scheme}://{host}:{}{path}", address.port())
+    format!("{scheme}://{host}:{port}{path}")
 }
 
 fn qr(address: SocketAddr) -> Option<String> {
-    let code = QrCode::with_error_correction_level(url("https", address, 443, "/"), EcLevel::L).ok()?;
+    let code = QrCode::with_error_correction_level(url_at("https", address, 443, "/"), EcLevel::L).ok()?;
     // Terminals are mostly dark: light modules are drawn, dark ones left out.
     Some(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
@@ -75,7 +84,9 @@ mod tests {
     fn banner(pages: &[&str], has_ca: bool, terminal: bool) -> String {
         let pages = pages.iter().map(|text| text.parse().unwrap()).collect();
         let listening = &["[::]:3478".parse().unwrap()];
-        let banner = Banner { listening, pages, has_ca, fingerprint: "AB:CD", keys_file: Path::new("certs/api.keys") };
+        let name = Some("lanturn.local".into());
+        let banner =
+            Banner { listening, pages, name, has_ca, fingerprint: "AB:CD", keys_file: Path::new("certs/api.keys") };
         let mut out = Vec::new();
         banner.print(&mut out, terminal).unwrap();
         String::from_utf8(out).unwrap()
@@ -88,6 +99,7 @@ mod tests {
             "listening on [::]:3478\n",
             "  https://192.168.1.5:3478/\n",
             "  https://[fd00::5]/\n",
+            "  https://lanturn.local:3478/\n",
             "  http://192.168.1.5:3478/ca.crt\n",
             "fingerprint of the authority:\n  AB:CD\n",
             "in certs/api.keys\n",

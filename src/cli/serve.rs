@@ -2,6 +2,7 @@
 
 mod bind;
 mod live;
+mod named;
 mod routes;
 
 use std::io::{self, IsTerminal as _};
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 
 use self::bind::Port;
 use self::live::{Fresh, RoomGrants};
+use self::named::Named;
 use super::{banner, interfaces};
 use crate::config::{self, Origin, Quota, Settings};
 use crate::credentials::{Memberships, RoomMember};
@@ -38,7 +40,7 @@ pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> a
     tracing::info!("settings from {origin}");
     raise_descriptor_limit(&settings);
     let render = metrics::install()?;
-    let fresh = Fresh::read(&settings)?;
+    let fresh = Fresh::read(&settings, named::wanted(&settings.listen))?;
     let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)
         .with_context(|| origin.place("listen.addresses"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -64,13 +66,14 @@ struct Server {
     live: Arc<Live>,
     room_grants: RoomGrants,
     tls: ServerConfigs,
+    named: Named,
     stop: watch::Sender<bool>,
 }
 
 impl Server {
     fn start(settings: Settings, fresh: &Fresh, ports: Vec<Port>, render: metrics::Render) -> anyhow::Result<Self> {
         let memberships = Arc::new(Memberships::default());
-        let listening = ports.iter().map(Port::address).collect();
+        let listening: Vec<SocketAddr> = ports.iter().map(Port::address).collect();
         let own = fresh.addresses.clone();
         let (udp, tcp): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.udp, port.tcp)).unzip();
         let options = fresh.turn_options(&settings, &memberships);
@@ -95,7 +98,8 @@ impl Server {
                 }
             });
         }
-        Ok(Self { settings, listening, own, memberships, relay, hub, live, room_grants, tls, stop })
+        let named = Named::start(&settings.listen, &listening, &own);
+        Ok(Self { settings, listening, own, memberships, relay, hub, live, room_grants, tls, named, stop })
     }
 
     /// Says what to open, and that all is ready.
@@ -103,6 +107,7 @@ impl Server {
         let banner = banner::Banner {
             listening: &self.listening,
             pages: interfaces::reachable(&self.listening, &fresh.addresses),
+            name: self.named.current(),
             has_ca: fresh.identity.ca_pem.is_some(),
             fingerprint: &fresh.identity.fingerprint,
             keys_file: &self.settings.credentials.keys_file,
@@ -123,6 +128,7 @@ impl Server {
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
                 _ = signals.hangup.recv() => self.reload(file),
+                () = self.named.changed() => self.reload_addresses(),
                 _ = look_around.tick() => {
                     if !self.has_moved() {
                         continue;
@@ -142,10 +148,12 @@ impl Server {
         interfaces::addresses().is_ok_and(|own| own != self.own)
     }
 
-    /// Puts the machine's new addresses in force: in the policy, in what is relayed from, and in the certificate.
+    /// Puts the machine's new addresses, or its new name, in force: in the policy, in what is relayed from, and in the
+    /// certificate.
     fn reload_addresses(&mut self) -> anyhow::Result<()> {
-        let fresh = Fresh::read(&self.settings)?;
+        let fresh = Fresh::read(&self.settings, self.named.current())?;
         tracing::info!("this machine's addresses are now {:?}", fresh.addresses);
+        self.named.moved(&self.settings.listen, &self.listening, &fresh.addresses);
         self.apply(&fresh);
         Ok(())
     }
@@ -156,7 +164,7 @@ impl Server {
         for section in keep_until_restart(&self.settings, &mut settings) {
             tracing::warn!("{section} has changed: restart lanturn for that to take effect");
         }
-        let fresh = Fresh::read(&settings)?;
+        let fresh = Fresh::read(&settings, self.named.current())?;
         self.settings = settings;
         self.apply(&fresh);
         Ok(())
@@ -173,6 +181,7 @@ impl Server {
     async fn stop(self) {
         tracing::info!("stopping");
         self.stop.send_replace(true);
+        self.named.stop().await;
         self.hub.shutdown();
         if tokio::time::timeout(PARTING, self.hub.closed()).await.is_err() {
             tracing::debug!("some connections did not close in time");

@@ -8,6 +8,9 @@ use ipnet::IpNet;
 
 use crate::turn::PeerRule;
 
+/// Of a name in the DNS (RFC 1035 section 2.3.4).
+const MAX_LABEL: usize = 63;
+
 /// What is wrong with a value, and what would be right.
 pub(super) type Wrong = (String, String);
 
@@ -37,6 +40,16 @@ pub(super) fn proxy(text: &str) -> Result<IpNet, Wrong> {
         return Err(wrong(format!("`{text}` is IPv4 written as IPv6"), "such as 172.16.0.0/12"));
     }
     Ok(net)
+}
+
+/// A label of a name in `.local`, or nothing.
+pub(super) fn label(text: &str) -> Result<Option<String>, Wrong> {
+    let fits = text.len() <= MAX_LABEL && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !fits || text.starts_with('-') || text.ends_with('-') {
+        let right = "up to 63 letters, digits and hyphens, such as lanturn, or nothing";
+        return Err(wrong(format!("`{text}` is no name for a machine"), right));
+    }
+    Ok(Some(text.to_ascii_lowercase()).filter(|name| !name.is_empty()))
 }
 
 /// A unicast address that can be told to others, in its canonical form.

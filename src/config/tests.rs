@@ -35,6 +35,7 @@ fn the_defaults_are_those_promised() {
     let settings = defaults();
     assert_eq!(settings.listen.addresses, ["[::]:3478".parse().unwrap()]);
     assert!(settings.listen.shards >= 1 && settings.listen.proxies.is_empty());
+    assert_eq!(settings.listen.name.as_deref(), Some("lanturn"));
     assert_eq!((settings.relay.realm.as_str(), settings.relay.ports), ("lanturn", 49152..=65535));
     assert_eq!(settings.relay.allow, [PeerRule::Public, PeerRule::Lan]);
     assert!(!settings.relay.allow_loopback);
@@ -104,6 +105,11 @@ fn each_wrong_value_says_what_would_be_right() {
         ),
         ("listen.addresses = ['[::]:1', '[::]:1']", "listen.addresses: `[::]:1` is there twice: each address once"),
         ("listen.addresses = 5", "listen.addresses: is 5: a list, such as [\"a\", \"b\"]"),
+        (
+            "listen.name = 'lanturn.local'",
+            "listen.name: `lanturn.local` is no name for a machine: up to 63 letters, digits and hyphens, such as lanturn, \
+             or nothing",
+        ),
         ("listen.shards = 257", "listen.shards: 257 is out of range: from 0 to 256"),
         ("listen.shards = -1", "listen.shards: is -1: a whole number from 0 to 4294967295, such as 0"),
         ("listen.shards = 2.5", "listen.shards: is 2.5: a whole number from 0 to 4294967295, such as 0"),

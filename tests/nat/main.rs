@@ -13,6 +13,7 @@ mod support;
 mod cases;
 mod client;
 mod matrix;
+mod named;
 mod net;
 mod networks;
 mod program;
@@ -55,7 +56,7 @@ fn run(filter: Option<&str>) -> ExitCode {
 
 /// What the tests need of the machine.
 fn prepare() -> Result<(), String> {
-    for tool in ["ip", "nft"] {
+    for tool in ["ip", "nft", "avahi-daemon", "dbus-daemon"] {
         let found = Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
         found.map_err(|error| format!("{tool} does not start ({error}): make deps-nat"))?;
     }

@@ -24,20 +24,22 @@ pub(super) struct Fresh {
     pub(super) loaded: Loaded,
     pub(super) identity: tls::Identity,
     pub(super) addresses: Vec<IpAddr>,
+    /// By which multicast DNS finds this machine, with `.local`.
+    name: Option<String>,
 }
 
 impl Fresh {
     /// Reads it, making what a first run makes.
-    pub(super) fn read(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn read(settings: &Settings, name: Option<String>) -> anyhow::Result<Self> {
         let addresses = interfaces::addresses().context("the addresses of this machine cannot be read")?;
         let loaded = secrets::load_or_make(&settings.credentials)?;
         let identity = tls::load(&tls::Options {
             dir: settings.tls.dir.clone(),
-            names: settings.tls.names.clone(),
+            names: settings.tls.names.iter().cloned().chain(name.clone()).collect(),
             addresses: addresses.iter().chain(settings.relay.external.values()).copied().collect(),
             hostname: interfaces::hostname(),
         })?;
-        Ok(Self { loaded, identity, addresses })
+        Ok(Self { loaded, identity, addresses, name })
     }
 
     /// What the relay needs of it.
@@ -79,7 +81,7 @@ impl Fresh {
             mint_for_page: Box::new(move |ttl| mint_for_page(for_page.minting(), random(), unix_now(), ttl)),
             accepts_key: Box::new(move |key| keys.contains(key)),
             ttl: settings.credentials.ttl.as_secs(),
-            hosts: hosts(settings),
+            hosts: hosts(settings).chain(self.name.clone()).collect(),
             external: settings.relay.external.clone(),
         }
     }
@@ -124,10 +126,10 @@ impl Grants for RoomGrants {
 }
 
 /// The names that browsers may use for this machine.
-fn hosts(settings: &Settings) -> Vec<String> {
+fn hosts(settings: &Settings) -> impl Iterator<Item = String> {
     let hostname = interfaces::hostname();
     let local = format!("{}.local", hostname.split('.').next().unwrap_or_default());
-    settings.tls.names.iter().chain(&settings.rooms.hosts).cloned().chain([hostname, local]).collect()
+    settings.tls.names.iter().chain(&settings.rooms.hosts).cloned().chain([hostname, local])
 }
 
 fn unix_now() -> u64 {
