@@ -172,6 +172,60 @@ inBoth("a call that a browser never ends is begun anew, and the stream is the sa
   assert.deepEqual(end, { errors: [], closed: ["closed", "closed"], same: true, ended: 0 });
 });
 
+inBoth("a bad offer that meets one of ours does no harm", async (tab) => {
+  const end = await tab.page.evaluate(async () => {
+    const { early, late, errors, until } = /** @type {any} */ (globalThis).pair();
+    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+    early.start(null);
+    late.start(null);
+    await until(() => early.state === "connected" && late.state === "connected");
+    const set = late.connection.setLocalDescription.bind(late.connection);
+    let met = "";
+    // In the moment that our offer goes out.
+    late.connection.setLocalDescription = async (/** @type {any} */ description) => {
+      await set(description);
+      met ||= late.connection.signalingState;
+    };
+    const sent = late.send(media);
+    await until(() => met !== "");
+    late.receive({ description: { type: "offer", sdp: "v=0\r\nthis is none" }, offer: 99, call: 0 });
+    await sent;
+    await until(() => early.stream.getTracks().length === 2);
+    await until(() => [early, late].every(({ connection }) => connection.signalingState === "stable"));
+    return { met, errors: errors.length, state: early.state };
+  });
+  assert.deepEqual(end, { met: "have-local-offer", errors: 1, state: "connected" });
+});
+
+inBoth("where nothing comes another path is asked for, but not of who is muted", async (tab) => {
+  const restarts = await tab.page.evaluate(async () => {
+    const { early, late, sent, until } = /** @type {any} */ (globalThis).pair();
+    early.start(null);
+    late.start(await navigator.mediaDevices.getUserMedia({ audio: true, video: true }));
+    await until(() => early.state === "connected" && early.stream.getTracks().length === 2 && early.chats && late.chats);
+    for (const sender of late.connection.getSenders()) await sender.replaceTrack(null);
+    const restart = early.connection.restartIce.bind(early.connection);
+    let restarts = 0;
+    early.connection.restartIce = () => {
+      restarts += 1;
+      restart();
+    };
+    const readings = async (/** @type {boolean} */ muted) => {
+      late.mute({ audio: muted, video: muted });
+      await until(() => early.muted.audio === muted && early.muted.video === muted);
+      // More than it takes.
+      for (let i = 0; i < 12; i++) await early.measure();
+      return restarts;
+    };
+    const whileMuted = await readings(true);
+    const before = sent.length;
+    const after = await readings(false);
+    await until(() => sent.slice(before).some((/** @type {any} */ each) => each.data.description));
+    return { whileMuted, after };
+  });
+  assert.deepEqual(restarts, { whileMuted: 0, after: 1 });
+});
+
 inBoth("nothing waits for a connection that was closed meanwhile", async (tab) => {
   const ended = await tab.page.evaluate(async () => {
     const { early, late, until, wait } = /** @type {any} */ (globalThis).pair();
