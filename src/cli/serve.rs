@@ -4,6 +4,7 @@ mod bind;
 mod live;
 mod named;
 mod routes;
+mod surroundings;
 
 use std::io::{self, IsTerminal as _};
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use self::bind::Port;
 use self::live::{Fresh, RoomGrants};
 use self::named::Named;
+use self::surroundings::Surroundings;
 use super::{banner, interfaces};
 use crate::config::{self, Origin, Quota, Settings};
 use crate::credentials::{Memberships, RoomMember};
@@ -30,8 +32,6 @@ use crate::signaling::{Capacity, Hub, HubOptions, Places};
 use crate::tls::ServerConfigs;
 use crate::{metrics, turn};
 
-/// How often the machine's addresses are looked at: one that is not known to be its own would be relayed to.
-const LOOK_AROUND: Duration = Duration::from_secs(10);
 /// How long members get to hear that the server stops.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -122,14 +122,15 @@ impl Server {
     }
 
     async fn run(&mut self, mut signals: Signals, file: Option<&Path>) {
-        let mut look_around = tokio::time::interval(LOOK_AROUND);
+        // An address that is not known to be the machine's own would be relayed to.
+        let mut surroundings = Surroundings::new();
         loop {
             let reloaded = tokio::select! {
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
                 _ = signals.hangup.recv() => self.reload(file),
                 () = self.named.changed() => self.reload_addresses(),
-                _ = look_around.tick() => {
+                () = surroundings.stirred() => {
                     if !self.has_moved() {
                         continue;
                     }

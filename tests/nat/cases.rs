@@ -22,6 +22,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("each_address_of_the_box_answers_for_itself", each_address_answers_for_itself),
     ("each_client_relays_where_it_came_in", each_client_relays_where_it_came_in),
     ("ice_names_the_address_that_the_client_came_in_on", ice_names_the_address),
+    ("a_new_address_of_the_box_is_served", a_new_address_of_the_box),
     ("behind_a_one_to_one_nat_the_outer_address_is_told", one_to_one_nat),
     ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),
     ("avahi_finds_the_box_by_name", named::avahi_finds_the_box_by_name),
@@ -194,6 +195,22 @@ fn ice_names_the_address() {
         assert_eq!(urls[0], format!("stun:{}", at(address)));
         assert!(urls.len() == 4 && urls.iter().all(|url| url.contains(&at(address).to_string())), "{urls:?}");
     }
+}
+
+fn a_new_address_of_the_box() {
+    const NEW: &str = "203.0.113.8";
+    let mut world = World::new();
+    let inside = world.public_box();
+    let mut server = Server::start_within(&inside, CONFIG);
+    let outsider = world.outsider("outsider", &["203.0.113.20/24"]);
+    let mut outsider = Client::in_namespace(&outsider);
+    world.address(&inside, "wan", &format!("{NEW}/24"));
+    server.wait_for("this machine's addresses are now");
+    server.wait_for("reloaded");
+    let relayed = outsider.allocate(&server, at(NEW), Way::Tls).relayed;
+    assert_eq!(relayed.ip(), ip(NEW));
+    let urls = outsider.ice_urls(&server, at(NEW));
+    assert!(urls.iter().all(|url| url.contains(&at(NEW).to_string())), "{urls:?}");
 }
 
 fn one_to_one_nat() {
