@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use mdns_sd::{DaemonEvent, IfKind, ServiceDaemon, ServiceInfo};
+use mdns_sd::{DaemonEvent, IfKind, IfPredicate, ServiceDaemon, ServiceInfo};
 use tokio::sync::watch;
 
 pub use mdns_sd::Error;
@@ -37,7 +37,7 @@ impl Discovery {
     /// What keeps the responder from starting, such as a system without multicast.
     pub fn start(options: &Options, name: watch::Sender<String>) -> Result<Self, Error> {
         let daemon = ServiceDaemon::new()?;
-        daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
+        daemon.disable_interface(IfKind::Predicate(IfPredicate::new(|card| !is_at_home(&card.name))))?;
         let events = daemon.monitor()?;
         let host = host(options);
         tokio::spawn(async move {
@@ -96,5 +96,34 @@ fn hear(event: &DaemonEvent, host: &str, name: &watch::Sender<String>) {
                 true
             }
         });
+    }
+}
+
+/// Whether a network card is in a private network. The neighbours in a data centre need not hear of this machine.
+fn is_at_home(card: &str) -> bool {
+    let cards = if_addrs::get_if_addrs().unwrap_or_default();
+    cards.iter().any(|each| each.name == card && is_private(each.ip()))
+}
+
+/// Of RFC 1918, of a network without a router (RFC 3927), or unique local (RFC 4193).
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_private_networks_hear_of_it() {
+        for ip in ["10.0.0.1", "172.31.0.1", "192.168.1.5", "169.254.7.7", "fd00::5"] {
+            assert!(is_private(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["127.0.0.1", "::1", "203.0.113.5", "2001:db8::5", "fe80::5", "100.64.0.1"] {
+            assert!(!is_private(ip.parse().unwrap()), "{ip}");
+        }
     }
 }

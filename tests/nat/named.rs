@@ -49,15 +49,17 @@ fn names(pem: &str) -> String {
     names.value.general_names.iter().map(|name| format!("{name} ")).collect()
 }
 
-/// A second box takes another name, and who stops is forgotten.
+/// On its private networks alone. A second box takes another name, and who stops is forgotten.
 pub fn avahi_finds_the_box_by_name() {
     const SECOND: &str = "192.168.7.6";
     let mut world = World::new();
     let (first, second, neighbour) = (world.public_box(), world.host("second"), world.host("neighbour"));
     world.plug(&second, "eth0", "lan", &[&format!("{SECOND}/24")]);
     world.plug(&neighbour, "eth0", "lan", &["192.168.7.20/24"]);
+    let outsider = world.outsider("outsider", &["203.0.113.20/24", "2001:db8:1::20/64"]);
     let _server = Server::start_within(&first, "");
     resolves(&neighbour, "lanturn.local", BOX_LAN);
+    assert_eq!(avahi(&outsider, &["avahi-resolve", "-n", "lanturn.local"]), "", "the internet hears of it");
     let found = until(&neighbour, &["avahi-browse", "--all", "--terminate", "--resolve", "--parsable"], |said| {
         said.lines().filter(|line| line.starts_with("=;")).count() >= 5
     });
