@@ -13,8 +13,8 @@ pub(super) struct Banner<'a> {
     pub(super) listening: &'a [SocketAddr],
     /// Where browsers reach this machine, the best first.
     pub(super) pages: Vec<SocketAddr>,
-    /// By which browsers on the local network find this machine, with `.local`.
-    pub(super) name: Option<String>,
+    /// The name and the port by which browsers on the local network find this machine.
+    pub(super) named: Option<(String, u16)>,
     /// Whether the certificate is signed by an authority of our own, which devices have to be told to trust.
     pub(super) has_ca: bool,
     /// SHA-256 of the authority's certificate, or of the owner's own.
@@ -33,8 +33,8 @@ impl Banner<'_> {
         for address in &self.pages {
             writeln!(out, "  {}", url_at("https", *address, 443, "/"))?;
         }
-        if let (Some(name), Some(address)) = (&self.name, self.pages.first()) {
-            writeln!(out, "  {}", url("https", name, address.port(), 443, "/"))?;
+        if let Some((name, port)) = &self.named {
+            writeln!(out, "  {}", url("https", name, *port, 443, "/"))?;
         }
         if let Some(code) = self.pages.first().filter(|_| terminal).and_then(|address| qr(*address)) {
             writeln!(out, "{code}")?;
@@ -84,9 +84,9 @@ mod tests {
     fn banner(pages: &[&str], has_ca: bool, terminal: bool) -> String {
         let pages = pages.iter().map(|text| text.parse().unwrap()).collect();
         let listening = &["[::]:3478".parse().unwrap()];
-        let name = Some("lanturn.local".into());
+        let named = Some(("lanturn.local".into(), 3478));
         let banner =
-            Banner { listening, pages, name, has_ca, fingerprint: "AB:CD", keys_file: Path::new("certs/api.keys") };
+            Banner { listening, pages, named, has_ca, fingerprint: "AB:CD", keys_file: Path::new("certs/api.keys") };
         let mut out = Vec::new();
         banner.print(&mut out, terminal).unwrap();
         String::from_utf8(out).unwrap()

@@ -26,7 +26,7 @@ fn print(settings: &Settings, origin: &Origin, own: &[IpAddr], out: &mut impl Wr
     writeln!(out, "listens on: {} (UDP and TCP), {} threads", list(&listen.addresses), listen.shards)?;
     writeln!(out, "reached at: {}", list(&interfaces::reachable(&listen.addresses, own)))?;
     let name = listen.name.as_ref().map_or_else(|| "no name".into(), |name| format!("{name}.local"));
-    writeln!(out, "found on the local network by: {name}")?;
+    writeln!(out, "found in private networks by: {name}")?;
     writeln!(out, "reverse proxies that are believed: {}", list(&listen.proxies))?;
     let from = if relay.addresses.is_empty() { own } else { &relay.addresses };
     writeln!(out, "relays from: {}, ports {}-{}", list(from), relay.ports.start(), relay.ports.end())?;

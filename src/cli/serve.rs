@@ -40,7 +40,7 @@ pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> a
     tracing::info!("settings from {origin}");
     raise_descriptor_limit(&settings);
     let render = metrics::install()?;
-    let fresh = Fresh::read(&settings, named::wanted(&settings.listen))?;
+    let fresh = Fresh::read(&settings, None)?;
     let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)
         .with_context(|| origin.place("listen.addresses"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -67,6 +67,8 @@ struct Server {
     room_grants: RoomGrants,
     tls: ServerConfigs,
     named: Named,
+    /// The name that multicast DNS had to take, as it was then.
+    renamed: Option<String>,
     stop: watch::Sender<bool>,
 }
 
@@ -98,8 +100,10 @@ impl Server {
                 }
             });
         }
-        let named = Named::start(&settings.listen, &listening, &own);
-        Ok(Self { settings, listening, own, memberships, relay, hub, live, room_grants, tls, named, stop })
+        let mut named = Named::default();
+        named.moved(&settings.listen, &listening, &own);
+        let renamed = None;
+        Ok(Self { settings, listening, own, memberships, relay, hub, live, room_grants, tls, named, renamed, stop })
     }
 
     /// Says what to open, and that all is ready.
@@ -107,7 +111,7 @@ impl Server {
         let banner = banner::Banner {
             listening: &self.listening,
             pages: interfaces::reachable(&self.listening, &fresh.addresses),
-            name: self.named.current(),
+            named: named::place(&self.settings.listen, &self.listening, &fresh.addresses),
             has_ca: fresh.identity.ca_pem.is_some(),
             fingerprint: &fresh.identity.fingerprint,
             keys_file: &self.settings.credentials.keys_file,
@@ -129,8 +133,7 @@ impl Server {
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
                 _ = signals.hangup.recv() => self.reload(file),
-                () = self.named.changed() => self.reload_addresses(),
-                () = surroundings.stirred() => {
+                () = async { tokio::select! { () = self.named.changed() => {}, () = surroundings.stirred() => {} } } => {
                     if !self.has_moved() {
                         continue;
                     }
@@ -144,18 +147,27 @@ impl Server {
         }
     }
 
-    /// Whether the machine's addresses have changed.
+    /// Whether the machine's addresses, or its name, have changed.
     fn has_moved(&self) -> bool {
-        interfaces::addresses().is_ok_and(|own| own != self.own)
+        interfaces::addresses().is_ok_and(|own| own != self.own) || self.named.renamed() != self.renamed
     }
 
-    /// Puts the machine's new addresses, or its new name, in force: in the policy, in what is relayed from, and in the
-    /// certificate.
+    /// Puts the machine's new addresses and its new name in force: in the policy, in what is relayed from, in the
+    /// certificate, and in what is announced.
     fn reload_addresses(&mut self) -> anyhow::Result<()> {
-        let fresh = Fresh::read(&self.settings, self.named.current())?;
-        tracing::info!("this machine's addresses are now {:?}", fresh.addresses);
-        self.named.moved(&self.settings.listen, &self.listening, &fresh.addresses);
+        let renamed = self.named.renamed();
+        let fresh = Fresh::read(&self.settings, renamed.as_deref())?;
+        if renamed != self.renamed
+            && let Some(name) = &renamed
+        {
+            tracing::warn!("another machine has that name: this one is found as {name}.local");
+        }
+        if fresh.addresses != self.own {
+            tracing::info!("this machine's addresses are now {:?}", fresh.addresses);
+            self.named.moved(&self.settings.listen, &self.listening, &fresh.addresses);
+        }
         self.apply(&fresh);
+        self.renamed = renamed;
         Ok(())
     }
 
@@ -165,7 +177,7 @@ impl Server {
         for section in keep_until_restart(&self.settings, &mut settings) {
             tracing::warn!("{section} has changed: restart lanturn for that to take effect");
         }
-        let fresh = Fresh::read(&settings, self.named.current())?;
+        let fresh = Fresh::read(&settings, self.renamed.as_deref())?;
         self.settings = settings;
         self.apply(&fresh);
         Ok(())
@@ -182,8 +194,8 @@ impl Server {
     async fn stop(self) {
         tracing::info!("stopping");
         self.stop.send_replace(true);
-        self.named.stop().await;
         self.hub.shutdown();
+        self.named.stop().await;
         if tokio::time::timeout(PARTING, self.hub.closed()).await.is_err() {
             tracing::debug!("some connections did not close in time");
         }

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use crate::turn::PeerRule;
 
-/// Of a name in the DNS (RFC 1035 section 2.3.4).
-const MAX_LABEL: usize = 63;
+/// Of a name in the DNS (RFC 1035 section 2.3.4), with room for a number that tells it from another's.
+const MAX_LABEL: usize = 59;
 
 /// What is wrong with a value, and what would be right.
 pub(super) type Wrong = (String, String);
@@ -46,7 +46,7 @@ pub(super) fn proxy(text: &str) -> Result<IpNet, Wrong> {
 pub(super) fn label(text: &str) -> Result<Option<String>, Wrong> {
     let fits = text.len() <= MAX_LABEL && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !fits || text.starts_with('-') || text.ends_with('-') {
-        let right = "up to 63 letters, digits and hyphens, such as lanturn, or nothing";
+        let right = "up to 59 letters, digits and hyphens, such as lanturn, or nothing";
         return Err(wrong(format!("`{text}` is no name for a machine"), right));
     }
     Ok(Some(text.to_ascii_lowercase()).filter(|name| !name.is_empty()))

@@ -36,7 +36,7 @@ pub struct Listen {
     pub shards: usize,
     /// Reverse proxies that are believed, canonical, and none of them everybody.
     pub proxies: Vec<IpNet>,
-    /// A label, 1..=63 letters, digits and hyphens, by which multicast DNS finds this machine. None: by none.
+    /// A label, 1..=59 letters, digits and hyphens, by which multicast DNS finds this machine. None: by none.
     pub name: Option<String>,
 }
 

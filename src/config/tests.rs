@@ -107,7 +107,7 @@ fn each_wrong_value_says_what_would_be_right() {
         ("listen.addresses = 5", "listen.addresses: is 5: a list, such as [\"a\", \"b\"]"),
         (
             "listen.name = 'lanturn.local'",
-            "listen.name: `lanturn.local` is no name for a machine: up to 63 letters, digits and hyphens, such as lanturn, \
+            "listen.name: `lanturn.local` is no name for a machine: up to 59 letters, digits and hyphens, such as lanturn, \
              or nothing",
         ),
         ("listen.shards = 257", "listen.shards: 257 is out of range: from 0 to 256"),

@@ -346,6 +346,8 @@ export class Files {
   /** The connection is gone. */
   close() {
     for (const transfer of this.#all) transfer.lost();
+    // Channels of a closed connection are not always said to close.
+    this.#all.clear();
   }
 
   /** @template {Transfer} T @param {T} transfer @returns {T} */

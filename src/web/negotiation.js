@@ -15,6 +15,8 @@ import { hearOpus, sending } from "./wishes.js";
 
 /** Signals of one peer that wait to be handled; more than these are refused. */
 const MAX_PENDING_SIGNALS = 256;
+/** How long a step may take. One that takes longer is one that a browser never ends. */
+const STEP_WITHIN_MS = 15_000;
 /** Candidates of one peer that wait for their description; the oldest make way. */
 const MAX_EARLY_CANDIDATES = 128;
 const SETUP = /^a=setup:(\w+)/m;
@@ -27,6 +29,8 @@ export class Negotiation {
   /** One step runs after the other, in here. */
   #tail = Promise.resolve();
   #pending = 0;
+  /** When the present step began. */
+  #since = 0;
   /** Ends what waits for an answer that a closed connection does not give. @type {Set<() => void>} */
   #waiting = new Set();
   /** @type {(RTCIceCandidateInit | null)[]} */
@@ -55,7 +59,11 @@ export class Negotiation {
   }
 
   get stands() {
-    return this.connection.connectionState === "connected" && this.connection.signalingState === "stable";
+    return !this.#hangs && this.connection.connectionState === "connected" && this.connection.signalingState === "stable";
+  }
+
+  get #hangs() {
+    return this.#pending > 0 && performance.now() - this.#since > STEP_WITHIN_MS;
   }
 
   /** Who offers first makes the first sections. */
@@ -233,9 +241,13 @@ export class Negotiation {
 
   /** @param {() => Promise<void>} step @returns {Promise<void>} ends with the step, or with the connection */
   #queue(step) {
+    if (this.#pending === 0) this.#since = performance.now();
     this.#pending += 1;
     this.#tail = this.#tail
-      .then(() => (this.closed ? undefined : step()))
+      .then(() => {
+        this.#since = performance.now();
+        return this.closed ? undefined : step();
+      })
       .catch((error) => void (this.closed || this.#hooks.refuse(String(error))))
       .then(() => void (this.#pending -= 1));
     return this.#untilClosed(this.#tail);

@@ -27,6 +27,8 @@ const POLITE_MS = 3_000;
 const MOST_PATIENCE_MS = 30_000;
 /** After so many tries in vain a call is begun anew; and after as many more each time. */
 const MOST_TRIES = 2;
+/** Whoever begins calls anew more often than that means no good: each takes sockets, and places at the relay. */
+const RENEW_EVERY_MS = 2_000;
 /** For a call whose two ends have just found back to the box. */
 const SOON_MS = 500;
 
@@ -56,8 +58,13 @@ export class Peer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #mending;
   #mended = 0;
-  /** How often the call was begun anew since it last stood. */
+  /** Whether it stood when that was looked at last. */
+  #stood = false;
+  /** How often the call was begun anew since it last stood, and when last. */
   #renewed = 0;
+  #renewedAt = -Infinity;
+  /** There is no call, or none any more. */
+  #over = false;
 
   /**
    * @param {Entry} entry what the box says of them
@@ -193,10 +200,13 @@ export class Peer {
 
   /** The reading of a second. @internal */
   async measure() {
+    // A step that never ends is no event.
+    if (this.#stood && !this.#negotiation.stands) this.#watch();
     if (this.connection.connectionState !== "connected") return;
-    const report = await this.#negotiation.report();
+    const negotiation = this.#negotiation;
+    const report = await negotiation.report();
     // Gone meanwhile.
-    if (!report || this.#negotiation.closed) return;
+    if (!report || negotiation.closed) return;
     const now = reading(report);
     this.stats = this.#summary(now);
     this.#reading = now;
@@ -248,28 +258,32 @@ export class Peer {
 
   /** @param {Signal & {call?: number}} data @internal */
   receive(data) {
-    const { call } = data;
+    const call = data?.call;
+    if (this.#over) return;
     if (call !== undefined && Number.isSafeInteger(call)) {
       this.#numbers = true;
       // Of a call that is over.
       if (call < this.call) return;
+      // Whoever means it says it again.
+      if (call > this.call && performance.now() - this.#renewedAt < RENEW_EVERY_MS) return;
       if (call > this.call) this.#anew(call);
     }
-    this.#negotiation.receive(data);
+    this.#negotiation.receive(data ?? {});
   }
 
   /** Another connection in place of one that can't be mended: whatever a browser has got wrong, it is gone with it. @param {number} call */
   #anew(call) {
-    this.#negotiation.close();
+    this.#renewedAt = performance.now();
+    this.#renewed += 1;
+    this.#mended = 0;
     this.#files.close();
+    this.#negotiation.close();
     this.call = call;
     this.#chat = this.#reading = null;
     this.#stall = new Stall();
-    this.#mended = 0;
-    this.#renewed += 1;
     this.#negotiation = this.#negotiate();
-    this.#changed();
     this.#begin();
+    this.#changed();
     this.#link.tell("data", { peer: this });
   }
 
@@ -286,6 +300,7 @@ export class Peer {
 
   /** @internal */
   close() {
+    this.#over = true;
     clearTimeout(this.#mending);
     this.#files.close();
     this.#negotiation.close();
@@ -324,7 +339,9 @@ export class Peer {
    */
   #watch(patience = this.#patience()) {
     clearTimeout(this.#mending);
-    if (this.#negotiation.stands) this.#mended = this.#renewed = 0;
+    if (this.#over) return;
+    this.#stood = this.#negotiation.stands;
+    if (this.#stood) this.#mended = this.#renewed = 0;
     else this.#mending = setTimeout(() => this.#mend(), patience + (this.#polite ? POLITE_MS : 0));
   }
 
@@ -339,7 +356,7 @@ export class Peer {
   }
 
   #mend() {
-    if (this.#link.reachable()) {
+    if (!this.#negotiation.stands && this.#link.reachable()) {
       this.#mended += 1;
       if (this.#numbers && this.#mended > MOST_TRIES * (1 + this.#renewed)) return this.#renew();
       void this.#negotiation.mend();
@@ -348,6 +365,8 @@ export class Peer {
   }
 
   #renew() {
+    // Whatever comes of it, it is looked after.
+    this.#watch();
     this.#anew(this.call + 1);
     // Who offers first has said so with the offer.
     if (!this.#initiate) this.#link.signal({ call: this.call });

@@ -10,6 +10,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::super::interfaces;
 use super::super::secrets::{self, Loaded};
+use super::named;
 use crate::config::Settings;
 use crate::credentials::{
     IceServer, Memberships, Reach, RoomMember, Secrets, Verifier, ice_servers, mint, mint_for_member, mint_for_page,
@@ -25,21 +26,22 @@ pub(super) struct Fresh {
     pub(super) identity: tls::Identity,
     pub(super) addresses: Vec<IpAddr>,
     /// By which multicast DNS finds this machine, with `.local`.
-    name: Option<String>,
+    names: Vec<String>,
 }
 
 impl Fresh {
-    /// Reads it, making what a first run makes.
-    pub(super) fn read(settings: &Settings, name: Option<String>) -> anyhow::Result<Self> {
+    /// Reads it, making what a first run makes. `renamed` is the name that multicast DNS had to take.
+    pub(super) fn read(settings: &Settings, renamed: Option<&str>) -> anyhow::Result<Self> {
         let addresses = interfaces::addresses().context("the addresses of this machine cannot be read")?;
+        let names = named::names(&settings.listen, &addresses, renamed);
         let loaded = secrets::load_or_make(&settings.credentials)?;
         let identity = tls::load(&tls::Options {
             dir: settings.tls.dir.clone(),
-            names: settings.tls.names.iter().cloned().chain(name.clone()).collect(),
+            names: settings.tls.names.iter().cloned().chain(names.clone()).collect(),
             addresses: addresses.iter().chain(settings.relay.external.values()).copied().collect(),
             hostname: interfaces::hostname(),
         })?;
-        Ok(Self { loaded, identity, addresses, name })
+        Ok(Self { loaded, identity, addresses, names })
     }
 
     /// What the relay needs of it.
@@ -81,7 +83,7 @@ impl Fresh {
             mint_for_page: Box::new(move |ttl| mint_for_page(for_page.minting(), random(), unix_now(), ttl)),
             accepts_key: Box::new(move |key| keys.contains(key)),
             ttl: settings.credentials.ttl.as_secs(),
-            hosts: hosts(settings).chain(self.name.clone()).collect(),
+            hosts: hosts(settings).chain(self.names.clone()).collect(),
             external: settings.relay.external.clone(),
         }
     }
