@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::net::World;
 use super::networks::{Network, Path};
 use super::support::server::Server;
-use super::visitor::{Sight, Visitor};
+use super::visitor::Visitor;
 
-/// From the click of who comes second until both see each other by the path that is expected.
+/// From when the second is in the room until both see each other by the path that is expected.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// The box as it comes, and on the port that every firewall lets through.
@@ -55,29 +55,32 @@ pub fn every_pair_of_networks_meets() {
     documented();
 }
 
-/// How long it took until both see each other.
+/// Two by the best path that there is between them.
 fn meet(one: &mut Visitor, from: Network, other: &mut Visitor, to: Network) -> Result<Duration, String> {
     let room = format!("{}-{}", from.name(), to.name()).replace(' ', "-");
-    let path = from.best_path(to);
-    other.join(&to.page(), &room);
-    one.join(&from.page(), &room);
-    one.see(path.name(), WITHIN);
-    other.see(path.name(), WITHIN);
-    let sights = [(from, one.seen()), (to, other.seen())];
+    let met = together(&room, (one, from), (other, to), from.best_path(to));
     one.leave();
     other.leave();
-    let mut slowest = Duration::ZERO;
-    for (network, sight) in sights {
-        let Sight { after, relayed_over } = sight.map_err(|error| format!("{}: {error}", network.name()))?;
-        // The one who waits in the room counts from another click.
-        if network == from {
-            slowest = slowest.max(after);
-        }
-        if relayed_over.as_deref().is_some_and(|transport| transport != network.transport()) {
-            return Err(format!("{} relays over {relayed_over:?}, not {}", network.name(), network.transport()));
-        }
+    met
+}
+
+/// Two in a room, `one` last: how long it takes until both see each other by a path.
+fn together(
+    room: &str,
+    (one, from): (&mut Visitor, Network),
+    (other, to): (&mut Visitor, Network),
+    path: Path,
+) -> Result<Duration, String> {
+    other.join(&to.page(), room);
+    one.join(&from.page(), room);
+    let began = Instant::now();
+    one.see(path, from.transport(), WITHIN);
+    other.see(path, to.transport(), WITHIN);
+    let seen = [(from, one.seen()), (to, other.seen())];
+    for (network, sight) in seen {
+        sight.map_err(|error| format!("{}: {error}", network.name()))?;
     }
-    Ok(slowest)
+    Ok(began.elapsed())
 }
 
 /// The documentation has the table, or gets it.
@@ -111,18 +114,6 @@ fn table() -> String {
     text
 }
 
-/// Two in one room by the best path.
-fn together(one: &mut Visitor, from: Network, other: &mut Visitor, to: Network) {
-    let path = from.best_path(to).name();
-    other.join(&to.page(), "together");
-    one.join(&from.page(), "together");
-    one.see(path, WITHIN);
-    other.see(path, WITHIN);
-    for sight in [one.seen(), other.seen()] {
-        sight.unwrap_or_else(|error| panic!("{error}"));
-    }
-}
-
 /// How long a call may take to come back after what happens to it.
 const BACK_WITHIN: Duration = Duration::from_secs(40);
 
@@ -146,7 +137,7 @@ pub fn an_address_changes_in_mid_call() {
         let mut other = Visitor::in_namespace(&far, &server);
         one.ready();
         other.ready();
-        together(&mut one, network, &mut other, network);
+        together("mid-call", (&mut one, network), (&mut other, network), network.best_path(network)).unwrap();
         let (old, new, gateway) = match network {
             Network::Public => ("203.0.113.101/24", "203.0.113.151/24", None),
             _ => ("10.1.0.2/24", "10.1.0.7/24", Some("10.1.0.1")),
@@ -171,7 +162,7 @@ pub fn a_box_starts_anew_in_mid_call() {
         let mut other = Visitor::in_namespace(&far, &server);
         one.ready();
         other.ready();
-        together(&mut one, network, &mut other, network);
+        together("mid-call", (&mut one, network), (&mut other, network), network.best_path(network)).unwrap();
         let dir = server.dir();
         drop(server);
         if network.best_path(network) == Path::Direct {
@@ -192,19 +183,10 @@ pub fn two_behind_one_router() {
         let mut visitors = hosts.map(|host| Visitor::in_namespace(&host, &server));
         visitors.iter_mut().for_each(Visitor::ready);
         let [one, other] = &mut visitors;
-        let path = if apart { Path::Relay } else { Path::Direct }.name();
-        for visitor in [&mut *other, &mut *one] {
-            visitor.join(&Network::Symmetric.page(), "home");
-        }
-        one.see(path, WITHIN);
-        other.see(path, WITHIN);
-        for sight in [one.seen(), other.seen()] {
-            let sight = sight.unwrap_or_else(|error| panic!("apart: {apart}: {error}"));
-            println!(
-                "  behind one router{}: {path}, after {:.1} s",
-                if apart { ", kept apart" } else { "" },
-                sight.after.as_secs_f64()
-            );
-        }
+        let path = if apart { Path::Relay } else { Path::Direct };
+        let network = Network::Symmetric;
+        let after = together("home", (one, network), (other, network), path).unwrap();
+        let which = if apart { "two networks of one router" } else { "one network of one router" };
+        println!("  {which}: {}, after {:.1} s", path.name(), after.as_secs_f64());
     }
 }

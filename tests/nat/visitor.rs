@@ -1,11 +1,11 @@
 //! Somebody with a browser in a namespace.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use super::networks::Path;
 use super::program::Program;
 use super::support::server::Server;
 
@@ -25,31 +25,12 @@ struct Answer {
     error: Option<String>,
     #[serde(default)]
     ms: u64,
-    #[serde(default)]
-    path: Option<Seen>,
-}
-
-/// The path as the page says.
-#[derive(Debug, Deserialize)]
-struct Seen {
-    transport: String,
-    #[serde(rename = "localType")]
-    local_type: String,
-}
-
-/// A picture that came.
-#[derive(Debug)]
-pub struct Sight {
-    /// From the click to the picture.
-    pub after: Duration,
-    /// What carries the media to the relay, if they go out by it.
-    pub relayed_over: Option<String>,
 }
 
 impl Visitor {
     /// Whether there is what browsers take.
     pub fn lacking() -> Option<String> {
-        let modules = Path::new(DIRECTORY).join("node_modules/puppeteer-core");
+        let modules = std::path::Path::new(DIRECTORY).join("node_modules/puppeteer-core");
         (!modules.exists()).then(|| "the browser tests' packages are missing: make deps-browser".into())
     }
 
@@ -69,31 +50,31 @@ impl Visitor {
         self.hear(BROWSER);
     }
 
-    /// Waits for a picture by a path. Ask both, and then [`Self::seen`].
-    pub fn see(&mut self, path: &str, within: Duration) {
-        self.0.tell(&json!({ "see": { "path": path, "within": within.as_millis() as u64 } }));
+    /// Waits for a picture by a path, with `transport` to the relay where it is ours. Ask both, and then [`Self::seen`].
+    pub fn see(&mut self, path: Path, transport: &str, within: Duration) {
+        let within = within.as_millis() as u64;
+        self.0.tell(&json!({ "see": { "path": path.name(), "transport": transport, "within": within } }));
     }
 
-    /// What came of [`Self::see`].
-    pub fn seen(&mut self) -> Result<Sight, String> {
-        let answer: Answer = self.0.hear(BROWSER);
-        let Some(path) = answer.path.filter(|_| answer.error.is_none()) else {
-            return Err(answer.error.unwrap_or_else(|| "no path".into()));
-        };
-        let relayed_over = (path.local_type == "relay").then_some(path.transport);
-        Ok(Sight { after: Duration::from_millis(answer.ms), relayed_over })
+    /// What came of [`Self::see`]: how long it took since the click.
+    pub fn seen(&mut self) -> Result<Duration, String> {
+        self.took()
     }
 
     /// Waits until more of the picture comes, from now on.
     pub fn flows(&mut self, within: Duration) -> Result<Duration, String> {
         self.0.tell(&json!({ "flows": { "within": within.as_millis() as u64 } }));
-        let answer: Answer = self.0.hear(BROWSER);
-        answer.error.map_or(Ok(Duration::from_millis(answer.ms)), Err)
+        self.took()
     }
 
     pub fn leave(&mut self) {
         self.0.tell(&json!({ "leave": true }));
         self.hear(BROWSER);
+    }
+
+    fn took(&mut self) -> Result<Duration, String> {
+        let answer: Answer = self.0.hear(BROWSER);
+        answer.error.map_or(Ok(Duration::from_millis(answer.ms)), Err)
     }
 
     fn hear(&mut self, patience: Duration) {

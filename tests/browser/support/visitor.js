@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { TestBrowser } from "./browsers.js";
 import { Tab, until } from "./tab.js";
 
-/** @typedef {{join?: {url: string, room: string}, see?: {path: string, within: number}, flows?: {within: number}, leave?: true}} Ask */
+/** @typedef {{join?: {url: string, room: string}, see?: {path: string, transport: string, within: number}, flows?: {within: number}, leave?: true}} Ask */
 
 const browser = await TestBrowser.launch("chromium", process.argv[2]);
 /** @type {Tab | null} */
@@ -33,18 +33,23 @@ async function call() {
   return stats;
 }
 
-/** Waits until a picture comes by the path that is wanted, "direct" or "relay". @param {string} wanted @param {number} within ms */
-async function see(wanted, within) {
+/**
+ * Waits until a picture comes by the path that is wanted.
+ * @param {{path: string, transport: string, within: number}} wanted "direct" or "relay"; what carries it to the relay, if
+ *   that is ours; how long it may take, in ms
+ */
+async function see({ path, transport, within }) {
   /** @type {import("../../../src/web/stats.js").Stats | undefined} */
   let last;
   const there = async () => {
     last = await call();
-    return last && last.framesDecoded > 0 && last.path?.kind === wanted;
+    if (!last || last.framesDecoded === 0 || last.path?.kind !== path) return false;
+    return last.path.localType !== "relay" || last.path.transport === transport;
   };
-  await until(`a picture comes by the path "${wanted}"`, there, within).catch((error) => {
+  await until(`a picture comes by the path "${path}", over ${transport} if it is by our relay`, there, within).catch((error) => {
     throw new Error(`${error.message}: ${last?.framesDecoded ?? "no"} frames, ${JSON.stringify(last?.path ?? null)}`);
   });
-  return { ms: Date.now() - clicked, path: last?.path };
+  return { ms: Date.now() - clicked };
 }
 
 /** Waits until frames come on top of those that have come. @param {number} within ms */
@@ -64,7 +69,7 @@ async function flows(within) {
 /** @param {Ask} ask */
 async function act({ join: where, see: wanted, flows: more }) {
   if (where) return join(where.url, where.room);
-  if (wanted) return see(wanted.path, wanted.within);
+  if (wanted) return see(wanted);
   if (more) return flows(more.within);
   await tab?.page.close();
   tab = null;
