@@ -26,6 +26,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("behind_a_one_to_one_nat_the_outer_address_is_told", one_to_one_nat),
     ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),
     ("avahi_finds_the_box_by_name", named::avahi_finds_the_box_by_name),
+    ("two_boxes_of_one_name", named::two_boxes_of_one_name),
     ("two_browsers_behind_one_router", matrix::two_behind_one_router),
     ("an_address_changes_in_mid_call", matrix::an_address_changes_in_mid_call),
     ("a_box_starts_anew_in_mid_call", matrix::a_box_starts_anew_in_mid_call),

@@ -56,7 +56,7 @@ fn run(filter: Option<&str>) -> ExitCode {
 
 /// What the tests need of the machine.
 fn prepare() -> Result<(), String> {
-    for tool in ["ip", "nft", "avahi-daemon", "dbus-daemon"] {
+    for tool in ["ip", "nft", "unshare", "node", "avahi-daemon", "avahi-resolve", "dbus-daemon"] {
         let found = Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
         found.map_err(|error| format!("{tool} does not start ({error}): make deps-nat"))?;
     }

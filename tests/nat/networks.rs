@@ -115,7 +115,7 @@ impl Network {
             (Self::Lan, Self::Lan) | (Self::Guest, Self::Guest) => true,
             (Self::Public | Self::Ipv6, Self::Ipv6) | (Self::Ipv6, Self::Public) => true,
             _ => match (self.filtering(), other.filtering()) {
-                (Some(one), Some(two)) => self.is_met_by(one, other) && other.is_met_by(two, self),
+                (Some(one), Some(two)) => lets_in(one, other) && lets_in(two, self),
                 _ => false,
             },
         };
@@ -131,11 +131,11 @@ impl Network {
             Self::NoUdp | Self::Only443 | Self::Ipv6 | Self::Lan | Self::Guest => None,
         }
     }
+}
 
-    /// Whether packets of another get in here: whoever is behind a symmetric NAT comes from a port that nobody has sent to.
-    fn is_met_by(self, filtering: Filtering, other: Self) -> bool {
-        other != Self::Symmetric || filtering != Filtering::AddressAndPortDependent
-    }
+/// Whether packets of another get in: whoever is behind a symmetric NAT comes from a port that nobody has sent to.
+fn lets_in(filtering: Filtering, other: Network) -> bool {
+    other != Network::Symmetric || filtering != Filtering::AddressAndPortDependent
 }
 
 fn behind_wall(world: &mut World, number: u8, outer: &str, drops: &str) -> String {

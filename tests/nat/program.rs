@@ -1,6 +1,7 @@
 //! A program in a namespace that answers each line of JSON with one.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ impl Program {
     pub fn start(namespace: &str, directory: &str, command: &[&str]) -> Self {
         let mut ip = Command::new("ip");
         ip.args(["netns", "exec", namespace]).args(command).current_dir(directory);
+        // What it starts is in its process group, and ends with it, whatever becomes of it.
+        ip.process_group(0);
         let mut child = ip.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -50,14 +53,15 @@ impl Program {
 }
 
 impl Drop for Program {
-    /// It ends by itself when there is nothing more to read, and takes along what it has started.
+    /// It ends by itself when there is nothing more to read.
     fn drop(&mut self) {
         self.stdin = None;
         let give_up = Instant::now() + PATIENCE;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < give_up {
             std::thread::sleep(Duration::from_millis(10));
         }
-        let _ = self.child.kill();
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.child.wait();
     }
 }

@@ -42,12 +42,12 @@ impl Visitor {
 
     /// Waits until the browser has started.
     pub fn ready(&mut self) {
-        self.hear(BROWSER);
+        self.took().unwrap();
     }
 
-    pub fn join(&mut self, url: &str, room: &str) {
+    pub fn join(&mut self, url: &str, room: &str) -> Result<(), String> {
         self.0.tell(&json!({ "join": { "url": url, "room": room } }));
-        self.hear(BROWSER);
+        self.took().map(drop)
     }
 
     /// Waits for a picture by a path, with `transport` to the relay where it is ours. Ask both, and then [`Self::seen`].
@@ -69,18 +69,11 @@ impl Visitor {
 
     pub fn leave(&mut self) {
         self.0.tell(&json!({ "leave": true }));
-        self.hear(BROWSER);
+        self.took().unwrap();
     }
 
     fn took(&mut self) -> Result<Duration, String> {
         let answer: Answer = self.0.hear(BROWSER);
         answer.error.map_or(Ok(Duration::from_millis(answer.ms)), Err)
-    }
-
-    fn hear(&mut self, patience: Duration) {
-        let answer: Answer = self.0.hear(patience);
-        if let Some(error) = answer.error {
-            panic!("{error}");
-        }
     }
 }
