@@ -20,6 +20,7 @@ use super::errors::HttpError;
 use super::forms::{Call, Form};
 use super::issue::admit;
 use super::peerjs::Question;
+use super::probe::{self, ProbeName};
 use super::qr;
 use super::web::Inner;
 
@@ -46,6 +47,8 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
         .or(calls(inner))
         .unify()
         .or(drawings(inner))
+        .unify()
+        .or(probes(inner))
         .unify()
         .or(index)
         .unify()
@@ -83,6 +86,14 @@ fn calls(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
 /// Links as QR codes. It looks at the method itself.
 fn drawings(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     warp::path!("qr").and(with(inner)).and(call(qr::MAX_LINK_BYTES)).then(qr::answer).boxed()
+}
+
+/// What the relay saw of somebody. What begins it looks at the method itself.
+fn probes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
+    let begin = warp::path!("probe").and(with(inner)).and(call(MAX_BODY_BYTES)).then(probe::begin);
+    let asker = warp::ext::get::<Asker>();
+    let read = warp::path!("probe" / ProbeName).and(read()).and(with(inner)).and(asker).then(probe::read);
+    begin.or(read).unify().boxed()
 }
 
 /// The request in full. Its body was limited to `limit` bytes.

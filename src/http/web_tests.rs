@@ -91,7 +91,7 @@ fn server() -> Server {
     let hub = Arc::new(Hub::new(options, Arc::default(), revoke));
     let issuer = Issuer {
         mint_for_key: Box::new(move |id, ttl| mint(&secret(), id, 1_000, ttl)),
-        mint_for_page: Box::new(move |ttl| mint_for_page(&secret(), 7, 1_000, ttl)),
+        mint_for_page: Box::new(move |nonce, ttl| mint_for_page(&secret(), nonce, 1_000, ttl)),
         accepts_key: Box::new(|key| key == KEY),
         ttl: 3600,
         hosts: vec!["box.local".into()],
@@ -103,6 +103,7 @@ fn server() -> Server {
         proxies: Proxies::default(),
         credential_rate: 5,
         ca_certificate: Some(Bytes::from_static(b"\x30\x82")),
+        sightings: Arc::default(),
         render_metrics: Arc::new(|| "lanturn_rooms 0\n".into()),
         shutdown: stop.subscribe(),
     };
