@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::client::{Client, Way};
 use super::net::{BOX, BOX_LAN, BOX_TOO, BOX_V6, Mapping, World};
+use super::probes;
 use super::support::PATIENCE;
 use super::support::server::Server;
 
@@ -22,10 +23,15 @@ pub const ALL: &[(&str, fn())] = &[
     ("ice_names_the_address_that_the_client_came_in_on", ice_names_the_address),
     ("behind_a_one_to_one_nat_the_outer_address_is_told", one_to_one_nat),
     ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),
+    ("a_probe_names_the_nat", probes::names_the_nat),
+    ("a_probe_says_that_udp_is_blocked", probes::says_that_udp_is_blocked),
+    ("a_probe_says_that_answers_are_blocked", probes::says_that_answers_are_blocked),
+    ("a_probe_says_that_relay_ports_are_closed", probes::says_that_relay_ports_are_closed),
+    ("a_probe_says_that_the_box_is_not_there", probes::says_that_the_box_is_not_there),
 ];
 
 /// The internet of these tests is a documentation range, which `public` does not name.
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 [listen]
 addresses = ["[::]:3478", "[::]:3479"]
 shards = 2

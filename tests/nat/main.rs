@@ -13,6 +13,7 @@ mod support;
 mod cases;
 mod client;
 mod net;
+mod probes;
 mod role;
 
 use std::panic::catch_unwind;
