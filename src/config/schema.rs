@@ -22,6 +22,7 @@ pub(crate) struct ListenTable {
     pub(crate) addresses: Vec<String>,
     pub(crate) shards: u32,
     pub(crate) proxies: Vec<String>,
+    pub(crate) self_test: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]

@@ -36,6 +36,8 @@ pub struct Listen {
     pub shards: usize,
     /// Reverse proxies that are believed, canonical, and none of them everybody.
     pub proxies: Vec<IpNet>,
+    /// Whether clients of our own try every address after the start.
+    pub self_test: bool,
 }
 
 /// `[relay]`

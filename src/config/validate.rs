@@ -59,7 +59,8 @@ impl Keys<'_> {
         let shards = self.at("listen.shards", parse::number(table.shards, 0..=MAX_SHARDS))? as usize;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_SHARDS as usize);
         let proxies = self.list("listen.proxies", &table.proxies, parse::proxy)?;
-        Ok(Listen { addresses, shards: if shards == 0 { cores() } else { shards }, proxies })
+        let shards = if shards == 0 { cores() } else { shards };
+        Ok(Listen { addresses, shards, proxies, self_test: table.self_test })
     }
 
     fn relay(&self, table: &RelayTable) -> Result<Relay, ConfigError> {
