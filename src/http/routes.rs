@@ -33,7 +33,9 @@ struct KeyQuery {
 pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     let room = warp::path!("r" / String).map(drop).untuple_one();
     let pages = warp::path::end().or(room).unify();
-    let index = pages.and(read()).and(warp::header::headers_cloned()).map(index);
+    let index = pages.and(read()).and(warp::header::headers_cloned()).map(|headers| page(assets::INDEX, &headers));
+    let check = warp::path!("check").and(read()).and(warp::header::headers_cloned());
+    let check = check.map(|headers| page(assets::CHECK, &headers));
     let health = warp::path!("health").and(read()).map(|| text("ok\n".into()));
     let certificate = warp::path!("ca.crt").and(read()).and(with(inner)).map(|inner: Arc<Inner>| certificate(&inner));
     let metrics = warp::path!("metrics")
@@ -51,6 +53,8 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
         .or(probes(inner))
         .unify()
         .or(index)
+        .unify()
+        .or(check)
         .unify()
         .or(peerjs())
         .unify()
@@ -132,8 +136,8 @@ fn with(inner: &Arc<Inner>) -> impl Filter<Extract = (Arc<Inner>,), Error = Infa
     warp::any().map(move || inner.clone())
 }
 
-fn index(headers: HeaderMap) -> Response {
-    assets::reply(assets::INDEX, &headers).unwrap_or_else(|| not_found().into_response())
+fn page(name: &str, headers: &HeaderMap) -> Response {
+    assets::reply(name, headers).unwrap_or_else(|| not_found().into_response())
 }
 
 async fn asset(path: FullPath, headers: HeaderMap) -> Result<Response, Rejection> {

@@ -85,11 +85,7 @@ pub fn says_that_relay_ports_are_closed() {
     let probe = probe_in(&client);
     assert_eq!(probe.code, Some(0), "calls on the page do without: {probe:?}");
     probe.works_over(&["udp", "tcp", "tls"]);
-    assert_eq!(
-        probe.step("relay ports"),
-        ("failed", "no packet from outside got to the relayed address"),
-        "{probe:?}"
-    );
+    assert_eq!(probe.step("relay ports"), ("failed", "no packet from outside got to the relayed address"), "{probe:?}");
     assert_eq!(probe.state("nat"), "-");
 }
 
