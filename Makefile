@@ -38,7 +38,7 @@ browser: $(BROWSER_DEPS) $(VUE_DEPS) ## Against Chromium and Firefox (see deps-b
 	cd tests/browser && npm run types --silent && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
 
 .PHONY: nat
-nat: ## Across NATs, in network namespaces (needs root; see deps-nat)
+nat: $(BROWSER_DEPS) ## Across NATs, in network namespaces, with Chromium too (needs root; see deps-nat)
 	cargo test --locked --test nat
 
 .PHONY: fuzz
@@ -120,7 +120,7 @@ $(VUE_DEPS): examples/vue/package-lock.json
 	cd examples/vue && npm ci --no-audit --no-fund
 
 .PHONY: deps-nat
-deps-nat: ## What `nat` needs: nft and ip
+deps-nat: deps-browser ## What `nat` needs: nft, ip and Chromium
 	@command -v nft >/dev/null && command -v ip >/dev/null || { $(APT) nftables iproute2; }
 
 .PHONY: help

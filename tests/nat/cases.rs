@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::client::{Client, Way};
+use super::matrix;
 use super::net::{BOX, BOX_LAN, BOX_TOO, BOX_V6, Mapping, World};
 use super::probes;
 use super::support::PATIENCE;
@@ -28,6 +29,10 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_probe_says_that_answers_are_blocked", probes::says_that_answers_are_blocked),
     ("a_probe_says_that_relay_ports_are_closed", probes::says_that_relay_ports_are_closed),
     ("a_probe_says_that_the_box_is_not_there", probes::says_that_the_box_is_not_there),
+    ("two_browsers_behind_one_router", matrix::two_behind_one_router),
+    ("an_address_changes_in_mid_call", matrix::an_address_changes_in_mid_call),
+    ("a_box_starts_anew_in_mid_call", matrix::a_box_starts_anew_in_mid_call),
+    ("every_pair_of_networks_meets", matrix::every_pair_of_networks_meets),
 ];
 
 /// The internet of these tests is a documentation range, which `public` does not name.

@@ -1,12 +1,10 @@
 //! Someone in a namespace, and what they can be asked to do.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 
 use serde::{Deserialize, Serialize};
 
+use super::program::Program;
 use super::support::PATIENCE;
 use super::support::server::Server;
 
@@ -58,28 +56,17 @@ pub struct Allocated {
 }
 
 /// This program, started again in a namespace. Ends with this value.
-pub struct Client {
-    child: Child,
-    stdin: ChildStdin,
-    lines: Receiver<String>,
-}
+pub struct Client(Program);
 
 impl Client {
     pub fn in_namespace(name: &str) -> Self {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", name]).arg(std::env::current_exe().unwrap()).arg(ROLE);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { stdin: child.stdin.take().unwrap(), child, lines }
+        let this = std::env::current_exe().unwrap();
+        Self(Program::start(name, ".", &[this.to_str().unwrap(), ROLE]))
     }
 
     /// Asks, and waits for the answer.
     pub fn ask(&mut self, ask: &Ask) -> Answer {
-        writeln!(self.stdin, "{}", serde_json::to_string(ask).unwrap()).unwrap();
-        let line = self.lines.recv_timeout(PATIENCE * 2);
-        serde_json::from_str(&line.unwrap_or_else(|error| panic!("no answer to {ask:?}: {error}"))).unwrap()
+        self.0.ask(ask, PATIENCE * 2)
     }
 
     /// An allocation with a credential of the box.
@@ -129,12 +116,5 @@ impl Client {
         let entries = reply["iceServers"].as_array().unwrap();
         let urls = entries.iter().flat_map(|entry| entry["urls"].as_array().unwrap());
         urls.map(|url| url.as_str().unwrap().to_owned()).collect()
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -12,9 +12,13 @@ mod support;
 
 mod cases;
 mod client;
+mod matrix;
 mod net;
+mod networks;
 mod probes;
+mod program;
 mod role;
+mod visitor;
 
 use std::panic::catch_unwind;
 use std::process::{Command, ExitCode, Stdio};
@@ -55,6 +59,9 @@ fn prepare() -> Result<(), String> {
     for tool in ["ip", "nft"] {
         let found = Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
         found.map_err(|error| format!("{tool} does not start ({error}): make deps-nat"))?;
+    }
+    if let Some(lacking) = visitor::Visitor::lacking() {
+        return Err(lacking);
     }
     let name = net::unique("probe");
     let output = Command::new("ip").args(["netns", "add", &name]).output().map_err(|error| error.to_string())?;

@@ -68,10 +68,16 @@ impl Server {
     pub fn start_within(namespace: &str, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.toml"), config).unwrap();
+        Self::start_again_within(namespace, dir)
+    }
+
+    /// Starts it in a network namespace, in a directory that has a configuration.
+    pub fn start_again_within(namespace: &str, dir: impl Into<Arc<TempDir>>) -> Self {
+        let dir = dir.into();
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_lanturn")]);
         command.current_dir(dir.path()).env(SELF_TEST.0, SELF_TEST.1).stdin(Stdio::null());
-        Self::spawn(command, dir.into())
+        Self::spawn(command, dir)
     }
 
     fn spawn(mut command: Command, dir: Arc<TempDir>) -> Self {
