@@ -152,7 +152,7 @@ fn where_the_answers_are_lost_the_box_says_that_it_was_asked() {
     let (user, password) = server.credential("anna");
     let onward = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (from, to) = (onward.local_addr().unwrap(), server.address());
-    let at = passing_only_tcp(to, move |packet| drop(onward.send_to(packet, to).unwrap()));
+    let at = passing_only_tcp(to, move |packet| assert!(onward.send_to(packet, to).is_ok()));
     let url = url(at);
     let probe = Probe::run(server.path(), &as_user(&server, &url, &user, &password));
     let expected = format!("the request arrived over UDP, from {from}, but the answer never came back");

@@ -27,8 +27,8 @@ pub(super) enum TargetError {
     Unreadable(String),
     #[error("`{0}` is not https: the box is asked over HTTPS, as in https://192.168.1.5:3478")]
     Scheme(String),
-    #[error("`{0}` has a username or a password in it: give them by --user and --password-file")]
-    Login(&'static str),
+    #[error("the URL has a username or a password in it: give them by --user and --password-file")]
+    Login,
 }
 
 impl Target {
@@ -38,7 +38,7 @@ impl Target {
     /// [`TargetError`] says what would be right.
     pub(super) fn parse(text: &str) -> Result<Self, TargetError> {
         if text.contains('@') {
-            return Err(TargetError::Login("the URL"));
+            return Err(TargetError::Login);
         }
         let unreadable = || TargetError::Unreadable(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| unreadable())?;
