@@ -99,6 +99,8 @@ both("a whole box works over every transport", (kind) => checked(kind, box, asyn
   for (const transport of ["udp", "tcp", "tls"]) assert.match(text, new RegExp(`^${transport} allocate from [\\d.]+:\\d+: answered`, "m"));
   assert.doesNotMatch(text, /:page:|[0-9a-f]{16}|=\n/, "no credential and no id");
   await look(tab, "30-check-works");
+  await tab.click("#details summary");
+  await look(tab, "30-check-works-below", () => tab.page.$eval("#again", (each) => each.scrollIntoView()));
   await tab.click("#copy");
   await until("it says whether it was copied", async () => /Copied|copy it yourself/.test(await tab.page.$eval("#copied", (each) => each.textContent ?? "")));
   await tab.click("#again");
@@ -133,7 +135,7 @@ both("it says that a page without TLS is not secure", async (kind) => {
       const [state, words] = await row(tab, "secure");
       assert.equal(state, "failed");
       assert.match(words, /What to do: Open the page with https:/);
-      assert.match(await verdict(tab), /^Calls do not work from here/);
+      assert.equal(await verdict(tab), "Calls do not work from here: the page is not secure.");
       await look(tab, "33-check-insecure");
     }, { url: proxy.url });
   } finally {
@@ -150,6 +152,6 @@ both("it says that the box is gone", async (kind) => {
     assert.equal((await row(tab, "box"))[0], "failed");
     assert.equal((await row(tab, "socket"))[0], "failed");
     assert.equal((await row(tab, "udp"))[0], "unknown");
-    assert.equal(await verdict(tab), "Calls do not work from here: the box cannot be reached as it needs to be.");
+    assert.equal(await verdict(tab), "Calls do not work from here: the box does not answer as it should.");
   });
 });

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::tls::fingerprint;
@@ -133,7 +134,15 @@ pub(super) fn judge(
             Verdict::OwnAuthority { is_expected: expected.is_some(), fingerprint: shown }
         }
         (Err(_), Ok(()), Some(shown)) => Verdict::Faulty(Fault::OtherFingerprint(shown)),
-        (Err(_), _, _) if expected.is_some_and(|expected| same(expected, &fingerprint(own))) => Verdict::Expected,
+        (Err(Fault::UnknownIssuer), Err(Fault::UnknownIssuer), _)
+            if expected.is_some_and(|expected| same(expected, &fingerprint(own))) =>
+        {
+            if is_for(own, name) {
+                Verdict::Expected
+            } else {
+                Verdict::Faulty(Fault::WrongName)
+            }
+        }
         // Whoever knows the issuer knows what else is wrong.
         (Err(Fault::UnknownIssuer), Err(fault), _) | (Err(fault), _, _) => Verdict::Faulty(fault),
     }
@@ -151,6 +160,11 @@ fn verify(
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
     let verifier = verifier.map_err(|_| Fault::UnknownIssuer)?;
     verifier.verify_server_cert(own, above, name, &[], now).map(drop).map_err(|error| fault(&error))
+}
+
+/// Whether a certificate is for a name or address, whoever signed it.
+fn is_for(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    ParsedCertificate::try_from(certificate).is_ok_and(|certificate| verify_server_name(&certificate, name).is_ok())
 }
 
 fn fault(error: &Error) -> Fault {
@@ -171,4 +185,89 @@ fn fault(error: &Error) -> Fault {
 /// Whether two fingerprints are the same, with or without colons, in either case.
 fn same(one: &str, other: &str) -> bool {
     one.replace(':', "").eq_ignore_ascii_case(&other.replace(':', ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+    use crate::tls;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// A box, and what a probe is shown there.
+    struct Shown {
+        authority: CertificateDer<'static>,
+        chain: Vec<CertificateDer<'static>>,
+    }
+
+    fn shown() -> Shown {
+        let dir = tempfile::tempdir().unwrap();
+        let options = tls::Options {
+            dir: dir.path().into(),
+            names: Vec::new(),
+            addresses: vec!["192.168.1.5".parse().unwrap()],
+            hostname: "box".into(),
+        };
+        tls::load(&options).unwrap();
+        let der = |name| CertificateDer::from_pem_file(dir.path().join(name)).unwrap();
+        Shown { authority: der("ca.pem"), chain: vec![der("leaf.pem")] }
+    }
+
+    impl Shown {
+        fn judge(&self, name: &str, expected: Option<&str>, after: i64) -> Verdict {
+            let now = UnixTime::now().as_secs().saturating_add_signed(after * DAY.as_secs() as i64);
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+            let name = ServerName::try_from(name.to_owned()).unwrap();
+            judge(&self.chain, &name, &RootCertStore::empty(), Some(&self.authority), expected, now)
+        }
+    }
+
+    #[test]
+    fn the_boxes_own_authority_proves_nothing_unless_its_fingerprint_is_known() {
+        let shown = shown();
+        let print = fingerprint(&shown.authority);
+        for name in ["192.168.1.5", "box.local"] {
+            let verdict = shown.judge(name, None, 0);
+            assert_eq!(verdict, Verdict::OwnAuthority { fingerprint: print.clone(), is_expected: false });
+            assert!(!verdict.is_proven());
+        }
+        let typed = print.replace(':', "").to_lowercase();
+        assert!(shown.judge("box.local", Some(&typed), 0).is_proven());
+        let other = fingerprint(&self::shown().authority);
+        assert_eq!(shown.judge("box.local", Some(&other), 0), Verdict::Faulty(Fault::OtherFingerprint(print)));
+    }
+
+    #[test]
+    fn each_fault_is_told_from_the_others() {
+        let mut shown = shown();
+        assert_eq!(shown.judge("192.168.1.6", None, 0), Verdict::Faulty(Fault::WrongName));
+        assert_eq!(shown.judge("box.local", None, 500), Verdict::Faulty(Fault::Expired));
+        assert_eq!(shown.judge("box.local", None, -500), Verdict::Faulty(Fault::NotYetValid));
+        shown.authority = self::shown().authority;
+        assert_eq!(shown.judge("box.local", None, 0), Verdict::Faulty(Fault::UnknownIssuer));
+    }
+
+    #[test]
+    fn a_certificate_that_is_known_itself_needs_no_authority_but_the_right_name() {
+        let mut shown = shown();
+        shown.authority = self::shown().authority;
+        let print = fingerprint(&shown.chain[0]);
+        assert_eq!(shown.judge("box.local", Some(&print), 0), Verdict::Expected);
+        assert_eq!(shown.judge("other.example", Some(&print), 0), Verdict::Faulty(Fault::WrongName));
+    }
+
+    #[test]
+    fn an_authority_that_this_machine_trusts_is_enough() {
+        let shown = shown();
+        let mut roots = RootCertStore::empty();
+        roots.add(shown.authority.clone()).unwrap();
+        let name = ServerName::try_from("box.local").unwrap();
+        let verdict = judge(&shown.chain, &name, &roots, None, None, UnixTime::now());
+        assert!(verdict == Verdict::Trusted && verdict.is_proven());
+        assert_eq!(judge(&[], &name, &roots, None, None, UnixTime::now()), Verdict::Faulty(Fault::UnknownIssuer));
+    }
 }

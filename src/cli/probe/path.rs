@@ -83,7 +83,7 @@ async fn go(
     match first.binding(clock.step()).await {
         Ok(mapped) => walk.mapped = Some(mapped),
         Err(trouble) => {
-            if has_login && matches!(trouble, Trouble::Silent) {
+            if matches!(trouble, Trouble::Silent) {
                 // The box takes no note of a Binding. Of this it does, and can tell whether anything arrives.
                 let _ = first.allocate(clock.step()).await;
             }

@@ -96,8 +96,8 @@ export function address({ mapped, sightings }) {
 export function verdict({ begun, socket, walks }) {
   const open = walks.filter(isThrough).map((each) => each.transport.toUpperCase());
   const shut = walks.filter((each) => !isThrough(each)).map((each) => each.transport.toUpperCase());
-  if (!begun || !socket) return { state: "failed", text: ["verdictBox"] };
   if (!isSecureContext) return { state: "failed", text: ["verdictInsecure"] };
+  if (!begun || !socket) return { state: "failed", text: ["verdictBox"] };
   if (open.length === 0) return { state: "failed", text: ["verdictNothing"] };
   if (shut.length > 0) return { state: "ok", text: ["verdictSome", { open: open.join(", "), shut: shut.join(", ") }] };
   return { state: "ok", text: ["verdictAll"] };

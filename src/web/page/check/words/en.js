@@ -27,7 +27,7 @@ export const en = {
   secureNext: "Open the page with https:// in front.",
   boxOk: "It answers, and sees you at {from}.",
   boxOkHidden: "It answers. A proxy stands between, which does not say where you are.",
-  boxFailed: "It does not answer: {error}",
+  boxFailed: "It does not answer as it should: {error}",
   boxNext: "See that the box runs and that you are on its network, then test again.",
   clockOk: "Those of the box and of this device agree, within {seconds} s.",
   clockAhead: "The box’s clock is {seconds} s ahead of this device’s.",
@@ -72,6 +72,6 @@ export const en = {
   verdictAll: "Calls work from here, over UDP, TCP and TLS.",
   verdictSome: "Calls work from here, over {open}. Not over {shut}.",
   verdictNothing: "Calls do not work from here: nothing gets through the relay.",
-  verdictBox: "Calls do not work from here: the box cannot be reached as it needs to be.",
+  verdictBox: "Calls do not work from here: the box does not answer as it should.",
   verdictInsecure: "Calls do not work from here: the page is not secure.",
 };

@@ -28,7 +28,7 @@ export const ko = {
   secureNext: "주소 앞에 https://를 붙여 여세요.",
   boxOk: "응답합니다. 서버에는 {from}(으)로 보입니다.",
   boxOkHidden: "응답합니다. 사이에 있는 프록시가 내 위치를 알려 주지 않습니다.",
-  boxFailed: "응답하지 않습니다: {error}",
+  boxFailed: "제대로 응답하지 않습니다: {error}",
   boxNext: "서버가 켜져 있고 같은 네트워크에 있는지 확인한 뒤 다시 시험하세요.",
   clockOk: "서버와 이 기기의 시계가 {seconds}초 안에서 맞습니다.",
   clockAhead: "서버의 시계가 이 기기보다 {seconds}초 빠릅니다.",
@@ -73,6 +73,6 @@ export const ko = {
   verdictAll: "여기서 통화할 수 있습니다. UDP, TCP, TLS 모두 됩니다.",
   verdictSome: "여기서 통화할 수 있습니다. {open}은(는) 되고 {shut}은(는) 안 됩니다.",
   verdictNothing: "여기서 통화할 수 없습니다. 중계를 지나가는 것이 없습니다.",
-  verdictBox: "여기서 통화할 수 없습니다. 서버에 제대로 닿지 않습니다.",
+  verdictBox: "여기서 통화할 수 없습니다. 서버가 제대로 응답하지 않습니다.",
   verdictInsecure: "여기서 통화할 수 없습니다. 페이지가 안전하지 않습니다.",
 };
