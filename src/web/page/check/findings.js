@@ -30,7 +30,7 @@ export function secure() {
 /** @param {Begun | null} begun @param {string} error @returns {Finding} */
 export function box(begun, error) {
   if (begun) return { id: "box", state: "ok", text: begun.from ? ["boxOk", { from: begun.from }] : ["boxOkHidden"] };
-  return { id: "box", state: "failed", text: ["boxFailed", { error }], next: ["boxNext"] };
+  return { id: "box", state: "failed", text: ["boxFailed", { error }], next: [isSecureContext ? "boxNext" : "secureNext"] };
 }
 
 /** @param {Begun | null} begun @returns {Finding} */
@@ -45,7 +45,7 @@ export function clock(begun) {
 /** @param {boolean} opens @returns {Finding} */
 export function socket(opens) {
   if (opens) return { id: "socket", state: "ok", text: ["socketOk"] };
-  return { id: "socket", state: "failed", text: ["socketFailed"], next: ["socketNext"] };
+  return { id: "socket", state: "failed", text: ["socketFailed"], next: [isSecureContext ? "socketNext" : "secureNext"] };
 }
 
 /** One transport, from both ends. @param {Walk} walk @param {Facets} facets @returns {Finding} */
