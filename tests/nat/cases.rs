@@ -28,6 +28,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_probe_says_that_udp_is_blocked", probes::says_that_udp_is_blocked),
     ("a_probe_says_that_answers_are_blocked", probes::says_that_answers_are_blocked),
     ("a_probe_says_that_relay_ports_are_closed", probes::says_that_relay_ports_are_closed),
+    ("a_probe_names_the_rule_that_refuses", probes::names_the_rule_that_refuses),
     ("a_probe_says_that_the_box_is_not_there", probes::says_that_the_box_is_not_there),
     ("two_browsers_behind_one_router", matrix::two_behind_one_router),
     ("an_address_changes_in_mid_call", matrix::an_address_changes_in_mid_call),

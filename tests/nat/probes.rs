@@ -89,6 +89,18 @@ pub fn says_that_relay_ports_are_closed() {
     assert_eq!(probe.state("nat"), "-");
 }
 
+pub fn names_the_rule_that_refuses() {
+    let mut world = World::new();
+    let inside = world.public_box();
+    let config = format!("{}deny = [\"203.0.113.11/32\"]\n", super::cases::CONFIG);
+    let _server = Server::start_within(&inside, &config);
+    let (_, client) = world.behind_nat(1, "203.0.113.11", Mapping::Kept);
+    let probe = probe_in(&client);
+    assert_eq!(probe.code, Some(0), "calls on the page do without: {probe:?}");
+    let (state, text) = probe.step("relay ports");
+    assert!(state == "-" && text.ends_with(": refused by the rule `203.0.113.11/32` in relay.deny"), "{text}");
+}
+
 pub fn says_that_the_box_is_not_there() {
     let mut world = World::new();
     let (_, client) = world.behind_nat(1, "203.0.113.11", Mapping::Random);

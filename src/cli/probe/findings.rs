@@ -180,9 +180,11 @@ pub(super) fn transport(context: &Context<'_>, walk: &Walk, has_login: bool) -> 
 }
 
 /// Whether somebody who does not relay here reaches a relayed address. Two who both do meet inside the box.
-pub(super) fn relay_ports(outside: Option<&Result<Outside, Trouble>>, is_here: bool) -> Step {
+pub(super) fn relay_ports(outside: Option<(&Result<Outside, Trouble>, Context<'_>)>, is_here: bool) -> Step {
     let name = "relay ports";
-    let Some(outside) = outside else { return Step::unknown(name, "not tried: that takes UDP and a way through") };
+    let Some((outside, context)) = outside else {
+        return Step::unknown(name, "not tried: that takes UDP and a way through");
+    };
     if is_here {
         return Step::unknown(name, "not known: this is the box itself; probe from another machine");
     }
@@ -200,8 +202,10 @@ pub(super) fn relay_ports(outside: Option<&Result<Outside, Trouble>>, is_here: b
                         uses no relay here; calls on its own page do without";
             Step::failed(name, text, next)
         }
-        Err(Trouble::Refused { code: 403, .. }) => {
-            Step::unknown(name, "not known: this credential may not relay to this machine's own address")
+        Err(trouble @ Trouble::Refused { .. }) => {
+            let (text, next) = explain(&context, Stage::Packet, trouble);
+            Step::unknown(name, format!("not known, for the box relays nothing to this machine's address: {text}"))
+                .and(next)
         }
         Err(trouble) => Step::unknown(name, format!("not known: {trouble}")),
     }

@@ -78,7 +78,12 @@ impl Inquiry {
         };
         self.tell(&access, &tried, view.as_ref(), web.is_some());
         let is_here = tried.iter().any(|tried| tried.walk.local.map(|local| local.ip()) == Some(tried.way.server.ip()));
-        self.steps.push(findings::relay_ports(outside.as_ref(), is_here));
+        let open = tried.iter().find(|tried| tried.walk.is_through()).map(|tried| &tried.way);
+        let context = open.map(|way| {
+            let (transport, server, view) = (way.transport, way.server, view.as_ref());
+            Context { transport, server, view, others_work: true, expiry: None }
+        });
+        self.steps.push(findings::relay_ports(outside.as_ref().zip(context), is_here));
         self.steps.push(findings::nat(&tried, outside.as_ref()));
         if let Some(membership) = membership {
             membership.leave(self.clock.step()).await;
