@@ -42,8 +42,8 @@ enum Command {
     Check,
     /// Print a TURN username and password that end by themselves.
     Mint(mint::Arguments),
-    /// Try every way through a box's relay from this machine, and say what to do where it fails. Ends with 3 if calls
-    /// would.
+    /// Try every way through a box's relay from this machine, and say what to do where one fails. Ends with 3 if calls
+    /// do not work.
     Probe(probe::Arguments),
 }
 
