@@ -13,6 +13,7 @@
 //! | [`credentials`] | how a password is made and checked, and who is in which room |
 //! | [`limit`] | how often a source may ask |
 //! | [`proxies`] | who stands behind a reverse proxy |
+//! | [`sightings`] | what was seen of those who test their way |
 //! | [`signaling`], its messages and rooms | who is in a room, and what they tell each other |
 //!
 //! Around them:
@@ -50,6 +51,7 @@ pub mod listener;
 pub mod metrics;
 pub mod proxies;
 pub mod relay;
+pub mod sightings;
 pub mod signaling;
 pub mod stun;
 pub mod tls;

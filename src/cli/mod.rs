@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod interfaces;
 mod mint;
+mod probe;
 mod secrets;
 mod serve;
 
@@ -41,10 +42,13 @@ enum Command {
     Check,
     /// Print a TURN username and password that end by themselves.
     Mint(mint::Arguments),
+    /// Try every way through a box's relay from this machine, and say what to do where one fails. Ends with 3 if calls
+    /// do not work.
+    Probe(probe::Arguments),
 }
 
-/// Runs the command that the arguments ask for. Ends with 0 when all is well, with 1 when something went wrong, and
-/// with 2 when the arguments make no sense.
+/// Runs the command that the arguments ask for. Ends with 0 when all is well, with 1 when something went wrong, with 2
+/// when the arguments make no sense, and with 3 when a probe found that calls would fail.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
@@ -57,7 +61,7 @@ pub fn main() -> ExitCode {
         .init();
     log::set_max_level(log::max_level().min(DISCREET));
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // If even this cannot be written, the exit code has to say it.
             let _ = writeln!(io::stderr(), "lanturn: {error:#}");
@@ -66,13 +70,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (settings, origin) = config::load(arguments.config.as_deref())?;
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(settings, &origin, arguments.config.as_deref()),
-        Command::Check => check::run(&settings, &origin, &mut io::stdout().lock()),
-        Command::Mint(arguments) => mint::run(&arguments, &settings, &mut io::stdout().lock()),
+        Command::Serve => serve::run(settings, &origin, arguments.config.as_deref())?,
+        Command::Check => check::run(&settings, &origin, &mut io::stdout().lock())?,
+        Command::Mint(arguments) => mint::run(&arguments, &settings, &mut io::stdout().lock())?,
+        Command::Probe(arguments) => return probe::run(&arguments, &settings, &mut io::stdout().lock()),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod bind;
 mod live;
 mod named;
 mod routes;
+mod self_test;
 mod surroundings;
 
 use std::io::{self, IsTerminal as _};
@@ -28,6 +29,7 @@ use crate::http::{self, Live, Web};
 use crate::listener::{self, Admission};
 use crate::proxies::Proxies;
 use crate::relay::Relay;
+use crate::sightings::Sightings;
 use crate::signaling::{Capacity, Hub, HubOptions, Places};
 use crate::tls::ServerConfigs;
 use crate::{metrics, turn};
@@ -48,6 +50,7 @@ pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> a
         let signals = Signals::new()?;
         let mut server = Server::start(settings, &fresh, ports, render)?;
         server.announce(&fresh)?;
+        server.test_itself(&fresh);
         server.run(signals, file).await;
         server.stop().await;
         Ok(())
@@ -79,13 +82,15 @@ impl Server {
         let own = fresh.addresses.clone();
         let (udp, tcp): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.udp, port.tcp)).unzip();
         let options = fresh.turn_options(&settings, &memberships);
-        let relay = Relay::start(udp, &options, &shared(&settings)?).context("the relay cannot start")?;
+        let sightings = Arc::<Sightings>::default();
+        let shared = shared(&settings, Arc::clone(&sightings))?;
+        let relay = Relay::start(udp, &options, &shared).context("the relay cannot start")?;
 
         let room_grants = RoomGrants::new(fresh, &settings);
         let hub = hub(&settings, &memberships, &relay, &room_grants);
         let live = Arc::new(Live::new(fresh.issuer(&settings)));
         let stop = watch::Sender::new(false);
-        let options = web_options(&settings, fresh, render, stop.subscribe());
+        let options = web_options(&settings, fresh, render, sightings, stop.subscribe());
         let web = Web::new(options, Arc::clone(&hub), Arc::clone(&live));
 
         let tls = fresh.identity.server_configs()?;
@@ -123,6 +128,14 @@ impl Server {
             tracing::debug!(%error, "the supervisor does not listen");
         }
         Ok(())
+    }
+
+    /// Sees whether clients would get through. Nobody waits for that.
+    fn test_itself(&self, fresh: &Fresh) {
+        if self.settings.listen.self_test {
+            let addresses = interfaces::reachable(&self.listening, &fresh.addresses);
+            tokio::spawn(self_test::run(addresses, self_test::login(fresh, &self.settings.limits)));
+        }
     }
 
     async fn run(&mut self, mut signals: Signals, file: Option<&Path>) {
@@ -230,13 +243,14 @@ impl Signals {
     }
 }
 
-fn shared(settings: &Settings) -> anyhow::Result<turn::Shared> {
+fn shared(settings: &Settings, sightings: Arc<Sightings>) -> anyhow::Result<turn::Shared> {
     let limits = &settings.limits;
     let mut key = [0; 32];
     SystemRandom::new().fill(&mut key).ok().context("the system has no random numbers to give")?;
     Ok(turn::Shared {
         quota: turn::Quota::new(quota(limits.user), quota(limits.prefix), quota(limits.total), Instant::now()),
         relayed: Arc::default(),
+        sightings,
         nonces: turn::Nonces::new(&key),
         unauthorized_rate: limits.unauthorized_rate,
     })
@@ -282,6 +296,7 @@ fn web_options(
     settings: &Settings,
     fresh: &Fresh,
     render_metrics: metrics::Render,
+    sightings: Arc<Sightings>,
     shutdown: watch::Receiver<bool>,
 ) -> http::Options {
     http::Options {
@@ -289,6 +304,7 @@ fn web_options(
         proxies: proxies(settings),
         credential_rate: settings.limits.credential_rate,
         ca_certificate: fresh.identity.ca_der.clone().map(Into::into),
+        sightings,
         render_metrics,
         shutdown,
     }

@@ -23,6 +23,7 @@ pub(crate) struct ListenTable {
     pub(crate) shards: u32,
     pub(crate) proxies: Vec<String>,
     pub(crate) name: String,
+    pub(crate) self_test: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]

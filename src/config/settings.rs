@@ -38,6 +38,8 @@ pub struct Listen {
     pub proxies: Vec<IpNet>,
     /// A label, 1..=59 letters, digits and hyphens, by which multicast DNS finds this machine. None: by none.
     pub name: Option<String>,
+    /// Whether clients of our own try every address after the start.
+    pub self_test: bool,
 }
 
 /// `[relay]`

@@ -60,7 +60,8 @@ impl Keys<'_> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_SHARDS as usize);
         let proxies = self.list("listen.proxies", &table.proxies, parse::proxy)?;
         let name = self.at("listen.name", parse::label(&table.name))?;
-        Ok(Listen { addresses, shards: if shards == 0 { cores() } else { shards }, proxies, name })
+        let shards = if shards == 0 { cores() } else { shards };
+        Ok(Listen { addresses, shards, proxies, name, self_test: table.self_test })
     }
 
     fn relay(&self, table: &RelayTable) -> Result<Relay, ConfigError> {

@@ -18,6 +18,8 @@ use warp::reply::Response;
 
 /// The page that shows every room.
 pub(super) const INDEX: &str = "index.html";
+/// The page that says why it does not connect.
+pub(super) const CHECK: &str = "check.html";
 
 #[derive(Embed)]
 #[folder = "src/web/"]

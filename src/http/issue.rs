@@ -10,6 +10,7 @@ use super::gate::{check_key, check_rate};
 use super::live::Issuer;
 use super::web::Inner;
 use crate::credentials::{Credential, IceServer, Reach, ice_servers};
+use crate::sightings::ProbeId;
 
 /// The shortest that a credential lasts on request, in seconds.
 const MIN_TTL: u64 = 60;
@@ -51,8 +52,13 @@ pub(super) fn issue(issuer: &Issuer, asker: &Asker, id: Option<&str>, ttl: Optio
 
 /// A credential for one of our own pages, which relays only to others of its kind.
 pub(super) fn issue_for_page(issuer: &Issuer, asker: &Asker, ttl: Option<u64>) -> Issued {
-    let credential = (issuer.mint_for_page)(bounded(issuer, ttl));
+    let credential = (issuer.mint_for_page)(rand::random(), bounded(issuer, ttl));
     Issued { reach: asker.reach(issuer), credential }
+}
+
+/// The same, with the id of a probe in its username, for so many seconds.
+pub(super) fn issue_for_probe(issuer: &Issuer, asker: &Asker, id: ProbeId, ttl: u64) -> Issued {
+    Issued { reach: asker.reach(issuer), credential: (issuer.mint_for_page)(id.0, bounded(issuer, Some(ttl))) }
 }
 
 /// # Errors

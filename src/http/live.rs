@@ -11,8 +11,8 @@ use crate::credentials::{Credential, MintError};
 pub struct Issuer {
     /// Mints for an id that the holder of an API key chose, for so many seconds.
     pub mint_for_key: MintForKey,
-    /// Mints for a same-origin page without a key, for so many seconds.
-    pub mint_for_page: Box<dyn Fn(u64) -> Credential + Send + Sync>,
+    /// Mints for a same-origin page without a key, which the first number keeps apart from others, for so many seconds.
+    pub mint_for_page: Box<dyn Fn(u64, u64) -> Credential + Send + Sync>,
     /// Whether this is an API key. Must take as long for a wrong one as for a right one.
     pub accepts_key: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// The longest that a credential lasts, in seconds.

@@ -22,6 +22,7 @@ mod live;
 mod metered;
 mod origin;
 mod peerjs;
+mod probe;
 mod qr;
 mod routes;
 mod socketio;

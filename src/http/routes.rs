@@ -20,6 +20,7 @@ use super::errors::HttpError;
 use super::forms::{Call, Form};
 use super::issue::admit;
 use super::peerjs::Question;
+use super::probe::{self, ProbeName};
 use super::qr;
 use super::web::Inner;
 
@@ -32,7 +33,9 @@ struct KeyQuery {
 pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     let room = warp::path!("r" / String).map(drop).untuple_one();
     let pages = warp::path::end().or(room).unify();
-    let index = pages.and(read()).and(warp::header::headers_cloned()).map(index);
+    let index = pages.and(read()).and(warp::header::headers_cloned()).map(|headers| page(assets::INDEX, &headers));
+    let check = warp::path!("check").and(read()).and(warp::header::headers_cloned());
+    let check = check.map(|headers| page(assets::CHECK, &headers));
     let health = warp::path!("health").and(read()).map(|| text("ok\n".into()));
     let certificate = warp::path!("ca.crt").and(read()).and(with(inner)).map(|inner: Arc<Inner>| certificate(&inner));
     let metrics = warp::path!("metrics")
@@ -47,7 +50,11 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
         .unify()
         .or(drawings(inner))
         .unify()
+        .or(probes(inner))
+        .unify()
         .or(index)
+        .unify()
+        .or(check)
         .unify()
         .or(peerjs())
         .unify()
@@ -83,6 +90,14 @@ fn calls(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
 /// Links as QR codes. It looks at the method itself.
 fn drawings(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     warp::path!("qr").and(with(inner)).and(call(qr::MAX_LINK_BYTES)).then(qr::answer).boxed()
+}
+
+/// What the relay saw of somebody. What begins it looks at the method itself.
+fn probes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
+    let begin = warp::path!("probe").and(with(inner)).and(call(MAX_BODY_BYTES)).then(probe::begin);
+    let asker = warp::ext::get::<Asker>();
+    let read = warp::path!("probe" / ProbeName).and(read()).and(with(inner)).and(asker).then(probe::read);
+    begin.or(read).unify().boxed()
 }
 
 /// The request in full. Its body was limited to `limit` bytes.
@@ -121,8 +136,8 @@ fn with(inner: &Arc<Inner>) -> impl Filter<Extract = (Arc<Inner>,), Error = Infa
     warp::any().map(move || inner.clone())
 }
 
-fn index(headers: HeaderMap) -> Response {
-    assets::reply(assets::INDEX, &headers).unwrap_or_else(|| not_found().into_response())
+fn page(name: &str, headers: &HeaderMap) -> Response {
+    assets::reply(name, headers).unwrap_or_else(|| not_found().into_response())
 }
 
 async fn asset(path: FullPath, headers: HeaderMap) -> Result<Response, Rejection> {

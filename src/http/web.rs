@@ -22,6 +22,7 @@ use super::routes::routes;
 use super::socketio::Sessions;
 use crate::limit::RateLimit;
 use crate::proxies::Proxies;
+use crate::sightings::Sightings;
 use crate::signaling::Hub;
 use crate::signaling::apprtc::Callers;
 
@@ -52,6 +53,8 @@ pub struct Options {
     pub credential_rate: u32,
     /// The certificate of the local authority, in DER. None when the owner brought a certificate.
     pub ca_certificate: Option<Bytes>,
+    /// What the relay saw of those who test their way.
+    pub sightings: Arc<Sightings>,
     /// Prints the metrics, in Prometheus' text format.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Turns true when the server stops: connections then end when their requests have.

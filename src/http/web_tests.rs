@@ -91,7 +91,7 @@ fn server() -> Server {
     let hub = Arc::new(Hub::new(options, Arc::default(), revoke));
     let issuer = Issuer {
         mint_for_key: Box::new(move |id, ttl| mint(&secret(), id, 1_000, ttl)),
-        mint_for_page: Box::new(move |ttl| mint_for_page(&secret(), 7, 1_000, ttl)),
+        mint_for_page: Box::new(move |nonce, ttl| mint_for_page(&secret(), nonce, 1_000, ttl)),
         accepts_key: Box::new(|key| key == KEY),
         ttl: 3600,
         hosts: vec!["box.local".into()],
@@ -103,6 +103,7 @@ fn server() -> Server {
         proxies: Proxies::default(),
         credential_rate: 5,
         ca_certificate: Some(Bytes::from_static(b"\x30\x82")),
+        sightings: Arc::default(),
         render_metrics: Arc::new(|| "lanturn_rooms 0\n".into()),
         shutdown: stop.subscribe(),
     };
@@ -326,7 +327,7 @@ async fn ice_is_for_our_own_pages_and_for_keys() {
     };
     let own = ask("/ice", "sec-fetch-site", "same-origin").await;
     assert_eq!((&own.json()["ttl"], &own.json()["expiresAt"]), (&json!(3600), &json!(4600)));
-    assert_eq!(own.json()["iceServers"][1]["username"], "4600:page:0000000000000007");
+    assert!(own.json()["iceServers"][1]["username"].as_str().unwrap().starts_with("4600:page:"));
     assert!(!own.headers.contains_key("access-control-allow-origin"));
     assert_eq!(ask("/ice", "origin", "https://box.local:3478").await.status, StatusCode::OK);
     let keyless = ask("/ice", "origin", "https://anyone.example").await;
@@ -475,7 +476,7 @@ async fn what_is_put_in_force_holds_for_the_next_request() {
     let external = HashMap::from([("192.168.1.5".parse().unwrap(), "203.0.113.7".parse().unwrap())]);
     server.web.inner.live.replace(Issuer {
         mint_for_key: Box::new(|id, ttl| mint(&Secret::new("fedcba9876543210"), id, 2_000, ttl)),
-        mint_for_page: Box::new(|ttl| mint_for_page(&Secret::new("fedcba9876543210"), 7, 2_000, ttl)),
+        mint_for_page: Box::new(|nonce, ttl| mint_for_page(&Secret::new("fedcba9876543210"), nonce, 2_000, ttl)),
         accepts_key: Box::new(|key| key == "another-key"),
         ttl: 600,
         hosts: vec!["new.test".into()],

@@ -426,7 +426,8 @@ mod tests {
         let options = Arc::new(Options { verifier, policy, addresses, ports: 50_000..=50_999 });
         let limits = Limits { allocations: 1, permissions: 1, channels: 1, bandwidth: 0 };
         let quota = Quota::new(limits, limits, limits, Instant::now());
-        let shared = Shared { quota, relayed: Arc::default(), nonces: Nonces::new(&[0; 32]), unauthorized_rate: 1 };
+        let (relayed, sightings, nonces) = (Arc::default(), Arc::default(), Nonces::new(&[0; 32]));
+        let shared = Shared { quota, relayed, sightings, nonces, unauthorized_rate: 1 };
         let server = turn::Server::new(ShardId(0), options, shared, [0; 32], Instant::now());
         Shard::new(0, server, poll, Vec::new(), mailboxes).unwrap()
     }

@@ -131,7 +131,8 @@ impl Identity {
     }
 }
 
-fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+/// SHA-256 of a certificate: 32 bytes as `AB:CD:…`.
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
     digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }

@@ -13,7 +13,8 @@ use super::reject::Reject;
 use super::server::{Answer, Server};
 use crate::credentials::{IntegrityKey, Scope};
 use crate::limit::SourcePrefix;
-use crate::stun::{Request, Response, TransactionId};
+use crate::sightings::{Outcome, ProbeId};
+use crate::stun::{Request, Response, TransactionId, method};
 
 /// Granted when the client asks for nothing else, and the least that is granted (RFC 8656 section 7.2).
 pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
@@ -35,6 +36,8 @@ pub struct Opening {
     even: bool,
     success: Response,
     refusal: Response,
+    /// Whose way is tested with it.
+    probe: Option<ProbeId>,
 }
 
 impl Opening {
@@ -90,6 +93,7 @@ impl Server {
             even,
             success: Response::success(request.frame()),
             refusal: Response::error(request.frame(), full.code(), full.reason()),
+            probe: self.probe_of(request.frame()),
         })))
     }
 
@@ -101,10 +105,11 @@ impl Server {
         now: Instant,
         reply: &mut Vec<u8>,
     ) -> Option<AllocationId> {
-        let Opening { five_tuple, owner, request, charge, lifetime, success, refusal, .. } = opening;
+        let Opening { five_tuple, owner, request, charge, lifetime, success, refusal, probe, .. } = opening;
         let key: IntegrityKey = owner.key.clone();
         let Ok(bound) = bound.map(canonical) else {
             self.counters.rejects += 1;
+            self.note(probe, five_tuple, method::ALLOCATE, Reject::InsufficientCapacity.outcome(), now);
             refusal.sign(key.bytes(), reply);
             return None;
         };
@@ -114,6 +119,7 @@ impl Server {
         }
         let expires = now + lifetime;
         let id = self.insert(Grant { five_tuple, owner, request, bound, relayed, expires, charge }, now);
+        self.note(probe, five_tuple, method::ALLOCATE, Outcome::Answered, now);
         describe(success, relayed, five_tuple, lifetime).sign(key.bytes(), reply);
         Some(id)
     }

@@ -4,7 +4,7 @@ use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
 
 use super::allocation::Owner;
 use super::five_tuple::FiveTuple;
-use super::reject::Reject;
+use super::reject::{Reject, Unproven};
 use super::server::Server;
 use super::time::Now;
 use crate::credentials::Scope;
@@ -24,13 +24,14 @@ impl Server {
             return Err(Reject::StaleNonce);
         }
         if realm != self.options.verifier.realm() {
-            return Err(Reject::Unauthorized);
+            return Err(Reject::Unauthorized(Unproven::WrongRealm));
         }
+        let wrong_password = Reject::Unauthorized(Unproven::WrongPassword);
         if let Some(owner) = self.known_owner(from, username, now) {
-            return if request.is_signed_with(owner.key.bytes()) { Ok(owner) } else { Err(Reject::Unauthorized) };
+            return if request.is_signed_with(owner.key.bytes()) { Ok(owner) } else { Err(wrong_password) };
         }
-        let (scope, keys) = self.options.verifier.keys(username, now.unix).map_err(|_| Reject::Unauthorized)?;
-        let key = keys.into_iter().find(|key| request.is_signed_with(key.bytes())).ok_or(Reject::Unauthorized)?;
+        let (scope, keys) = self.options.verifier.keys(username, now.unix)?;
+        let key = keys.into_iter().find(|key| request.is_signed_with(key.bytes())).ok_or(wrong_password)?;
         Ok(Owner { username: username.to_owned(), key, scope })
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::allocation::Owner;
 use super::five_tuple::FiveTuple;
-use super::policy::Reachable;
+use super::policy::{Denied, Reachable};
 use super::reject::Reject;
 use super::relayed::Party;
 use super::server::{Answer, Server};
@@ -26,7 +26,7 @@ impl Server {
             let holder = self.shared.relayed.get(peer);
             if holder.is_none_or(|holder| holder.party != Party::from(owner.scope)) {
                 self.counters.peers_denied += 1;
-                return Err(Reject::Forbidden);
+                return Err(Reject::Forbidden(Denied::NotRelayed));
             }
         }
         self.own(&from, &owner.username, now)?.bind(channel, peer, now)?;

@@ -29,11 +29,13 @@ pub struct Counters {
     pub over_bandwidth: u64,
     /// Peer addresses that the policy refused.
     pub peers_denied: u64,
+    /// Requests of those who test their way that were not noted, for enough of them were.
+    pub sightings_dropped: u64,
 }
 
 impl Counters {
     /// Every counter by name.
-    pub fn each(&self) -> [(&'static str, u64); 13] {
+    pub fn each(&self) -> [(&'static str, u64); 14] {
         [
             ("packets_up", self.packets_up),
             ("packets_down", self.packets_down),
@@ -48,6 +50,7 @@ impl Counters {
             ("hairpins_refused", self.hairpins_refused),
             ("over_bandwidth", self.over_bandwidth),
             ("peers_denied", self.peers_denied),
+            ("sightings_dropped", self.sightings_dropped),
         ]
     }
 }

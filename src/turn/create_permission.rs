@@ -56,7 +56,7 @@ impl Server {
         options.policy.authorize_peer(owner.scope, peer, rooms).map_err(|denied| {
             tracing::debug!(%peer, user = %owner.username, ?denied, "peer refused");
             self.counters.peers_denied += 1;
-            Reject::Forbidden
+            Reject::Forbidden(denied)
         })
     }
 }

@@ -15,6 +15,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// As programs name it: `udp`, `tcp` or `tls`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
     /// Whether messages are framed on a stream, and so padded.
     pub fn is_stream(self) -> bool {
         match self {

@@ -29,14 +29,31 @@ pub enum Denied {
     Never,
     /// One of this box's own addresses, and not one it relays from.
     Own,
-    /// A rule of `relay.deny`.
-    Rule,
+    /// This rule of `relay.deny`.
+    Rule(PeerRule),
     /// No rule of `relay.allow`.
     NotAllowed,
     /// No member of the room was seen at it, or could mean it when signalling it.
     NotInRoom,
     /// A page without a key may relay only to other relayed addresses.
     PageScope,
+    /// It is this box, but there is no relayed address at that port, or it is somebody else's.
+    NotRelayed,
+}
+
+impl Denied {
+    /// A stable id, for those who test their way.
+    pub(super) fn id(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Own => "own",
+            Self::Rule(_) => "rule",
+            Self::NotAllowed => "not-allowed",
+            Self::NotInRoom => "not-in-room",
+            Self::PageScope => "page-scope",
+            Self::NotRelayed => "not-relayed",
+        }
+    }
 }
 
 /// The rules of `relay.allow` and `relay.deny`, and the addresses that are this box.
@@ -103,10 +120,10 @@ impl PeerPolicy {
         if self.own.contains(&ip) {
             return Err(Denied::Own);
         }
-        if self.deny.iter().any(|rule| rule.matches(ip)) {
-            return Err(Denied::Rule);
+        match self.deny.iter().find(|rule| rule.matches(ip)) {
+            Some(rule) => Err(Denied::Rule(*rule)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn is_test_loopback(&self, ip: IpAddr) -> bool {
@@ -216,7 +233,8 @@ mod tests {
         assert_eq!(ask(Scope::Page, "8.8.8.8"), Err(Denied::PageScope));
         assert_eq!(ask(Scope::Room(ANNA), "10.0.0.7"), Ok(Reachable::Network));
         assert_eq!(ask(Scope::Room(ANNA), "10.0.0.8"), Err(Denied::NotInRoom));
-        assert_eq!(ask(Scope::Room(ANNA), "192.168.1.1"), Err(Denied::Rule), "denied even where a member signalled it");
+        let rule = Denied::Rule(policy().deny[0]);
+        assert_eq!(ask(Scope::Room(ANNA), "192.168.1.1"), Err(rule), "denied even where a member signalled it");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Every way a request is refused, with the RFC's code and phrase for it, in one place.
 
+use super::policy::Denied;
+use crate::credentials;
+use crate::sightings::Outcome;
 use crate::stun::AttrType;
 
 /// An error response in the making (RFC 8489 section 14.8, RFC 8656 section 19).
@@ -8,9 +11,9 @@ pub enum Reject {
     /// 400: a required attribute is missing or cannot be read.
     BadRequest,
     /// 401: no credential, or one that does not verify.
-    Unauthorized,
+    Unauthorized(Unproven),
     /// 403: the policy refuses the peer address.
-    Forbidden,
+    Forbidden(Denied),
     /// 420: comprehension-required attributes that this server does not understand.
     UnknownAttribute(Vec<AttrType>),
     /// 437: an allocation where none may be, or none where one must be.
@@ -45,8 +48,8 @@ impl Reject {
     fn says(&self) -> (u16, &'static str) {
         match self {
             Self::BadRequest => (400, "Bad Request"),
-            Self::Unauthorized => (401, "Unauthorized"),
-            Self::Forbidden => (403, "Forbidden"),
+            Self::Unauthorized(_) => (401, "Unauthorized"),
+            Self::Forbidden(_) => (403, "Forbidden"),
             Self::UnknownAttribute(_) => (420, "Unknown Attribute"),
             Self::AllocationMismatch => (437, "Allocation Mismatch"),
             Self::StaleNonce => (438, "Stale Nonce"),
@@ -61,7 +64,73 @@ impl Reject {
 
     /// Whether the answer carries a realm and a fresh nonce.
     pub(crate) fn challenges(&self) -> bool {
-        matches!(self, Self::Unauthorized | Self::StaleNonce)
+        matches!(self, Self::Unauthorized(_) | Self::StaleNonce)
+    }
+
+    /// What whoever tests the way is told, in full.
+    pub(super) fn outcome(&self) -> Outcome {
+        if *self == Self::Unauthorized(Unproven::NoCredential) {
+            return Outcome::Challenged;
+        }
+        let rule = if let Self::Forbidden(Denied::Rule(rule)) = self { Some(rule.to_string()) } else { None };
+        Outcome::Refused { code: self.code(), reason: self.id(), rule }
+    }
+
+    fn id(&self) -> &'static str {
+        match self {
+            Self::Unauthorized(unproven) => unproven.id(),
+            Self::Forbidden(denied) => denied.id(),
+            Self::BadRequest => "bad-request",
+            Self::UnknownAttribute(_) => "unknown-attribute",
+            Self::AllocationMismatch => "allocation-mismatch",
+            Self::StaleNonce => "stale-nonce",
+            Self::AddressFamilyNotSupported => "no-such-family",
+            Self::WrongCredentials => "other-user",
+            Self::UnsupportedTransport => "unsupported-transport",
+            Self::PeerAddressFamilyMismatch => "other-family",
+            Self::AllocationQuotaReached => "quota",
+            Self::InsufficientCapacity => "no-capacity",
+        }
+    }
+}
+
+/// Why a request proves nobody's identity. The answer does not say: only a log line does, and the sightings of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// It is not signed: so does every client ask first, to be told realm and nonce.
+    NoCredential,
+    /// It names another realm.
+    WrongRealm,
+    /// The username is none of ours.
+    Unknown,
+    /// The credential's time is over.
+    Expired,
+    /// The room that it was for has been left.
+    Left,
+    /// It is signed with another password than the username's.
+    WrongPassword,
+}
+
+impl Unproven {
+    fn id(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no-credential",
+            Self::WrongRealm => "wrong-realm",
+            Self::Unknown => "unknown-user",
+            Self::Expired => "expired",
+            Self::Left => "left",
+            Self::WrongPassword => "wrong-password",
+        }
+    }
+}
+
+impl From<credentials::Denied> for Reject {
+    fn from(denied: credentials::Denied) -> Self {
+        Self::Unauthorized(match denied {
+            credentials::Denied::Unknown => Unproven::Unknown,
+            credentials::Denied::Expired => Unproven::Expired,
+            credentials::Denied::Left => Unproven::Left,
+        })
     }
 }
 

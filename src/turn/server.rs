@@ -20,11 +20,12 @@ use super::forward::Forward;
 use super::nonce::Nonces;
 use super::policy::PeerPolicy;
 use super::quota::Quota;
-use super::reject::Reject;
+use super::reject::{Reject, Unproven};
 use super::relayed::{Holder, RelayedAddresses, ShardId};
 use super::time::Now;
 use crate::credentials::{IntegrityKey, RoomMember, Scope, Verifier};
 use crate::limit::{RateLimit, SourcePrefix};
+use crate::sightings::{Outcome, Sightings};
 use crate::stun::{Class, Frame, Refusal, Request, Response, binding_success, method, refusal};
 
 /// What may be replaced while the server runs.
@@ -49,6 +50,8 @@ pub struct Shared {
     pub relayed: Arc<RelayedAddresses>,
     /// The same key for all: a client's connections may be on several shards.
     pub nonces: Nonces,
+    /// Where requests of those who test their way are noted.
+    pub sightings: Arc<Sightings>,
     /// Errors a second that strangers of one source prefix get from each shard.
     pub unauthorized_rate: u32,
 }
@@ -154,7 +157,7 @@ impl Server {
             return self.drop_malformed();
         }
         if !frame.is_signed() {
-            return self.refuse(from, &frame, &Reject::Unauthorized, None, now, reply);
+            return self.refuse(from, &frame, &Reject::Unauthorized(Unproven::NoCredential), None, now, reply);
         }
         let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
         let owner = match self.authenticate(from, &mut request, now) {
@@ -175,6 +178,7 @@ impl Server {
         };
         match answer {
             Ok(Answer::Success(response)) => {
+                self.note(self.probe_of(&frame), from, frame.method(), Outcome::Answered, now.instant);
                 response.sign(key.bytes(), reply);
                 Step::Reply
             }
@@ -194,14 +198,17 @@ impl Server {
         now: Now,
         reply: &mut Vec<u8>,
     ) -> Step {
+        let probe = self.probe_of(frame);
         if key.is_none() {
             let source = SourcePrefix::from(from.client.ip());
             if self.strangers.take(source, now.instant.saturating_duration_since(self.epoch)).is_err() {
                 self.counters.rejects_limited += 1;
+                self.note(probe, from, frame.method(), Outcome::Withheld, now.instant);
                 return Step::Done;
             }
         }
         self.counters.rejects += 1;
+        self.note(probe, from, frame.method(), reject.outcome(), now.instant);
         tracing::debug!(client = %from.client, method = %frame.method(), ?reject, "refused");
         let nonce = reject.challenges().then(|| self.shared.nonces.issue(from.client, now.unix));
         let unknown = if let Reject::UnknownAttribute(list) = reject { &list[..] } else { &[] };

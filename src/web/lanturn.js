@@ -21,7 +21,7 @@
  * When the connection to the box drops, the membership is resumed: nothing that was said is lost, and the calls go on
  * meanwhile. Only if that took too long, or the box was started anew, the room is joined again.
  *
- * @import { JoinOptions, QualityChange, RelayTransport, Room as RoomApi, Stats, Transfer } from "./lanturn.js"
+ * @import { JoinOptions, QualityChange, Room as RoomApi, Stats, Transfer } from "./lanturn.js"
  * @import { Later } from "./later.js"
  * @import { Reason } from "./line.js"
  * @import { Entry } from "./peer.js"
@@ -34,6 +34,7 @@ import { Media } from "./media.js";
 import { Membership } from "./membership.js";
 import { Peer } from "./peer.js";
 import { codecNames, crowdStep, presets } from "./quality.js";
+import { onlyTransport } from "./ways.js";
 
 export { Media, presets };
 
@@ -92,18 +93,6 @@ function socketUrl(url) {
   }
   socket.hash = "";
   return socket.href;
-}
-
-/**
- * Keeps only the ways to the relay that were asked for.
- * @param {RTCIceServer[]} servers @param {RelayTransport} [transport] @returns {RTCIceServer[]}
- */
-function onlyTransport(servers, transport) {
-  if (!transport) return servers;
-  const wanted = { udp: /^turn:.*transport=udp/, tcp: /^turn:.*transport=tcp/, tls: /^turns:/ }[transport];
-  return servers
-    .map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => wanted.test(url)) }))
-    .filter((server) => server.urls.length > 0);
 }
 
 /** A room that we are in, or are on the way back into. @implements {Omit<RoomApi, "addEventListener">} */

@@ -3,12 +3,13 @@
 use crate::names::{self, FullPath};
 
 /// Bytes and time in, effects out.
-const PURE: [&str; 27] = [
+const PURE: [&str; 28] = [
     "stun",
     "turn",
     "credentials",
     "limit",
     "proxies",
+    "sightings",
     "signaling::apprtc::wire",
     "signaling::ayame::wire",
     "signaling::budget",

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import { words } from "../../src/web/page/check/words.js";
+import { en } from "../../src/web/page/words/en.js";
 import { choose, errorText, languages, t } from "../../src/web/page/i18n.js";
 
 const web = new URL("../../src/web/", import.meta.url);
@@ -16,6 +18,8 @@ const ERRORS = [...[...TABLE.matchAll(/^\| `([\w-]+)`/gm)].map((match) => match[
 const places = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
 
 test("every language has the same keys, none empty, with the same places to fill in", () => {
+  // Those of the page /check, which has added its own, among them.
+  assert.deepEqual(Object.keys(words.ko).sort(), Object.keys(words.en).sort());
   for (const [code, words] of Object.entries(languages)) {
     assert.deepEqual(Object.keys(words).sort(), Object.keys(languages.en).sort(), code);
     for (const [key, text] of Object.entries(words)) {
@@ -26,10 +30,10 @@ test("every language has the same keys, none empty, with the same places to fill
 });
 
 test("the page's own texts exist, and each text is used", () => {
-  const html = read("index.html");
+  const html = read("index.html") + read("check.html");
   const asked = [...html.matchAll(/data-(?:text|label|hint|alt)="(\w+)"/g)].map((match) => match[1]);
-  for (const key of asked) assert.ok(Object.hasOwn(languages.en, key), `index.html asks for ${key}`);
-  const code = scripts.filter((name) => !name.startsWith("page/words/")).map(read).join("\n");
+  for (const key of asked) assert.ok(Object.hasOwn(languages.en, key), `a page asks for ${key}`);
+  const code = scripts.filter((name) => !name.includes("/words/")).map(read).join("\n");
   for (const [, key] of code.matchAll(/\bt\("(\w+)"/g)) assert.ok(Object.hasOwn(languages.en, key), `a script asks for ${key}`);
   for (const key of Object.keys(languages.en)) {
     // A family is asked for by its beginning, and each of its members by what follows.
@@ -37,6 +41,12 @@ test("the page's own texts exist, and each text is used", () => {
     const used = asked.includes(key) || code.includes(`"${key}"`) || (family && code.includes(`\`${family}\${`));
     assert.ok(used, `${key} is said somewhere`);
   }
+});
+
+test("what both pages say is said once", () => {
+  // The same key would be the later one's words on both.
+  for (const key of Object.keys(words.en)) assert.ok(!read("page/words/en.js").includes(`\n  ${key}: `), key);
+  assert.ok(Object.hasOwn(en, "checkTitle"), "and the page /check has taught its own");
 });
 
 test("the language is the first that we speak", () => {
@@ -58,10 +68,12 @@ test("no markup is made from text, and no script or style is inline", () => {
   for (const name of scripts) {
     assert.doesNotMatch(read(name), /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function/, name);
   }
-  assert.doesNotMatch(read("index.html"), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/);
+  for (const page of ["index.html", "check.html"]) {
+    assert.doesNotMatch(read(page), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/, page);
+  }
 });
 
-test("every module that the page loads is asked for at once, and none besides", () => {
+for (const [page, main] of [["index.html", "/page/app.js"], ["check.html", "/page/check/app.js"]]) test(`every module that ${page} loads is asked for at once, and none besides`, () => {
   /** @type {Set<string>} */
   const needed = new Set();
   const walk = (/** @type {string} */ path) => {
@@ -69,8 +81,8 @@ test("every module that the page loads is asked for at once, and none besides", 
     needed.add(path);
     for (const [, from] of read(path.slice(1)).matchAll(/^import[^"]*"(\.[^"]+)";$/gm)) walk(new URL(from, `http://box${path}`).pathname);
   };
-  walk("/page/app.js");
-  const html = read("index.html");
+  walk(main);
+  const html = read(page);
   const [script] = [...html.matchAll(/<script type="module" src="([^"]+)"/g)].map((match) => match[1]);
   const preloaded = [...html.matchAll(/<link rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]);
   assert.deepEqual([script, ...preloaded].sort(), [...needed].sort());

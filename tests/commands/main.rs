@@ -67,9 +67,54 @@ fn mint_prints_what_the_secret_signs() {
 }
 
 #[test]
+fn probe_says_what_it_cannot_begin_with() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, expected) in [
+        (&["http://192.168.1.5:3478"][..], "lanturn: `http://192.168.1.5:3478` is not https"),
+        (&["https://box:port"], "lanturn: `https://box:port` is no address of a box: one such as https://192.168"),
+        (&["https://anna:pass@box"], "lanturn: the URL has a username or a password in it: give them by --user"),
+        (&["box", "--user", "anna", "--password-file", "none"], "lanturn: none: cannot be read: a file whose first"),
+        (&["box", "--key-file", "empty"], "lanturn: empty: says nothing: a file whose last line is an API key"),
+    ] {
+        fs::write(dir.path().join("empty"), "\n").unwrap();
+        let (code, out, complaint) = lanturn(dir.path(), &[&["probe"], arguments].concat(), &[]);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(complaint.starts_with(expected), "{complaint}");
+    }
+    let variable = [("LANTURN__LISTEN__ADDRESSES", "127.0.0.1:0")];
+    let (code, _, complaint) = lanturn(dir.path(), &["probe"], &variable);
+    assert!(code == Some(1) && complaint.contains("say which box, as in https://"), "{complaint}");
+}
+
+#[test]
+fn probe_ends_with_3_where_nothing_answers_and_prints_a_line_for_each_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, text, complaint) = lanturn(dir.path(), &["probe", &format!("https://{closed}")], &[]);
+    assert_eq!((code, complaint.as_str()), (Some(3), ""));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], format!("probing https://{closed}"));
+    let web = format!("failed  web             nothing listens on TCP {}. What to do: see that lanturn", closed.port());
+    assert!(lines[1].starts_with(&web), "{text}");
+    assert!(lines[2..lines.len() - 1].iter().all(|line| line.starts_with("failed  ") || line.starts_with("-       ")));
+    assert!(lines[lines.len() - 1].starts_with("calls do not work from here"), "{text}");
+    let (code, text, _) = lanturn(dir.path(), &["probe", &format!("https://{closed}"), "--json"], &[]);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &report["works"]), (Some(3), &false.into()));
+    assert_eq!((&report["steps"][0]["step"], &report["steps"][0]["state"]), (&"web".into(), &"failed".into()));
+}
+
+#[test]
 fn arguments_that_make_no_sense_end_with_2() {
     let dir = tempfile::tempdir().unwrap();
-    for arguments in [&["mint"][..], &["dance"], &["--confg", "x"], &["mint", "--user", "a", "--ttl", "0s"]] {
+    for arguments in [
+        &["mint"][..],
+        &["dance"],
+        &["--confg", "x"],
+        &["mint", "--user", "a", "--ttl", "0s"],
+        &["probe", "box", "--user", "anna"],
+        &["probe", "box", "--key-file", "k", "--user", "anna", "--password-file", "p"],
+    ] {
         assert_eq!(lanturn(dir.path(), arguments, &[]).0, Some(2), "{arguments:?}");
     }
 }

@@ -7,6 +7,7 @@ use super::client::{Client, Way};
 use super::matrix;
 use super::named;
 use super::net::{BOX, BOX_LAN, BOX_TOO, BOX_V6, Mapping, World};
+use super::probes;
 use super::support::PATIENCE;
 use super::support::server::Server;
 
@@ -27,6 +28,12 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),
     ("avahi_finds_the_box_by_name", named::avahi_finds_the_box_by_name),
     ("two_boxes_of_one_name", named::two_boxes_of_one_name),
+    ("a_probe_names_the_nat", probes::names_the_nat),
+    ("a_probe_says_that_udp_is_blocked", probes::says_that_udp_is_blocked),
+    ("a_probe_says_that_answers_are_blocked", probes::says_that_answers_are_blocked),
+    ("a_probe_says_that_relay_ports_are_closed", probes::says_that_relay_ports_are_closed),
+    ("a_probe_names_the_rule_that_refuses", probes::names_the_rule_that_refuses),
+    ("a_probe_says_that_the_box_is_not_there", probes::says_that_the_box_is_not_there),
     ("two_browsers_behind_one_router", matrix::two_behind_one_router),
     ("an_address_changes_in_mid_call", matrix::an_address_changes_in_mid_call),
     ("a_box_starts_anew_in_mid_call", matrix::a_box_starts_anew_in_mid_call),
@@ -34,7 +41,7 @@ pub const ALL: &[(&str, fn())] = &[
 ];
 
 /// The internet of these tests is a documentation range, which `public` does not name.
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 [listen]
 addresses = ["[::]:3478", "[::]:3479"]
 shards = 2

@@ -16,6 +16,7 @@ mod matrix;
 mod named;
 mod net;
 mod networks;
+mod probes;
 mod program;
 mod role;
 mod visitor;

@@ -4,6 +4,7 @@
 
 pub mod conn;
 pub mod frames;
+pub mod probe;
 pub mod room;
 pub mod server;
 pub mod stun;

@@ -20,6 +20,9 @@ shards = 2
 allow_loopback = true
 "#;
 
+/// Switches the self-test off.
+const SELF_TEST: (&str, &str) = ("LANTURN__LISTEN__SELF_TEST", "false");
+
 /// A running `lanturn serve`, which ends with this value.
 pub struct Server {
     child: Child,
@@ -52,6 +55,15 @@ impl Server {
         Self::spawn(command, dir.into())
     }
 
+    /// Starts it with the self-test, which would take part in what other tests count.
+    pub fn start_testing_itself(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.toml"), config).unwrap();
+        let mut command = command(dir.path());
+        command.env_remove(SELF_TEST.0);
+        Self::spawn(command, dir.into())
+    }
+
     /// Starts it in a network namespace.
     pub fn start_within(namespace: &str, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -64,7 +76,7 @@ impl Server {
         let dir = dir.into();
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_lanturn")]);
-        command.current_dir(dir.path()).stdin(Stdio::null());
+        command.current_dir(dir.path()).env(SELF_TEST.0, SELF_TEST.1).stdin(Stdio::null());
         Self::spawn(command, dir)
     }
 
@@ -206,7 +218,7 @@ pub fn refusal(dir: &Path) -> String {
 
 fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lanturn"));
-    command.current_dir(dir).stdin(Stdio::null());
+    command.current_dir(dir).env(SELF_TEST.0, SELF_TEST.1).stdin(Stdio::null());
     command
 }
 

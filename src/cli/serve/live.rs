@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::super::interfaces;
 use super::super::secrets::{self, Loaded};
@@ -80,7 +79,7 @@ impl Fresh {
         let (for_key, for_page, keys) = (secrets.clone(), secrets.clone(), keys.clone());
         http::Issuer {
             mint_for_key: Box::new(move |id, ttl| mint(for_key.minting(), id, unix_now(), ttl)),
-            mint_for_page: Box::new(move |ttl| mint_for_page(for_page.minting(), random(), unix_now(), ttl)),
+            mint_for_page: Box::new(move |nonce, ttl| mint_for_page(for_page.minting(), nonce, unix_now(), ttl)),
             accepts_key: Box::new(move |key| keys.contains(key)),
             ttl: settings.credentials.ttl.as_secs(),
             hosts: hosts(settings).chain(self.names.clone()).collect(),
@@ -134,13 +133,6 @@ fn hosts(settings: &Settings) -> impl Iterator<Item = String> {
     settings.tls.names.iter().chain(&settings.rooms.hosts).cloned().chain([hostname, local])
 }
 
-fn unix_now() -> u64 {
+pub(super) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// Keeps one page's quota apart from another's; a repeat would only make two pages share one.
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    let _ = SystemRandom::new().fill(&mut bytes);
-    u64::from_be_bytes(bytes)
 }

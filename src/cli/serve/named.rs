@@ -73,7 +73,13 @@ mod tests {
     use super::*;
 
     fn listen() -> Listen {
-        Listen { addresses: vec![at("[::]:3478")], shards: 1, proxies: Vec::new(), name: Some("lanturn".into()) }
+        Listen {
+            addresses: vec![at("[::]:3478")],
+            shards: 1,
+            proxies: Vec::new(),
+            name: Some("lanturn".into()),
+            self_test: false,
+        }
     }
 
     fn at(text: &str) -> SocketAddr {

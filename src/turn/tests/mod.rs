@@ -8,6 +8,7 @@ mod hairpin;
 pub(crate) mod messages;
 mod model;
 mod permissions;
+mod probes;
 mod quotas;
 mod refresh;
 mod strangers;

@@ -24,6 +24,11 @@ export function t(key, facts = {}) {
   return languages[chosen][key].replace(/\{(\w+)\}/g, (_, name) => String(facts[name] ?? ""));
 }
 
+/** Adds the words of another page of ours. @param {Record<string, Record<string, string>>} more by language */
+export function teach(more) {
+  for (const [code, words] of Object.entries(more)) Object.assign(languages[code], words);
+}
+
 /** What to say about an error of a room. @param {{id: string, text: string}} error @param {string} [name] */
 export function errorText(error, name) {
   const key = `error_${error.id}`;

@@ -209,6 +209,7 @@ export const en = {
   help: "Help",
   helpSafety: "Sound and pictures are encrypted between the browsers, also when they pass through the box.",
   helpNoVideo: "No picture? Look at the words under it: “connecting” for long means that a firewall stands between you and the box. A room has room for a few people only; use another name if it is full.",
+  helpCheck: "Does it not connect? See what is in the way.",
   helpSupport: "For support: these, added to the address of the page, send everything through the box, by UDP, TCP or TLS only:",
   error_unknown: "Something went wrong: {text}",
   "error_bad-message": "The box did not understand this page. Reload the page.",
