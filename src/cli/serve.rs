@@ -85,7 +85,7 @@ impl Server {
         let hub = hub(&settings, &memberships, &relay, &room_grants);
         let live = Arc::new(Live::new(fresh.issuer(&settings)));
         let stop = watch::Sender::new(false);
-        let options = web_options(&settings, fresh, render, stop.subscribe());
+        let options = web_options(&settings, render, stop.subscribe());
         let web = Web::new(options, Arc::clone(&hub), Arc::clone(&live));
 
         let tls = fresh.identity.server_configs()?;
@@ -112,7 +112,7 @@ impl Server {
             listening: &self.listening,
             pages: interfaces::reachable(&self.listening, &fresh.addresses),
             named: named::place(&self.settings.listen, &self.listening, &fresh.addresses),
-            has_ca: fresh.identity.ca_pem.is_some(),
+            has_ca: fresh.identity.ca.is_some(),
             fingerprint: &fresh.identity.fingerprint,
             keys_file: &self.settings.credentials.keys_file,
         };
@@ -278,17 +278,11 @@ fn capacity(rooms: &config::Rooms) -> Capacity {
     Capacity { all: rooms.capacity, roles }
 }
 
-fn web_options(
-    settings: &Settings,
-    fresh: &Fresh,
-    render_metrics: metrics::Render,
-    shutdown: watch::Receiver<bool>,
-) -> http::Options {
+fn web_options(settings: &Settings, render_metrics: metrics::Render, shutdown: watch::Receiver<bool>) -> http::Options {
     http::Options {
         origins: settings.rooms.origins.clone(),
         proxies: proxies(settings),
         credential_rate: settings.limits.credential_rate,
-        ca_certificate: fresh.identity.ca_der.clone().map(Into::into),
         render_metrics,
         shutdown,
     }

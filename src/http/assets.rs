@@ -18,6 +18,8 @@ use warp::reply::Response;
 
 /// The page that shows every room.
 pub(super) const INDEX: &str = "index.html";
+/// The page that says how to trust the authority.
+pub(super) const TRUST: &str = "trust.html";
 
 #[derive(Embed)]
 #[folder = "src/web/"]
