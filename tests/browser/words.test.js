@@ -3,32 +3,40 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { choose, errorText, languages, t } from "../../src/web/page/i18n.js";
+import { addWords, choose, errorText, languages, t } from "../../src/web/page/i18n.js";
+import { en } from "../../src/web/page/words/trust-en.js";
+import { ko } from "../../src/web/page/words/trust-ko.js";
 
 const web = new URL("../../src/web/", import.meta.url);
 const read = (/** @type {string} */ name) => readFileSync(new URL(name, web), "utf8");
 const scripts = readdirSync(web, { recursive: true }).map(String).filter((name) => name.endsWith(".js"));
+/** Each page, and where its code begins. */
+const PAGES = { "index.html": "/page/app.js", "trust.html": "/page/trust.js" };
 /** The stable ids in the table of docs/protocol.md, and those of the client itself. */
 const PROTOCOL = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
 const TABLE = PROTOCOL.split("| `id` | when | then |")[1].split("```")[0];
 const ERRORS = [...[...TABLE.matchAll(/^\| `([\w-]+)`/gm)].map((match) => match[1]), "unreachable", "timeout", "bad-signal"];
 
+const shared = Object.keys(languages.en).filter((key) => Object.hasOwn(en, key));
+addWords({ en, ko });
+
 const places = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
 
 test("every language has the same keys, none empty, with the same places to fill in", () => {
+  assert.deepEqual(shared, [], "no page changes what another says");
   for (const [code, words] of Object.entries(languages)) {
     assert.deepEqual(Object.keys(words).sort(), Object.keys(languages.en).sort(), code);
     for (const [key, text] of Object.entries(words)) {
       assert.notEqual(text.trim(), "", `${code}: ${key}`);
-      assert.deepEqual(places(text), places(languages.en[/** @type {keyof typeof languages.en} */ (key)]), `${code}: ${key}`);
+      assert.deepEqual(places(text), places(languages.en[key]), `${code}: ${key}`);
     }
   }
 });
 
 test("the page's own texts exist, and each text is used", () => {
-  const html = read("index.html");
+  const html = Object.keys(PAGES).map(read).join("\n");
   const asked = [...html.matchAll(/data-(?:text|label|hint|alt)="(\w+)"/g)].map((match) => match[1]);
-  for (const key of asked) assert.ok(Object.hasOwn(languages.en, key), `index.html asks for ${key}`);
+  for (const key of asked) assert.ok(Object.hasOwn(languages.en, key), `a page asks for ${key}`);
   const code = scripts.filter((name) => !name.startsWith("page/words/")).map(read).join("\n");
   for (const [, key] of code.matchAll(/\bt\("(\w+)"/g)) assert.ok(Object.hasOwn(languages.en, key), `a script asks for ${key}`);
   for (const key of Object.keys(languages.en)) {
@@ -58,20 +66,22 @@ test("no markup is made from text, and no script or style is inline", () => {
   for (const name of scripts) {
     assert.doesNotMatch(read(name), /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function/, name);
   }
-  assert.doesNotMatch(read("index.html"), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/);
+  for (const name of Object.keys(PAGES)) assert.doesNotMatch(read(name), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/);
 });
 
-test("every module that the page loads is asked for at once, and none besides", () => {
-  /** @type {Set<string>} */
-  const needed = new Set();
-  const walk = (/** @type {string} */ path) => {
-    if (needed.has(path)) return;
-    needed.add(path);
-    for (const [, from] of read(path.slice(1)).matchAll(/^import[^"]*"(\.[^"]+)";$/gm)) walk(new URL(from, `http://box${path}`).pathname);
-  };
-  walk("/page/app.js");
-  const html = read("index.html");
-  const [script] = [...html.matchAll(/<script type="module" src="([^"]+)"/g)].map((match) => match[1]);
-  const preloaded = [...html.matchAll(/<link rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]);
-  assert.deepEqual([script, ...preloaded].sort(), [...needed].sort());
+test("every module that a page loads is asked for at once, and none besides", () => {
+  for (const [name, start] of Object.entries(PAGES)) {
+    /** @type {Set<string>} */
+    const needed = new Set();
+    const walk = (/** @type {string} */ path) => {
+      if (needed.has(path)) return;
+      needed.add(path);
+      for (const [, from] of read(path.slice(1)).matchAll(/^import[^"]*"(\.[^"]+)";$/gm)) walk(new URL(from, `http://box${path}`).pathname);
+    };
+    walk(start);
+    const html = read(name);
+    const [script] = [...html.matchAll(/<script type="module" src="([^"]+)"/g)].map((match) => match[1]);
+    const preloaded = [...html.matchAll(/<link rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]);
+    assert.deepEqual([script, ...preloaded].sort(), [...needed].sort(), name);
+  }
 });

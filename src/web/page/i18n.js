@@ -3,10 +3,10 @@
 import { en } from "./words/en.js";
 import { ko } from "./words/ko.js";
 
-/** @typedef {keyof typeof en} Key */
+/** @typedef {keyof typeof en | keyof typeof import("./words/trust-en.js").en} Key */
 
-/** @type {Record<string, Record<Key, string>>} */
-export const languages = { en, ko };
+/** @type {Record<string, Record<string, string>>} */
+export const languages = { en: { ...en }, ko: { ...ko } };
 
 let chosen = "en";
 
@@ -17,6 +17,11 @@ export function choose(preferred) {
   const codes = preferred.map((tag) => tag.toLowerCase().split("-")[0]);
   chosen = codes.find((code) => Object.hasOwn(languages, code)) ?? "en";
   return chosen;
+}
+
+/** What a page says besides, which the call page need not load. @param {Record<string, Record<string, string>>} words by language */
+export function addWords(words) {
+  for (const [code, more] of Object.entries(words)) Object.assign(languages[code], more);
 }
 
 /** @param {Key} key @param {Record<string, string | number>} [facts] @returns {string} */
