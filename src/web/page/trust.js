@@ -120,6 +120,7 @@ function start() {
   startTheme();
   showLead();
   element("onward", HTMLAnchorElement).href = there.href;
+  element("compare-hint", HTMLElement).hidden = stays;
   showVerdicts();
   startLanguage(speak);
   void look();
