@@ -133,7 +133,8 @@ inEach("who trusts it comes to the room that was wanted, with all that its addre
   const path = `/r/${encodeURIComponent("가족 방")}?policy=relay#invite=no-invite&role=viewer`;
   const anna = await trusting(path);
   await arrives(anna, at("https") + path);
-  assert.equal(await anna.page.$eval("#room", (field) => /** @type {HTMLInputElement} */ (field).value), "가족 방");
+  const field = () => anna.page.$eval("#room", (input) => /** @type {HTMLInputElement} */ (input).value);
+  await until("its room is filled in", async () => (await field()) === "가족 방");
   await arrives(await trusting("/trust"), `${at("https")}/`);
 });
 
