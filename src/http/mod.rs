@@ -2,8 +2,8 @@
 //!
 //! [`Web::serve`] drives one HTTP connection (h1 or h2, TLS or not). Each request is asked who its `client` is, checked
 //! for the host it names, sent to HTTPS if it came without (`plain`), and then answered: WebSockets by `upgrade`,
-//! Socket.IO by `socketio`, all else by warp filters (`routes`). The `forms` are those in which programs ask for credentials, a file
-//! each; all come to `issue`.
+//! Socket.IO by `socketio`, all else by warp filters (`routes`). The `forms` are those in which programs ask for
+//! credentials, a file each; all come to `issue`.
 
 mod answer;
 mod apprtc;
