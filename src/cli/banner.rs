@@ -40,8 +40,8 @@ impl Banner<'_> {
             writeln!(out, "{code}")?;
         }
         if let Some(address) = self.pages.first().filter(|_| self.has_ca) {
-            writeln!(out, "To have no warning, trust this machine's authority once on each device:")?;
-            writeln!(out, "  {}", url_at("http", *address, 80, "/ca.crt"))?;
+            writeln!(out, "To have no warning, trust this machine once on each device. This page says how:")?;
+            writeln!(out, "  {}", url_at("http", *address, 80, "/trust"))?;
         }
         let whose = if self.has_ca { "the authority" } else { "the certificate" };
         writeln!(out, "SHA-256 fingerprint of {whose}:\n  {}", self.fingerprint)?;
@@ -100,7 +100,7 @@ mod tests {
             "  https://192.168.1.5:3478/\n",
             "  https://[fd00::5]/\n",
             "  https://lanturn.local:3478/\n",
-            "  http://192.168.1.5:3478/ca.crt\n",
+            "  http://192.168.1.5:3478/trust\n",
             "fingerprint of the authority:\n  AB:CD\n",
             "in certs/api.keys\n",
         ] {
@@ -120,6 +120,6 @@ mod tests {
     #[test]
     fn an_owners_certificate_needs_no_trust() {
         let text = banner(&["192.168.1.5:443"], false, false);
-        assert!(!text.contains("ca.crt") && text.contains("fingerprint of the certificate"), "{text}");
+        assert!(!text.contains("/trust") && text.contains("fingerprint of the certificate"), "{text}");
     }
 }

@@ -90,7 +90,7 @@ impl Server {
         let hub = hub(&settings, &memberships, &relay, &room_grants);
         let live = Arc::new(Live::new(fresh.issuer(&settings)));
         let stop = watch::Sender::new(false);
-        let options = web_options(&settings, fresh, render, sightings, stop.subscribe());
+        let options = web_options(&settings, render, sightings, stop.subscribe());
         let web = Web::new(options, Arc::clone(&hub), Arc::clone(&live));
 
         let tls = fresh.identity.server_configs()?;
@@ -117,7 +117,7 @@ impl Server {
             listening: &self.listening,
             pages: interfaces::reachable(&self.listening, &fresh.addresses),
             named: named::place(&self.settings.listen, &self.listening, &fresh.addresses),
-            has_ca: fresh.identity.ca_pem.is_some(),
+            has_ca: fresh.identity.ca.is_some(),
             fingerprint: &fresh.identity.fingerprint,
             keys_file: &self.settings.credentials.keys_file,
         };
@@ -294,7 +294,6 @@ fn capacity(rooms: &config::Rooms) -> Capacity {
 
 fn web_options(
     settings: &Settings,
-    fresh: &Fresh,
     render_metrics: metrics::Render,
     sightings: Arc<Sightings>,
     shutdown: watch::Receiver<bool>,
@@ -303,7 +302,6 @@ fn web_options(
         origins: settings.rooms.origins.clone(),
         proxies: proxies(settings),
         credential_rate: settings.limits.credential_rate,
-        ca_certificate: fresh.identity.ca_der.clone().map(Into::into),
         sightings,
         render_metrics,
         shutdown,

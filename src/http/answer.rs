@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Limited;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_LENGTH, HeaderValue, LOCATION};
+use hyper::header::CONTENT_LENGTH;
 use hyper::service::Service as _;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::service::TowerToHyperService;
@@ -18,9 +18,11 @@ use super::body::{MAX_BODY_BYTES, too_large};
 use super::client::Client;
 use super::errors::HttpError;
 use super::forms::Form;
+use super::greeting;
 use super::headers;
 use super::live::Issuer;
 use super::origin::{Host, Site};
+use super::plain;
 use super::qr::MAX_LINK_BYTES;
 use super::socketio;
 use super::upgrade::{self, Dialect};
@@ -86,8 +88,9 @@ async fn answer_for(
         let id = ErrorId::BadHost;
         return Err(HttpError::new(StatusCode::MISDIRECTED_REQUEST, id.id(), id.text()));
     };
-    if let Some(redirect) = to_https(client, host, &request) {
-        return Ok(redirect);
+    let has_authority = inner.live.current().authority.is_some();
+    if let Some(response) = plain::answer(client, host, &request, has_authority) {
+        return Ok(response);
     }
     let site = Site::of(request.headers(), host, client.tls, &inner.options.origins);
     let asker = Asker { peer: client, site, host: host.clone() };
@@ -101,6 +104,9 @@ async fn answer_for(
             Some(form) => Ok(form.refuse(query, too_large(limit))),
             None => Err(too_large(limit)),
         };
+    }
+    if request.uri().path() == "/trust" && upgrade::is_upgrade(&request) {
+        return greeting::answer(&mut request, running);
     }
     if let Some(dialect) = Dialect::of(&request) {
         return upgrade::answer(dialect, inner, &asker, &mut request, running);
@@ -120,21 +126,6 @@ fn body_limit(inner: &Inner, path: &str) -> usize {
     }
     let is_message = apprtc::Request::of(path).is_some_and(|request| request.is_message());
     if is_message { inner.hub.options().message_bytes } else { MAX_BODY_BYTES }
-}
-
-/// Without TLS only this machine is served, for cameras work on `localhost`; and what a client needs before it can
-/// trust our certificate.
-fn to_https<B>(client: Client, host: &Host, request: &Request<B>) -> Option<Response> {
-    let is_local = client.local.ip().to_canonical().is_loopback() && host.is_local() && !client.is_proxied;
-    if client.tls || is_local || matches!(request.uri().path(), "/ca.crt" | "/health") {
-        return None;
-    }
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-    let location = HeaderValue::try_from(format!("https://{host}{path}")).ok()?;
-    response.headers_mut().insert(LOCATION, location);
-    Some(response)
 }
 
 /// RFC 9110 section 9.3.2: what GET would have said, without saying it.

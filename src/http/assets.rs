@@ -20,6 +20,8 @@ use warp::reply::Response;
 pub(super) const INDEX: &str = "index.html";
 /// The page that says why it does not connect.
 pub(super) const CHECK: &str = "check.html";
+/// The page that says how to trust the authority.
+pub(super) const TRUST: &str = "trust.html";
 
 #[derive(Embed)]
 #[folder = "src/web/"]

@@ -1,13 +1,15 @@
-//! What may be exchanged while the server runs: keys, secrets, how long credentials last, and the names of the server.
+//! What may be exchanged while the server runs: keys, secrets, how long credentials last, the names of the server, and
+//! the authority that signed for them.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::authority::Authority;
 use crate::credentials::{Credential, MintError};
 
-/// Makes credentials, knows who may have them and by which names the server is asked.
+/// Makes credentials, knows who may have them, by which names the server is asked, and what to trust for it.
 pub struct Issuer {
     /// Mints for an id that the holder of an API key chose, for so many seconds.
     pub mint_for_key: MintForKey,
@@ -21,6 +23,8 @@ pub struct Issuer {
     pub hosts: Vec<String>,
     /// What to tell outside clients behind a 1:1 NAT: inner to outer address.
     pub external: HashMap<IpAddr, IpAddr>,
+    /// The local authority. None when the owner brought a certificate.
+    pub authority: Option<Authority>,
 }
 
 type MintForKey = Box<dyn Fn(&str, u64) -> Result<Credential, MintError> + Send + Sync>;

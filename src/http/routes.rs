@@ -15,6 +15,7 @@ use warp::{Filter, Rejection};
 use super::answer::Asker;
 use super::apprtc;
 use super::assets;
+use super::authority::{self, Authority};
 use super::body::{Body, MAX_BODY_BYTES};
 use super::errors::HttpError;
 use super::forms::{Call, Form};
@@ -37,7 +38,6 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     let check = warp::path!("check").and(read()).and(warp::header::headers_cloned());
     let check = check.map(|headers| page(assets::CHECK, &headers));
     let health = warp::path!("health").and(read()).map(|| text("ok\n".into()));
-    let certificate = warp::path!("ca.crt").and(read()).and(with(inner)).map(|inner: Arc<Inner>| certificate(&inner));
     let metrics = warp::path!("metrics")
         .and(read())
         .and(with(inner))
@@ -60,7 +60,7 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
         .unify()
         .or(health)
         .unify()
-        .or(certificate)
+        .or(trust(inner))
         .unify()
         .or(metrics)
         .unify()
@@ -144,14 +144,21 @@ async fn asset(path: FullPath, headers: HeaderMap) -> Result<Response, Rejection
     assets::reply(path.as_str().trim_start_matches('/'), &headers).ok_or_else(warp::reject)
 }
 
-/// In DER, which phones take as well as computers. Not as an attachment: a phone would file it instead of installing it.
-fn certificate(inner: &Inner) -> Response {
-    let Some(certificate) = inner.options.ca_certificate.clone() else { return not_found().into_response() };
-    let mut response = Response::new(certificate.into());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-x509-ca-cert"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+/// The page about trust, and what it hands out.
+fn trust(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
+    let headers = warp::header::headers_cloned();
+    let page = warp::path!("trust").and(read()).and(headers).map(|headers| page(assets::TRUST, &headers));
+    let facts = warp::path!("trust.json").and(read()).and(with(inner));
+    let facts = facts.map(|inner: Arc<Inner>| authority::facts(inner.live.current().authority.as_ref()));
+    let certificate = warp::path!("ca.crt").and(read()).and(with(inner));
+    let certificate = certificate.map(|inner: Arc<Inner>| handed_out(&inner, Authority::certificate));
+    let profile = warp::path!("lanturn.mobileconfig").and(read()).and(with(inner));
+    let profile = profile.map(|inner: Arc<Inner>| handed_out(&inner, Authority::profile));
+    page.or(facts).unify().or(certificate).unify().or(profile).unify().boxed()
+}
+
+fn handed_out(inner: &Inner, form: impl FnOnce(&Authority) -> Response) -> Response {
+    inner.live.current().authority.as_ref().map_or_else(|| not_found().into_response(), form)
 }
 
 fn metrics(inner: &Inner, asker: &Asker, query: &KeyQuery) -> Response {

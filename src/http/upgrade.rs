@@ -60,7 +60,7 @@ const DIALECTS: &[(&str, Make)] = &[
 /// A path that is nothing else's is a room of matchbox for a WebSocket, and only then.
 const BARE_ROOM: &str = "/*";
 
-/// Every path at which a WebSocket opens. `*` stands for the name of a room.
+/// Every path at which a WebSocket of the rooms opens. `*` stands for the name of a room.
 pub fn socket_paths() -> impl Iterator<Item = &'static str> {
     DIALECTS.iter().map(|(path, _)| *path).chain([socketio::PATH])
 }
@@ -200,7 +200,7 @@ pub(super) fn handshake<B>(request: &Request<B>) -> Result<Option<HeaderValue>, 
 }
 
 /// Whether a WebSocket is asked for, over h2 or h1.
-fn is_upgrade<B>(request: &Request<B>) -> bool {
+pub(super) fn is_upgrade<B>(request: &Request<B>) -> bool {
     let is_h2 = request.method() == Method::CONNECT
         && request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
     let is_h1 = request.method() == Method::GET

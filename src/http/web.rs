@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -51,8 +50,6 @@ pub struct Options {
     pub proxies: Proxies,
     /// Requests for credentials a minute from one source prefix.
     pub credential_rate: u32,
-    /// The certificate of the local authority, in DER. None when the owner brought a certificate.
-    pub ca_certificate: Option<Bytes>,
     /// What the relay saw of those who test their way.
     pub sightings: Arc<Sightings>,
     /// Prints the metrics, in Prometheus' text format.

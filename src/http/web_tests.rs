@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
@@ -14,13 +15,15 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::*;
 use crate::credentials::{IceServer, Reach, RoomMember, Secret, ice_servers, mint, mint_for_member, mint_for_page};
-use crate::http::Issuer;
+use crate::http::{Authority, Issuer};
 use crate::signaling::{Capacity, Grants, HubOptions, Pin, Role, RoomName};
 
 #[path = "form_tests.rs"]
 mod forms;
 #[path = "socketio_tests.rs"]
 mod socketio;
+#[path = "trust_tests.rs"]
+mod trust;
 
 const KEY: &str = "an-api-key";
 
@@ -67,6 +70,14 @@ impl Grants for Granting {
 }
 
 fn server() -> Server {
+    server_with(Some(Authority {
+        certificate: Bytes::from_static(b"\x30\x82"),
+        name: "lanturn CA of box".into(),
+        fingerprint: "AB:CD".into(),
+    }))
+}
+
+fn server_with(authority: Option<Authority>) -> Server {
     let secret = || Secret::new("0123456789abcdef");
     let options = HubOptions {
         capacity: Capacity::any(8),
@@ -96,13 +107,13 @@ fn server() -> Server {
         ttl: 3600,
         hosts: vec!["box.local".into()],
         external: HashMap::new(),
+        authority,
     };
     let stop = watch::Sender::new(false);
     let options = Options {
         origins: vec!["https://friend.example".into()],
         proxies: Proxies::default(),
         credential_rate: 5,
-        ca_certificate: Some(Bytes::from_static(b"\x30\x82")),
         sightings: Arc::default(),
         render_metrics: Arc::new(|| "lanturn_rooms 0\n".into()),
         shutdown: stop.subscribe(),
@@ -196,22 +207,6 @@ async fn unknown_paths_methods_and_hosts_are_told_apart() {
     let rebound = server.send(LAN, request("/", "evil.example:3478")).await;
     assert_eq!(rebound.error(), (421, "bad-host".into()));
     assert!(!rebound.headers["content-security-policy"].to_str().unwrap().contains("evil"));
-}
-
-#[tokio::test]
-async fn without_tls_all_but_two_paths_lead_to_https() {
-    let server = server();
-    let plain = Peer { tls: false, ..LAN };
-    let reply = server.send(plain, request("/r/kitchen?x=1", "192.168.1.5:3478")).await;
-    let location = &reply.headers["location"];
-    assert_eq!((reply.status.as_u16(), location), (308, &"https://192.168.1.5:3478/r/kitchen?x=1".parse().unwrap()));
-    assert_eq!(server.send(plain, request("/health", "box.local")).await.body, "ok\n");
-    let certificate = server.send(plain, request("/ca.crt", "box.local")).await;
-    assert_eq!(certificate.headers["content-type"], "application/x-x509-ca-cert");
-    assert_eq!(certificate.body, &b"\x30\x82"[..]);
-    assert_eq!(server.send(plain, request("/", "evil.example")).await.status, StatusCode::MISDIRECTED_REQUEST);
-    assert_eq!(server.send(local(), request("/", "localhost:3478")).await.status, StatusCode::OK);
-    assert_eq!(server.send(local(), request("/", "box.local:3478")).await.status, StatusCode::PERMANENT_REDIRECT);
 }
 
 #[tokio::test]
@@ -350,8 +345,12 @@ async fn join<S: AsyncRead + AsyncWrite + Unpin>(ws: &mut WebSocketStream<S>) ->
 }
 
 fn handshake(origin: Option<&str>) -> Request<()> {
+    handshake_at("/ws", origin)
+}
+
+fn handshake_at(path: &str, origin: Option<&str>) -> Request<()> {
     let mut request = Request::builder()
-        .uri("wss://box.local:3478/ws")
+        .uri(format!("wss://box.local:3478{path}"))
         .header(HOST, "box.local:3478")
         .header("connection", "keep-alive, Upgrade")
         .header("upgrade", "websocket")
@@ -481,6 +480,7 @@ async fn what_is_put_in_force_holds_for_the_next_request() {
         ttl: 600,
         hosts: vec!["new.test".into()],
         external,
+        authority: None,
     });
     assert_eq!(server.get("/").await.error(), (421, "bad-host".into()), "it went by box.local");
     assert_eq!(server.send(LAN, request("/", "new.test:3478")).await.status, StatusCode::OK);
@@ -489,6 +489,7 @@ async fn what_is_put_in_force_holds_for_the_next_request() {
     let outside = Peer { remote: "198.51.100.1:5000".parse().unwrap(), ..LAN };
     let reply = server.send(outside, request("/turn?username=a&key=another-key", "203.0.113.7:3478")).await.json();
     assert_eq!((&reply["username"], &reply["turn"]), (&json!("2600:a"), &json!("203.0.113.7:3478")));
+    assert_eq!(server.send(LAN, request("/ca.crt", "new.test")).await.status, StatusCode::NOT_FOUND);
 }
 
 /// RFC 9113 sections 6.5 and 6.9: what the server lets a client send ahead, per stream and on the connection.

@@ -9,6 +9,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
 
+use super::constraints::Constraints;
 use super::error::Error;
 use super::store::{self, Remedy};
 use crate::files::Readers;
@@ -67,13 +68,19 @@ impl Authority {
         Ok(Some(Self { pem, certificate, issuer }))
     }
 
-    /// Makes an authority and keeps it in `dir`.
-    pub(super) fn make(dir: &Path, hostname: &str, now: OffsetDateTime) -> Result<Self, Error> {
+    /// Makes an authority for no more than `constraints` permit, and keeps it in `dir`.
+    pub(super) fn make(
+        dir: &Path,
+        hostname: &str,
+        constraints: &Constraints,
+        now: OffsetDateTime,
+    ) -> Result<Self, Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(hostname);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.name_constraints = Some(constraints.to_extension());
         params.not_before = now - BACKDATE;
         params.not_after = params.not_before + LIFE;
         let certificate = params.self_signed(&key)?;
@@ -91,6 +98,18 @@ impl Authority {
     /// The same in DER.
     pub(super) fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// What devices list it as.
+    pub(super) fn name(&self) -> String {
+        let parsed = store::parsed(&self.certificate);
+        let name = parsed.as_ref().and_then(|found| found.subject().iter_common_name().next()?.as_str().ok());
+        name.unwrap_or_default().to_owned()
+    }
+
+    /// What it may sign for. One that was made elsewhere, or long ago, may be for everything.
+    pub(super) fn constraints(&self) -> Constraints {
+        store::parsed(&self.certificate).map(|parsed| Constraints::of(&parsed)).unwrap_or_default()
     }
 
     /// Signs a certificate for `key`.

@@ -3,10 +3,11 @@
 //! | file in `tls.dir` | what it is |
 //! |---|---|
 //! | `cert.pem`, `key.pem` | the owner's own certificate chain and key: they win |
-//! | `ca.pem`, `ca.key` | the authority that devices are asked to trust: made once, never replaced |
+//! | `ca.pem`, `ca.key` | the authority that devices are asked to trust: made once, good for this box only |
 //! | `leaf.pem`, `leaf.key` | what the server shows: issued anew when addresses or names change, or its end is near |
 
 mod authority;
+mod constraints;
 mod error;
 mod leaf;
 mod names;
@@ -28,6 +29,7 @@ use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 
 use authority::Authority;
+use constraints::Constraints;
 pub use error::Error;
 use names::Names;
 pub use resolver::Resolver;
@@ -48,13 +50,22 @@ pub struct Options {
     pub hostname: String,
 }
 
+/// The authority's certificate, for devices to trust.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaCertificate {
+    /// In PEM.
+    pub pem: String,
+    /// In DER, as phones take it.
+    pub der: Vec<u8>,
+    /// What devices list it as: its common name.
+    pub name: String,
+}
+
 /// The certificate and key that the server shows.
 #[derive(Debug)]
 pub struct Identity {
-    /// The authority's certificate, for devices to trust. None when the owner brought a certificate.
-    pub ca_pem: Option<String>,
-    /// The same in DER, as phones take it.
-    pub ca_der: Option<Vec<u8>>,
+    /// None when the owner brought a certificate.
+    pub ca: Option<CaCertificate>,
     /// SHA-256 of the authority's certificate, or of the owner's own: 32 bytes as `AB:CD:…`.
     pub fingerprint: String,
     certified: Arc<CertifiedKey>,
@@ -98,20 +109,36 @@ pub fn check(dir: &Path) -> Result<(), Error> {
 fn load_at(options: &Options, now: OffsetDateTime) -> Result<Identity, Error> {
     if let Some(certified) = own::read(&options.dir, now)? {
         let fingerprint = certified.cert.first().map_or_else(String::new, fingerprint);
-        return Ok(Identity { ca_pem: None, ca_der: None, fingerprint, certified: Arc::new(certified) });
+        return Ok(Identity { ca: None, fingerprint, certified: Arc::new(certified) });
     }
+    let mut names = Names::new(options);
     let authority = match Authority::read(&options.dir, now)? {
         Some(authority) => authority,
-        None => Authority::make(&options.dir, &options.hostname, now)?,
+        None => Authority::make(&options.dir, &options.hostname, &Constraints::new(&names), now)?,
     };
-    let names = Names::new(options);
+    let left_out = names.keep_permitted(&authority.constraints());
+    if !left_out.is_empty() {
+        warn_left_out(&options.dir, &left_out);
+    }
     let certified = match leaf::read(&options.dir, &authority, &names, now)? {
         Some(certified) => certified,
         None => leaf::issue(&options.dir, &authority, &names, now)?,
     };
     let fingerprint = fingerprint(authority.certificate());
-    let (ca_pem, ca_der) = (Some(authority.pem().to_owned()), Some(authority.certificate().to_vec()));
-    Ok(Identity { ca_pem, ca_der, fingerprint, certified: Arc::new(certified) })
+    let (pem, der) = (authority.pem().to_owned(), authority.certificate().to_vec());
+    let ca = Some(CaCertificate { pem, der, name: authority.name() });
+    Ok(Identity { ca, fingerprint, certified: Arc::new(certified) })
+}
+
+/// With one name too many, browsers would refuse the certificate for all the others as well.
+fn warn_left_out(dir: &Path, names: &[String]) {
+    tracing::warn!(
+        "{}: was made when this box had other names and addresses, and may not sign for {}, so browsers refuse those: \
+         remove ca.pem and ca.key, and a new authority is made, which every device must trust anew; or bring a \
+         certificate of your own, as cert.pem and key.pem",
+        dir.join("ca.pem").display(),
+        names.join(", ")
+    );
 }
 
 impl Identity {

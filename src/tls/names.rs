@@ -9,6 +9,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
 use super::Options;
+use super::constraints::Constraints;
 use super::error::Error;
 
 /// Names and addresses, each once.
@@ -48,6 +49,23 @@ impl Names {
             }
         }
         names
+    }
+
+    /// The names, in lower case.
+    pub(super) fn dns(&self) -> impl Iterator<Item = &str> {
+        self.dns.iter().map(String::as_str)
+    }
+
+    /// The addresses.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().copied()
+    }
+
+    /// Takes out what an authority may not sign for, and gives it back.
+    pub(super) fn keep_permitted(&mut self, by: &Constraints) -> Vec<String> {
+        let dns = self.dns.extract_if(.., |name| !by.permit_name(name));
+        let addresses = self.addresses.extract_if(.., |ip| !by.permit_address(*ip));
+        dns.chain(addresses.map(|ip| ip.to_string())).collect()
     }
 
     /// As a certificate lists them.

@@ -22,6 +22,10 @@ fn file(options: &Options, name: &str) -> String {
     fs::read_to_string(options.dir.join(name)).unwrap()
 }
 
+fn pem(identity: &Identity) -> String {
+    identity.ca.as_ref().unwrap().pem.clone()
+}
+
 /// A whole handshake in memory. Gives the ALPN id agreed on.
 fn handshake(ca_pem: &str, name: &str, alpn: &[&[u8]], server: &Arc<ServerConfig>) -> Result<Option<Vec<u8>>, String> {
     let mut roots = RootCertStore::empty();
@@ -61,7 +65,7 @@ fn handshake(ca_pem: &str, name: &str, alpn: &[&[u8]], server: &Arc<ServerConfig
 fn a_device_that_trusts_the_authority_connects_by_every_name_and_address() {
     let dir = tempfile::tempdir().unwrap();
     let identity = load(&options(dir.path())).unwrap();
-    let (ca, configs) = (identity.ca_pem.clone().unwrap(), identity.server_configs().unwrap());
+    let (ca, configs) = (pem(&identity), identity.server_configs().unwrap());
     for name in [
         "192.168.1.5",
         "fd00::5",
@@ -78,14 +82,14 @@ fn a_device_that_trusts_the_authority_connects_by_every_name_and_address() {
     assert!(handshake(&ca, "192.168.1.6", &[], &configs.bare).unwrap_err().contains("not valid for name"));
     let stranger = tempfile::tempdir().unwrap();
     let other = load(&options(stranger.path())).unwrap();
-    assert!(handshake(&other.ca_pem.unwrap(), "box", &[], &configs.bare).unwrap_err().contains("UnknownIssuer"));
+    assert!(handshake(&pem(&other), "box", &[], &configs.bare).unwrap_err().contains("UnknownIssuer"));
 }
 
 #[test]
 fn turn_and_the_web_are_told_apart_by_alpn() {
     let dir = tempfile::tempdir().unwrap();
     let identity = load(&options(dir.path())).unwrap();
-    let (ca, configs) = (identity.ca_pem.clone().unwrap(), identity.server_configs().unwrap());
+    let (ca, configs) = (pem(&identity), identity.server_configs().unwrap());
     for id in ALPN {
         assert_eq!(handshake(&ca, "box", &[id], &configs.web), Ok(Some(id.to_vec())));
     }
@@ -156,7 +160,7 @@ fn a_first_run_that_was_cut_off_is_made_good() {
     }
     let identity = load(&options).unwrap();
     let configs = identity.server_configs().unwrap();
-    handshake(&identity.ca_pem.unwrap(), "box", &[], &configs.bare).unwrap();
+    handshake(&pem(&identity), "box", &[], &configs.bare).unwrap();
     assert_eq!(ALL.map(|name| options.dir.join(name).exists()), [true; 4]);
 }
 
@@ -180,7 +184,7 @@ fn the_leaf_is_issued_anew_when_it_no_longer_fits_and_the_authority_never() {
     assert!(reissued(&options, now), "not valid yet, for a clock that was wrong");
     options.addresses[0] = "192.168.1.77".parse().unwrap();
     assert!(reissued(&options, now), "another address");
-    options.names.push("more.example.org".into());
+    options.names.push("more.calls.example.org".into());
     assert!(reissued(&options, now), "another name");
     fs::write(options.dir.join("leaf.pem"), &before[2]).unwrap();
     assert!(reissued(&options, now), "a certificate of another key");
@@ -198,14 +202,14 @@ fn the_owners_certificate_wins_and_a_reload_shows_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options(dir.path());
     let generated = load(&options).unwrap();
-    let (ca, configs) = (generated.ca_pem.clone().unwrap(), generated.server_configs().unwrap());
+    let (ca, configs) = (pem(&generated), generated.server_configs().unwrap());
     let elsewhere = Options { dir: dir.path().join("other"), names: vec!["own.example.org".into()], ..options.clone() };
-    let own_ca = load(&elsewhere).unwrap().ca_pem.unwrap();
+    let own_ca = pem(&load(&elsewhere).unwrap());
     fs::copy(elsewhere.dir.join("leaf.pem"), options.dir.join("cert.pem")).unwrap();
     fs::copy(elsewhere.dir.join("leaf.key"), options.dir.join("key.pem")).unwrap();
     options.addresses.clear();
     let own = load(&options).unwrap();
-    assert_eq!(own.ca_pem, None);
+    assert_eq!(own.ca, None);
     assert_ne!(own.fingerprint, generated.fingerprint);
     handshake(&ca, "box", &[], &configs.web).unwrap();
     configs.resolver.swap(&own);
@@ -255,4 +259,85 @@ fn keys_of_something_else_are_refused() {
     fs::copy(path("leaf.key"), path("ca.key")).unwrap();
     let error = load(&options).unwrap_err().to_string();
     assert!(error.contains("ca.key: does not belong to ca.pem: restore it"), "{error}");
+}
+
+/// What the server would show had somebody stolen the key of the authority in `options.dir` and signed for `names`.
+fn forged(options: &Options, names: &[&str]) -> Arc<ServerConfig> {
+    let authority = Authority::read(&options.dir, OffsetDateTime::now_utc()).unwrap().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let names = Options {
+        names: names.iter().map(|&name| name.into()).collect(),
+        addresses: Vec::new(),
+        hostname: String::new(),
+        dir: dir.path().into(),
+    };
+    let certified = leaf::issue(dir.path(), &authority, &Names::new(&names), OffsetDateTime::now_utc()).unwrap();
+    let identity = Identity { ca: None, fingerprint: String::new(), certified: Arc::new(certified) };
+    identity.server_configs().unwrap().bare
+}
+
+#[test]
+fn a_stolen_authority_is_good_for_this_box_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    options.addresses.extend(["2001:db8::5".parse::<IpAddr>().unwrap(), "203.0.113.7".parse().unwrap()]);
+    let ca = pem(&load(&options).unwrap());
+    let own = ["other.local", "10.1.2.3", "100.64.0.1", "172.31.0.1", "fd12::1", "fe80::1", "169.254.1.1"];
+    let made_for = ["a.calls.example.org", "198.51.100.7", "203.0.113.7", "2001:db8::5", "2001:db8::6"];
+    for name in own.into_iter().chain(made_for) {
+        handshake(&ca, name, &[], &forged(&options, &[name])).unwrap();
+    }
+    let others = ["example.org", "notlocal", "8.8.8.8", "172.32.0.1", "203.0.113.8", "2001:db8:0:1::5", "::2"];
+    for name in others {
+        let error = handshake(&ca, name, &[], &forged(&options, &[name])).unwrap_err();
+        assert!(error.contains("NameConstraintViolation"), "{name}: {error}");
+        let error = handshake(&ca, "localhost", &[], &forged(&options, &[name])).unwrap_err();
+        assert!(error.contains("NameConstraintViolation"), "nor under another name: {name}: {error}");
+    }
+}
+
+#[test]
+fn the_constraints_are_critical() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path());
+    load(&options).unwrap();
+    let ca = CertificateDer::from_pem_slice(file(&options, "ca.pem").as_bytes()).unwrap();
+    let constraints = store::parsed(&ca).unwrap().name_constraints().unwrap().map(|found| found.critical);
+    assert_eq!(constraints, Some(true));
+}
+
+#[test]
+fn what_the_authority_may_not_sign_for_is_left_out_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    let ca = pem(&load(&options).unwrap());
+    options.names.extend(["late.example.net".into(), "late.local".into()]);
+    options.addresses = vec!["203.0.113.9".parse().unwrap(), "192.168.7.7".parse().unwrap()];
+    options.hostname = "renamed".into();
+    let later = load(&options).unwrap();
+    assert_eq!(pem(&later), ca);
+    let configs = later.server_configs().unwrap();
+    for name in ["late.local", "192.168.7.7", "calls.example.org", "renamed.local", "localhost"] {
+        assert_eq!(handshake(&ca, name, &[], &configs.bare), Ok(None), "{name}");
+    }
+    for name in ["late.example.net", "203.0.113.9", "renamed"] {
+        assert!(handshake(&ca, name, &[], &configs.bare).unwrap_err().contains("not valid for name"), "{name}");
+    }
+    let leaf = file(&options, "leaf.pem");
+    load(&options).unwrap();
+    assert_eq!(file(&options, "leaf.pem"), leaf, "it is not issued anew for what it cannot have");
+}
+
+#[test]
+fn an_authority_without_constraints_goes_on_for_every_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    fs::create_dir_all(&options.dir).unwrap();
+    Authority::make(&options.dir, "Box", &Constraints::default(), OffsetDateTime::now_utc()).unwrap();
+    options.names.push("late.example.net".into());
+    let identity = load(&options).unwrap();
+    let configs = identity.server_configs().unwrap();
+    for name in ["late.example.net", "198.51.100.7", "box.local"] {
+        assert_eq!(handshake(&pem(&identity), name, &[], &configs.bare), Ok(None), "{name}");
+    }
 }

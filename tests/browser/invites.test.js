@@ -1,33 +1,13 @@
 /** Ways into a room besides typing its name: links, codes, roles; and ways back. */
 
 import assert from "node:assert/strict";
-import jsqr from "jsqr";
+import { scan } from "./support/scan.js";
 import { stories } from "./support/stories.js";
 import { Tab, until } from "./support/tab.js";
 
 const story = stories();
-const decode = /** @type {typeof import("jsqr").default} */ (/** @type {any} */ (jsqr).default ?? jsqr);
 
 const linkOf = (/** @type {Tab} */ tab) => tab.page.$eval("#invite-link", (input) => /** @type {HTMLInputElement} */ (input).value);
-
-/** What a phone's camera reads from the page, twice as large as it is shown. @param {Tab} tab @returns {Promise<string | undefined>} */
-async function scan(tab) {
-  const shown = await tab.page.evaluate(async () => {
-    const image = /** @type {HTMLImageElement} */ (document.getElementById("invite-qr"));
-    await image.decode();
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = 480;
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    context.imageSmoothingEnabled = false;
-    context.drawImage(image, 0, 0, 480, 480);
-    const { data } = context.getImageData(0, 0, 480, 480);
-    let bits = "";
-    for (let i = 0; i < data.length; i += 4) bits += data[i] > 127 ? "1" : "0";
-    return bits;
-  });
-  const pixels = Uint8ClampedArray.from([...shown].flatMap((bit) => [...Array(3).fill(bit === "1" ? 255 : 0), 255]));
-  return decode(pixels, 480, 480)?.data;
-}
 
 story("the invite's code is its link, for each role, and leads in past the PIN", async ({ open, room }) => {
   const anna = await open("Anna");
@@ -41,7 +21,7 @@ story("the invite's code is its link, for each role, and leads in past the PIN",
   for (const role of ["viewer", "member"]) {
     await anna.click(`[name=invite-role][value=${role}]`);
     await until(`the code is the link of a ${role}`, async () => {
-      const [link, seen] = [await linkOf(anna), await scan(anna).catch(() => undefined)];
+      const [link, seen] = [await linkOf(anna), await scan(anna, "invite-qr").catch(() => undefined)];
       return link.endsWith(`&role=${role}`) && link === seen;
     });
     links[role] = await linkOf(anna);

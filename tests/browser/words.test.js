@@ -3,34 +3,41 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { words } from "../../src/web/page/check/words.js";
-import { en } from "../../src/web/page/words/en.js";
-import { choose, errorText, languages, t } from "../../src/web/page/i18n.js";
+import { addWords, choose, errorText, languages, t } from "../../src/web/page/i18n.js";
+import { en as checkEn } from "../../src/web/page/check/words/en.js";
+import { ko as checkKo } from "../../src/web/page/check/words/ko.js";
+import { en as trustEn } from "../../src/web/page/words/trust-en.js";
+import { ko as trustKo } from "../../src/web/page/words/trust-ko.js";
 
 const web = new URL("../../src/web/", import.meta.url);
 const read = (/** @type {string} */ name) => readFileSync(new URL(name, web), "utf8");
 const scripts = readdirSync(web, { recursive: true }).map(String).filter((name) => name.endsWith(".js"));
+/** Each page, and where its code begins. */
+const PAGES = { "index.html": "/page/app.js", "check.html": "/page/check/app.js", "trust.html": "/page/trust.js" };
 /** The stable ids in the table of docs/protocol.md, and those of the client itself. */
 const PROTOCOL = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
 const TABLE = PROTOCOL.split("| `id` | when | then |")[1].split("```")[0];
 const ERRORS = [...[...TABLE.matchAll(/^\| `([\w-]+)`/gm)].map((match) => match[1]), "unreachable", "timeout", "bad-signal"];
 
+const more = { en: { ...checkEn, ...trustEn }, ko: { ...checkKo, ...trustKo } };
+const shared = Object.keys(languages.en).filter((key) => Object.hasOwn(more.en, key));
+addWords(more);
+
 const places = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
 
 test("every language has the same keys, none empty, with the same places to fill in", () => {
-  // Those of the page /check, which has added its own, among them.
-  assert.deepEqual(Object.keys(words.ko).sort(), Object.keys(words.en).sort());
+  assert.deepEqual(shared, [], "no page changes what another says");
   for (const [code, words] of Object.entries(languages)) {
     assert.deepEqual(Object.keys(words).sort(), Object.keys(languages.en).sort(), code);
     for (const [key, text] of Object.entries(words)) {
       assert.notEqual(text.trim(), "", `${code}: ${key}`);
-      assert.deepEqual(places(text), places(languages.en[/** @type {keyof typeof languages.en} */ (key)]), `${code}: ${key}`);
+      assert.deepEqual(places(text), places(languages.en[key]), `${code}: ${key}`);
     }
   }
 });
 
 test("the page's own texts exist, and each text is used", () => {
-  const html = read("index.html") + read("check.html");
+  const html = Object.keys(PAGES).map(read).join("\n");
   const asked = [...html.matchAll(/data-(?:text|label|hint|alt)="(\w+)"/g)].map((match) => match[1]);
   for (const key of asked) assert.ok(Object.hasOwn(languages.en, key), `a page asks for ${key}`);
   const code = scripts.filter((name) => !name.includes("/words/")).map(read).join("\n");
@@ -41,12 +48,6 @@ test("the page's own texts exist, and each text is used", () => {
     const used = asked.includes(key) || code.includes(`"${key}"`) || (family && code.includes(`\`${family}\${`));
     assert.ok(used, `${key} is said somewhere`);
   }
-});
-
-test("what both pages say is said once", () => {
-  // The same key would be the later one's words on both.
-  for (const key of Object.keys(words.en)) assert.ok(!read("page/words/en.js").includes(`\n  ${key}: `), key);
-  assert.ok(Object.hasOwn(en, "checkTitle"), "and the page /check has taught its own");
 });
 
 test("the language is the first that we speak", () => {
@@ -68,22 +69,22 @@ test("no markup is made from text, and no script or style is inline", () => {
   for (const name of scripts) {
     assert.doesNotMatch(read(name), /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function/, name);
   }
-  for (const page of ["index.html", "check.html"]) {
-    assert.doesNotMatch(read(page), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/, page);
-  }
+  for (const name of Object.keys(PAGES)) assert.doesNotMatch(read(name), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/);
 });
 
-for (const [page, main] of [["index.html", "/page/app.js"], ["check.html", "/page/check/app.js"]]) test(`every module that ${page} loads is asked for at once, and none besides`, () => {
-  /** @type {Set<string>} */
-  const needed = new Set();
-  const walk = (/** @type {string} */ path) => {
-    if (needed.has(path)) return;
-    needed.add(path);
-    for (const [, from] of read(path.slice(1)).matchAll(/^import[^"]*"(\.[^"]+)";$/gm)) walk(new URL(from, `http://box${path}`).pathname);
-  };
-  walk(main);
-  const html = read(page);
-  const [script] = [...html.matchAll(/<script type="module" src="([^"]+)"/g)].map((match) => match[1]);
-  const preloaded = [...html.matchAll(/<link rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]);
-  assert.deepEqual([script, ...preloaded].sort(), [...needed].sort());
+test("every module that a page loads is asked for at once, and none besides", () => {
+  for (const [name, start] of Object.entries(PAGES)) {
+    /** @type {Set<string>} */
+    const needed = new Set();
+    const walk = (/** @type {string} */ path) => {
+      if (needed.has(path)) return;
+      needed.add(path);
+      for (const [, from] of read(path.slice(1)).matchAll(/^import[^"]*"(\.[^"]+)";$/gm)) walk(new URL(from, `http://box${path}`).pathname);
+    };
+    walk(start);
+    const html = read(name);
+    const [script] = [...html.matchAll(/<script type="module" src="([^"]+)"/g)].map((match) => match[1]);
+    const preloaded = [...html.matchAll(/<link rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]);
+    assert.deepEqual([script, ...preloaded].sort(), [...needed].sort(), name);
+  }
 });

@@ -214,21 +214,32 @@ async fn the_authority_that_is_handed_out_signed_the_certificate() {
 }
 
 #[tokio::test]
-async fn unencrypted_visitors_from_elsewhere_are_led_to_https() {
+async fn unencrypted_visitors_from_elsewhere_are_told_what_to_trust_or_led_to_https() {
     let server = Server::start("listen.addresses = ['[::]:0']\n");
     let port = server.address().port();
     let local = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port);
-    assert_eq!(h1(http(local).await, get(local, "/")).await.status, 200, "this machine itself needs no encryption");
+    let call = h1(http(local).await, get(local, "/")).await;
+    assert!(call.text().contains("/page/app.js"), "this machine itself needs no encryption");
     let cards = if_addrs::get_if_addrs().unwrap();
     let Some(card) = cards.iter().find(|card| !card.is_loopback() && !card.is_link_local()) else {
         skipped("the redirect: this machine has no address but loopback");
         return;
     };
     let address = SocketAddr::new(card.ip(), port);
-    let reply = h1(http(address).await, get(address, "/r/kitchen?x=1")).await;
+    let reply = h1(http(address).await, get(address, "/lanturn.js?x=1")).await;
     assert_eq!(reply.status, 308);
-    assert_eq!(reply.header("location"), format!("https://{address}/r/kitchen?x=1"));
+    assert_eq!(reply.header("location"), format!("https://{address}/lanturn.js?x=1"));
     assert_eq!(h1(http(address).await, get(address, "/health")).await.text(), "ok\n");
-    assert_eq!(h1(http(address).await, get(address, "/ca.crt")).await.status, 200);
-    assert_eq!(fetch(&server, address, "/r/kitchen").await.status, 200);
+    for path in ["/trust", "/", "/r/kitchen?x=1"] {
+        assert!(h1(http(address).await, get(address, path)).await.text().contains("/page/trust.js"), "{path}");
+    }
+    assert_eq!(fetch(&server, address, "/r/kitchen").await.text(), call.text());
+
+    let authority = h1(http(address).await, get(address, "/ca.crt")).await.body;
+    let profile = h1(http(address).await, get(address, "/lanturn.mobileconfig")).await;
+    assert_eq!(profile.header("content-type"), "application/x-apple-aspen-config");
+    assert!(profile.text().contains(&format!("<data>{}</data>", STANDARD.encode(&authority))));
+    let facts = h1(http(address).await, get(address, "/trust.json")).await.json();
+    assert!(server.log().contains(facts["authority"]["fingerprint"].as_str().unwrap()), "{facts}");
+    assert!(facts["authority"]["name"].as_str().unwrap().starts_with("lanturn CA of "), "{facts}");
 }

@@ -40,7 +40,7 @@ async fn secret_keys_and_certificate_change_under_a_running_call() {
 
     server.write("certs/credentials.secret", &format!("{NEW_SECRET}\n"));
     server.write("certs/api.keys", "another-key-of-today\n");
-    let names = "names = ['calls.example']";
+    let names = "names = ['calls.local']";
     server.write("config.toml", &format!("{LOOPBACK}[tls]\n{names}\n"));
     server.signal("HUP");
     server.wait_for("reloaded");

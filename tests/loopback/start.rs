@@ -25,7 +25,7 @@ fn a_first_run_makes_all_and_says_what_to_open() {
     let address = server.address();
     for line in [
         format!("Open in a browser:\n  https://{address}/\n"),
-        format!("  http://{address}/ca.crt\n"),
+        format!("  http://{address}/trust\n"),
         "API key for other programs: in certs/api.keys\n".into(),
     ] {
         assert!(log.contains(&line), "{line:?} is missing:\n{log}");
@@ -49,12 +49,34 @@ fn a_second_run_uses_what_the_first_made() {
     stop(server);
     let server = Server::start_in(std::sync::Arc::clone(&dir));
     assert_eq!(MADE.map(|file| server.read(file)), first);
-    server.write("config.toml", &format!("{LOOPBACK}[tls]\nnames = ['calls.example']\n"));
+    server.write("config.toml", &format!("{LOOPBACK}[tls]\nnames = ['calls.local']\n"));
     stop(server);
     let server = Server::start_in(dir);
     let third = MADE.map(|file| server.read(file));
     assert_eq!((&third[..2], &third[4..]), (&first[..2], &first[4..]), "the authority and the secrets stay");
     assert_ne!(third[2], first[2], "the certificate has another name now");
+}
+
+#[test]
+fn a_name_that_the_authority_may_not_sign_for_is_told_once_and_left_out() {
+    let server = Server::start(LOOPBACK);
+    let (dir, leaf) = (server.dir(), server.read("certs/leaf.pem"));
+    server.write("config.toml", &format!("{LOOPBACK}[tls]\nnames = ['calls.example', 'calls.example.org']\n"));
+    stop(server);
+    let server = Server::start_in(dir);
+    assert_eq!(server.read("certs/leaf.pem"), leaf);
+    let log = server.log();
+    let told = "certs/ca.pem: was made when this box had other names and addresses, and may not sign for calls.example, \
+                calls.example.org, so browsers refuse those: remove ca.pem and ca.key, and a new authority is made";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+    for file in ["certs/ca.pem", "certs/ca.key"] {
+        std::fs::remove_file(server.path().join(file)).unwrap();
+    }
+    let dir = server.dir();
+    stop(server);
+    let server = Server::start_in(dir);
+    assert!(!server.log().contains("may not sign for"), "{}", server.log());
+    assert_ne!(server.read("certs/leaf.pem"), leaf);
 }
 
 #[test]

@@ -84,6 +84,11 @@ impl Fresh {
             ttl: settings.credentials.ttl.as_secs(),
             hosts: hosts(settings).chain(self.names.clone()).collect(),
             external: settings.relay.external.clone(),
+            authority: self.identity.ca.as_ref().map(|ca| http::Authority {
+                certificate: ca.der.clone().into(),
+                name: ca.name.clone(),
+                fingerprint: self.identity.fingerprint.clone(),
+            }),
         }
     }
 }

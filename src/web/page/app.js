@@ -6,9 +6,9 @@ import { follow, leaveCall, showCall, showOwn, speakCall, startCall } from "./ca
 import { speakChat, startChat } from "./chat.js";
 import { showDevices, startDevices } from "./devices.js";
 import { button, copy, element, input, notice, say, translate } from "./dom.js";
-import { choose, errorText, t } from "./i18n.js";
+import { errorText, t } from "./i18n.js";
 import { forgetInvites, startInvite } from "./invite.js";
-import { keep, recall } from "./kept.js";
+import { startLanguage } from "./language.js";
 import { askPin, kinds, showInvitation, showLobbyButtons, showPreview, startLobby, toggle, typed, wantedKinds } from "./lobby.js";
 import { forgetPersons } from "./people.js";
 import { closePanel, startPanels } from "./panels.js";
@@ -104,12 +104,7 @@ function showLobby() {
   showLobbyButtons(false);
 }
 
-/** @param {string} language */
-function speak(language) {
-  document.documentElement.lang = language;
-  for (const each of document.querySelectorAll("[data-choice=language]")) {
-    if (each instanceof HTMLSelectElement) each.value = language;
-  }
+function speak() {
   translate();
   showLobbyButtons(entering !== null);
   speakCall();
@@ -118,17 +113,6 @@ function speak(language) {
   showCompared();
   showStats();
   void showDevices();
-}
-
-function startLanguage() {
-  for (const each of document.querySelectorAll("[data-choice=language]")) {
-    each.addEventListener("change", (event) => {
-      const { value } = /** @type {HTMLSelectElement} */ (event.target);
-      keep("language", value);
-      speak(choose([value]));
-    });
-  }
-  speak(choose([recall("language"), ...navigator.languages]));
 }
 
 function startEnded() {
@@ -156,7 +140,7 @@ function start() {
   startTheme();
   startDevices();
   startQuality();
-  startLanguage();
+  startLanguage(speak);
   startPanels();
   startCall();
   startInvite();

@@ -3,10 +3,10 @@
 import { en } from "./words/en.js";
 import { ko } from "./words/ko.js";
 
-/** @typedef {keyof typeof en} Key */
+/** @typedef {keyof typeof en | keyof typeof import("./words/trust-en.js").en} Key */
 
-/** @type {Record<string, Record<Key, string>>} */
-export const languages = { en, ko };
+/** @type {Record<string, Record<string, string>>} */
+export const languages = { en: { ...en }, ko: { ...ko } };
 
 let chosen = "en";
 
@@ -19,14 +19,14 @@ export function choose(preferred) {
   return chosen;
 }
 
+/** What a page says besides, which the call page need not load. @param {Record<string, Record<string, string>>} words by language */
+export function addWords(words) {
+  for (const [code, more] of Object.entries(words)) Object.assign(languages[code], more);
+}
+
 /** @param {Key} key @param {Record<string, string | number>} [facts] @returns {string} */
 export function t(key, facts = {}) {
   return languages[chosen][key].replace(/\{(\w+)\}/g, (_, name) => String(facts[name] ?? ""));
-}
-
-/** Adds the words of another page of ours. @param {Record<string, Record<string, string>>} more by language */
-export function teach(more) {
-  for (const [code, words] of Object.entries(more)) Object.assign(languages[code], words);
 }
 
 /** What to say about an error of a room. @param {{id: string, text: string}} error @param {string} [name] */

@@ -47,7 +47,7 @@ export class Box {
   static async start({ dir, env = {} } = {}) {
     const box = new Box(dir ?? (await mkdtemp(join(tmpdir(), "lanturn-box-"))), env);
     await box.#ready();
-    const at = box.log.match(/listening on 127\.0\.0\.1:(\d+)/) ?? box.log.match(/https:\/\/127\.0\.0\.1:(\d+)/);
+    const at = box.log.match(/listening on (?:127\.0\.0\.1|0\.0\.0\.0):(\d+)/) ?? box.log.match(/https:\/\/127\.0\.0\.1:(\d+)/);
     if (!at) throw new Error(`the box did not say where it listens:\n${box.log}`);
     // By name, as Firefox needs one for `turns:`.
     box.url = `https://localhost:${at[1]}`;

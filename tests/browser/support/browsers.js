@@ -71,13 +71,13 @@ export class TestBrowser {
   }
 
   /**
-   * @param {Kind} kind @param {string} authority the file of the certificate to trust
+   * @param {Kind} kind @param {string | null} authority the file of the certificate to trust, if one is
    * @param {{refuses?: boolean}} [options] refuses: as a person does who is asked for the camera
    */
   static async launch(kind, authority, { refuses = false } = {}) {
     const home = await mkdtemp(join(tmpdir(), `lanturn-${kind}-`));
     const profile = join(home, "profile");
-    await trust(kind === "chromium" ? join(home, ".pki", "nssdb") : profile, authority);
+    if (authority) await trust(kind === "chromium" ? join(home, ".pki", "nssdb") : profile, authority);
     const common = {
       executablePath: executable(kind),
       headless: true,

@@ -1,7 +1,7 @@
 /** A reverse proxy without TLS that says it had some: its pages are what a browser calls insecure. */
 
 import { createServer, request } from "node:http";
-import { networkInterfaces } from "node:os";
+import { outerAddress } from "./outer.js";
 
 /** @import { AddressInfo } from "node:net" */
 /** @import { Box } from "./box.js" */
@@ -28,12 +28,9 @@ export class PlainProxy {
     return proxy;
   }
 
-  /** By an address that is not this machine's own to itself: browsers trust `localhost` without TLS. */
+  /** By an address that no browser takes for its own machine's. */
   get url() {
-    const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
-    const outer = all.find((each) => each.family === "IPv4" && !each.internal);
-    if (!outer) throw new Error("this machine has no address but the loopback's, so no page of it is insecure");
-    return `http://${outer.address}:${/** @type {AddressInfo} */ (this.server.address()).port}`;
+    return `http://${outerAddress()}:${/** @type {AddressInfo} */ (this.server.address()).port}`;
   }
 
   stop() {

@@ -5,11 +5,16 @@ import { connect, createServer } from "node:net";
 /** @import { AddressInfo, Socket } from "node:net" */
 /** @import { Box } from "./box.js" */
 
+/** The first byte of a TLS connection (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 0x16;
+
 export class Wire {
   #server;
   /** @type {Set<Socket>} */
   #sockets = new Set();
   #deaf = false;
+  /** While it does, no TLS connection gets through. */
+  refusesTls = false;
 
   /** @param {Box} box */
   constructor(box) {
@@ -17,16 +22,20 @@ export class Wire {
     this.#server = createServer((near) => this.#join(near, connect(port, "127.0.0.1")));
   }
 
-  /** @param {Box} box */
-  static async to(box) {
+  /** @param {Box} box @param {string} [address] where it listens */
+  static async to(box, address = "127.0.0.1") {
     const wire = new Wire(box);
-    await new Promise((resolve) => wire.#server.listen(0, "127.0.0.1", () => resolve(undefined)));
+    await new Promise((resolve) => wire.#server.listen(0, address, () => resolve(undefined)));
     return wire;
+  }
+
+  get port() {
+    return /** @type {AddressInfo} */ (this.#server.address()).port;
   }
 
   /** The box's address on this side. */
   get url() {
-    return `https://localhost:${/** @type {AddressInfo} */ (this.#server.address()).port}`;
+    return `https://localhost:${this.port}`;
   }
 
   /** Every connection that runs over it drops. */
@@ -47,6 +56,9 @@ export class Wire {
 
   /** @param {Socket[]} ends */
   #join(...ends) {
+    ends[0].once("data", (data) => {
+      if (this.refusesTls && data[0] === TLS_HANDSHAKE) ends[0].destroy();
+    });
     for (const [end, other] of [ends, ends.toReversed()]) {
       this.#sockets.add(end);
       end.on("data", (data) => !this.#deaf && other.write(data));

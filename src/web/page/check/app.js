@@ -1,8 +1,7 @@
 /** The page /check: why it does not connect, told from both ends. */
 
 import { button, element, icon, make, say, translate } from "../dom.js";
-import { choose } from "../i18n.js";
-import { keep, recall } from "../kept.js";
+import { startLanguage } from "../language.js";
 import { startTheme } from "../theme.js";
 import { begin, opensSocket, seen } from "./box.js";
 import { address, box, certificate, clock, secure, socket, transport, verdict } from "./findings.js";
@@ -116,10 +115,7 @@ async function copySupport() {
   }
 }
 
-/** @param {string} chosen */
-function speak(chosen) {
-  document.documentElement.lang = chosen;
-  element("language", HTMLSelectElement).value = chosen;
+function speak() {
   translate();
   document.title = `${tell("checkTitle")} · lanturn`;
   for (const finding of shown.values()) show(finding);
@@ -128,12 +124,7 @@ function speak(chosen) {
 
 function start() {
   startTheme();
-  speak(choose([recall("language"), ...navigator.languages]));
-  element("language", HTMLSelectElement).addEventListener("change", ({ target }) => {
-    const { value } = /** @type {HTMLSelectElement} */ (target);
-    keep("language", value);
-    speak(choose([value]));
-  });
+  startLanguage(speak);
   button("again").addEventListener("click", () => void run());
   button("copy").addEventListener("click", () => void copySupport());
   void run();

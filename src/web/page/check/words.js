@@ -1,6 +1,6 @@
 /** The words of the page /check, in the chosen language. */
 
-import { t, teach } from "../i18n.js";
+import { addWords, t } from "../i18n.js";
 import { en } from "./words/en.js";
 import { ko } from "./words/ko.js";
 
@@ -8,7 +8,7 @@ import { ko } from "./words/ko.js";
 
 export const words = { en, ko };
 
-teach(words);
+addWords(words);
 
 /** @param {Word} key @param {Record<string, string | number>} [facts] @returns {string} */
 export const tell = (key, facts) => t(/** @type {any} */ (key), facts);
