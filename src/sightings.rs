@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::limit::SourcePrefix;
@@ -129,7 +129,8 @@ impl Sightings {
         probes.retain(|_, probe| probe.ends > now);
         let result = if probes.len() >= MAX_PROBES {
             Err(Full::All)
-        } else if probes.values().filter(|probe| probe.source == source).count() >= MAX_PROBES_PER_PREFIX {
+        } else if probes.values().filter(|probe| probe.source.site() == source.site()).count() >= MAX_PROBES_PER_PREFIX
+        {
             Err(Full::Prefix)
         } else {
             probes.insert(id, Probe { source, ends: now + PROBE_LIFE, seen: Vec::new() });
@@ -149,10 +150,14 @@ impl Sightings {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Notes a request of a probe. Says false when it was dropped, for [`MAX_SIGHTINGS`] others are kept. That of a
-    /// probe that nobody has begun, or that is over, is no loss.
+    /// Notes a request of a probe. Says false when it was dropped, for [`MAX_SIGHTINGS`] others are kept, or somebody else
+    /// is at it: a relay waits for nobody. That of a probe that nobody has begun, or that is over, is no loss.
     pub fn note(&self, id: ProbeId, sighting: Sighting, now: Instant) -> bool {
-        let mut probes = self.lock();
+        let mut probes = match self.probes.try_lock() {
+            Ok(probes) => probes,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
         let Some(probe) = probes.get_mut(&id).filter(|probe| probe.ends > now) else { return true };
         if let Some((_, count)) = probe.seen.iter_mut().find(|(known, _)| *known == sighting) {
             *count = count.saturating_add(1);

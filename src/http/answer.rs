@@ -105,7 +105,7 @@ async fn answer_for(
             None => Err(too_large(limit)),
         };
     }
-    if request.uri().path() == "/trust" && upgrade::is_upgrade(&request) {
+    if request.uri().path() == "/trust/socket" && upgrade::is_upgrade(&request) {
         return greeting::answer(&mut request, running);
     }
     if let Some(dialect) = Dialect::of(&request) {

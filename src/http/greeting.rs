@@ -1,4 +1,4 @@
-//! A WebSocket at `/trust` that is closed as soon as it is open: a page that came without TLS sees by it whether its
+//! A WebSocket at `/trust/socket` that is closed as soon as it is open: a page that came without TLS sees by it whether its
 //! browser opens `wss:` here. The rooms would refuse that page, for whoever is on the way can have changed it.
 
 use std::time::Duration;

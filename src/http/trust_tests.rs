@@ -60,12 +60,12 @@ async fn with_an_owners_certificate_there_is_nothing_to_trust() {
 async fn a_page_of_any_origin_sees_a_websocket_open_and_close() {
     let server = server();
     for origin in [None, Some("http://box.local:3478"), Some("https://evil.example")] {
-        let request = handshake_at("/trust", origin);
+        let request = handshake_at("/trust/socket", origin);
         let (mut socket, _) = tokio_tungstenite::client_async(request, server.open(LAN)).await.unwrap();
         assert!(matches!(socket.next().await, Some(Ok(Message::Close(_)))), "{origin:?}");
         assert!(socket.next().await.is_none(), "{origin:?}");
     }
-    let mut broken = handshake_at("/trust", None).map(|()| Empty::<Bytes>::new());
+    let mut broken = handshake_at("/trust/socket", None).map(|()| Empty::<Bytes>::new());
     broken.headers_mut().remove("sec-websocket-key");
     assert_eq!(server.send(LAN, broken).await.error(), (400, "bad-handshake".into()));
 }

@@ -42,11 +42,13 @@ pub(super) struct Constraints {
 }
 
 impl Constraints {
-    /// For a new authority: what any box on a LAN needs, and what this one is called besides.
-    pub(super) fn new(names: &Names) -> Self {
+    /// For a new authority: what any box on a LAN needs, and what this one is called besides. A name without a dot may be a
+    /// top-level domain with half the internet beneath it, so only the owner can ask for one.
+    pub(super) fn new(names: &Names, asked: &[String]) -> Self {
         let mut constraints =
             Self { dns: Some(LAN_NAMES.map(str::to_owned).to_vec()), networks: Some(LAN_NETWORKS.to_vec()) };
-        for name in names.dns() {
+        let is_asked = |name: &str| asked.iter().any(|asked| asked.eq_ignore_ascii_case(name));
+        for name in names.dns().filter(|name| name.contains('.') || is_asked(name)) {
             if !constraints.permit_name(name) {
                 constraints.dns.get_or_insert_default().push(name.to_owned());
             }

@@ -114,9 +114,11 @@ fn load_at(options: &Options, now: OffsetDateTime) -> Result<Identity, Error> {
     let mut names = Names::new(options);
     let authority = match Authority::read(&options.dir, now)? {
         Some(authority) => authority,
-        None => Authority::make(&options.dir, &options.hostname, &Constraints::new(&names), now)?,
+        None => Authority::make(&options.dir, &options.hostname, &Constraints::new(&names, &options.names), now)?,
     };
-    let left_out = names.keep_permitted(&authority.constraints());
+    let mut left_out = names.keep_permitted(&authority.constraints());
+    // Whatever else this machine is called, or was at another time, nobody may ever use.
+    left_out.retain(|name| options.names.iter().any(|asked| asked.eq_ignore_ascii_case(name)));
     if !left_out.is_empty() {
         warn_left_out(&options.dir, &left_out);
     }

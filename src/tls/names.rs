@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rcgen::SanType;
 use rcgen::string::Ia5String;
+use rustls::pki_types::DnsName;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
@@ -75,11 +76,12 @@ impl Names {
         dns.chain(addresses).collect()
     }
 
-    /// Adds a name or an address. A machine's name that no browser could write is passed over.
+    /// Adds a name or an address. A machine's name that no browser could write is passed over: verifiers may refuse a
+    /// certificate with such a name for all the others as well.
     fn add(&mut self, text: &str) {
         if let Ok(ip) = text.parse::<IpAddr>() {
             self.addresses.insert(ip.to_canonical());
-        } else if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
+        } else if DnsName::try_from(text).is_ok() && !text.contains('_') && !text.ends_with('.') {
             self.dns.insert(text.to_ascii_lowercase());
         }
     }

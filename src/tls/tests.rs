@@ -66,23 +66,15 @@ fn a_device_that_trusts_the_authority_connects_by_every_name_and_address() {
     let dir = tempfile::tempdir().unwrap();
     let identity = load(&options(dir.path())).unwrap();
     let (ca, configs) = (pem(&identity), identity.server_configs().unwrap());
-    for name in [
-        "192.168.1.5",
-        "fd00::5",
-        "127.0.0.1",
-        "::1",
-        "localhost",
-        "box",
-        "box.local",
-        "calls.example.org",
-        "198.51.100.7",
-    ] {
+    for name in
+        ["192.168.1.5", "fd00::5", "127.0.0.1", "::1", "localhost", "box.local", "calls.example.org", "198.51.100.7"]
+    {
         assert_eq!(handshake(&ca, name, &[], &configs.bare), Ok(None), "{name}");
     }
     assert!(handshake(&ca, "192.168.1.6", &[], &configs.bare).unwrap_err().contains("not valid for name"));
     let stranger = tempfile::tempdir().unwrap();
     let other = load(&options(stranger.path())).unwrap();
-    assert!(handshake(&pem(&other), "box", &[], &configs.bare).unwrap_err().contains("UnknownIssuer"));
+    assert!(handshake(&pem(&other), "box.local", &[], &configs.bare).unwrap_err().contains("UnknownIssuer"));
 }
 
 #[test]
@@ -91,11 +83,11 @@ fn turn_and_the_web_are_told_apart_by_alpn() {
     let identity = load(&options(dir.path())).unwrap();
     let (ca, configs) = (pem(&identity), identity.server_configs().unwrap());
     for id in ALPN {
-        assert_eq!(handshake(&ca, "box", &[id], &configs.web), Ok(Some(id.to_vec())));
+        assert_eq!(handshake(&ca, "box.local", &[id], &configs.web), Ok(Some(id.to_vec())));
     }
-    assert_eq!(handshake(&ca, "box", &[], &configs.web), Ok(None));
-    assert!(handshake(&ca, "box", &[b"webrtc"], &configs.web).is_err());
-    assert_eq!(handshake(&ca, "box", &[b"webrtc"], &configs.bare), Ok(None));
+    assert_eq!(handshake(&ca, "box.local", &[], &configs.web), Ok(None));
+    assert!(handshake(&ca, "box.local", &[b"webrtc"], &configs.web).is_err());
+    assert_eq!(handshake(&ca, "box.local", &[b"webrtc"], &configs.bare), Ok(None));
 }
 
 #[test]
@@ -160,7 +152,7 @@ fn a_first_run_that_was_cut_off_is_made_good() {
     }
     let identity = load(&options).unwrap();
     let configs = identity.server_configs().unwrap();
-    handshake(&pem(&identity), "box", &[], &configs.bare).unwrap();
+    handshake(&pem(&identity), "box.local", &[], &configs.bare).unwrap();
     assert_eq!(ALL.map(|name| options.dir.join(name).exists()), [true; 4]);
 }
 
@@ -211,9 +203,9 @@ fn the_owners_certificate_wins_and_a_reload_shows_it() {
     let own = load(&options).unwrap();
     assert_eq!(own.ca, None);
     assert_ne!(own.fingerprint, generated.fingerprint);
-    handshake(&ca, "box", &[], &configs.web).unwrap();
+    handshake(&ca, "box.local", &[], &configs.web).unwrap();
     configs.resolver.swap(&own);
-    assert!(handshake(&ca, "box", &[], &configs.web).is_err());
+    assert!(handshake(&ca, "box.local", &[], &configs.web).is_err());
     handshake(&own_ca, "own.example.org", &[], &configs.web).unwrap();
     handshake(&own_ca, "own.example.org", &[], &configs.bare).unwrap();
 }
@@ -287,7 +279,17 @@ fn a_stolen_authority_is_good_for_this_box_only() {
     for name in own.into_iter().chain(made_for) {
         handshake(&ca, name, &[], &forged(&options, &[name])).unwrap();
     }
-    let others = ["example.org", "notlocal", "8.8.8.8", "172.32.0.1", "203.0.113.8", "2001:db8:0:1::5", "::2"];
+    let others = [
+        "example.org",
+        "notlocal",
+        "box",
+        "evil.box",
+        "8.8.8.8",
+        "172.32.0.1",
+        "203.0.113.8",
+        "2001:db8:0:1::5",
+        "::2",
+    ];
     for name in others {
         let error = handshake(&ca, name, &[], &forged(&options, &[name])).unwrap_err();
         assert!(error.contains("NameConstraintViolation"), "{name}: {error}");

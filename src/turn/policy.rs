@@ -83,7 +83,12 @@ impl PeerPolicy {
         }
         let embedded = embedded_v4(peer).map(IpAddr::V4);
         for ip in [Some(peer), embedded].into_iter().flatten() {
-            self.authorize_address(ip, peer)?;
+            // Of the rules, those learn for whom they are.
+            self.authorize_address(ip, peer).map_err(|denied| match (denied, scope) {
+                (Denied::Rule(_), Scope::Page) => Denied::PageScope,
+                (Denied::Rule(_), Scope::Room(_)) => Denied::NotInRoom,
+                (denied, _) => denied,
+            })?;
         }
         match scope {
             Scope::Policy => {
@@ -234,7 +239,9 @@ mod tests {
         assert_eq!(ask(Scope::Room(ANNA), "10.0.0.7"), Ok(Reachable::Network));
         assert_eq!(ask(Scope::Room(ANNA), "10.0.0.8"), Err(Denied::NotInRoom));
         let rule = Denied::Rule(policy().deny[0]);
-        assert_eq!(ask(Scope::Room(ANNA), "192.168.1.1"), Err(rule), "denied even where a member signalled it");
+        assert_eq!(ask(Scope::Policy, "192.168.1.1"), Err(rule));
+        let member = ask(Scope::Room(ANNA), "192.168.1.1");
+        assert_eq!(member, Err(Denied::NotInRoom), "denied even where a member signalled it, and not told why");
     }
 
     #[test]

@@ -116,10 +116,9 @@ impl Unproven {
         match self {
             Self::NoCredential => "no-credential",
             Self::WrongRealm => "wrong-realm",
-            Self::Unknown => "unknown-user",
             Self::Expired => "expired",
-            Self::Left => "left",
-            Self::WrongPassword => "wrong-password",
+            // Who exists, and who is in a room, is nobody else's business.
+            Self::Unknown | Self::Left | Self::WrongPassword => "wrong-credential",
         }
     }
 }

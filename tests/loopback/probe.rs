@@ -58,9 +58,9 @@ fn the_box_says_what_is_wrong_with_a_credential() {
     let (minted, password) = server.credential("anna");
     let url = url(server.address());
     for (user, password, expected) in [
-        (minted.as_str(), "guess", "the password is not that of this username"),
+        (minted.as_str(), "guess", "the box knows no such user with that password"),
         ("1000:anna", "whatever", "the credential has expired"),
-        ("nobody", "whatever", "the box knows no such user"),
+        ("nobody", "whatever", "the box knows no such user with that password"),
     ] {
         let probe = Probe::run(server.path(), &as_user(&server, &url, user, password));
         assert_eq!((probe.code, probe.state("udp binding")), (Some(3), "ok"), "{probe:?}");

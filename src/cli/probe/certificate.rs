@@ -134,7 +134,8 @@ pub(super) fn judge(
             Verdict::OwnAuthority { is_expected: expected.is_some(), fingerprint: shown }
         }
         (Err(_), Ok(()), Some(shown)) => Verdict::Faulty(Fault::OtherFingerprint(shown)),
-        (Err(Fault::UnknownIssuer), Err(Fault::UnknownIssuer), _)
+        // Some of what people sign themselves is an authority's certificate.
+        (Err(Fault::UnknownIssuer | Fault::Other(_)), Err(Fault::UnknownIssuer | Fault::Other(_)), _)
             if expected.is_some_and(|expected| same(expected, &fingerprint(own))) =>
         {
             if is_for(own, name) {

@@ -4,12 +4,12 @@
 //! neither which request went unanswered nor with what reason one was refused.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use stun::attributes::{
-    ATTR_DATA, ATTR_ERROR_CODE, ATTR_NONCE, ATTR_REALM, ATTR_SOFTWARE, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
-    ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
+    ATTR_DATA, ATTR_ERROR_CODE, ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_SOFTWARE, ATTR_USERNAME,
+    ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
 };
 use stun::integrity::MessageIntegrity;
 use stun::message::{CLASS_INDICATION, CLASS_REQUEST, Message, MessageClass, MessageType, Setter as _};
@@ -49,6 +49,7 @@ pub(in crate::cli) struct Client {
 /// What a request carries besides what every one does.
 enum Attribute<'a> {
     RequestedTransport,
+    RequestedAddressFamily(IpAddr),
     Peer(SocketAddr),
     Lifetime(Duration),
     Data(&'a [u8]),
@@ -58,6 +59,11 @@ impl Attribute<'_> {
     fn add_to(&self, message: &mut Message) -> Result<(), stun::Error> {
         match self {
             Self::RequestedTransport => RequestedTransport { protocol: PROTO_UDP }.add_to(message),
+            Self::RequestedAddressFamily(ip) => {
+                let family = if ip.is_ipv4() { 1 } else { 2 };
+                message.add(ATTR_REQUESTED_ADDRESS_FAMILY, &[family, 0, 0, 0]);
+                Ok(())
+            }
             Self::Peer(peer) => PeerAddress { ip: peer.ip(), port: peer.port() }.add_to(message),
             Self::Lifetime(lifetime) => Lifetime(*lifetime).add_to(message),
             Self::Data(data) => Data(data.to_vec()).add_to(message),
@@ -94,6 +100,16 @@ impl Client {
     /// [`Trouble`]
     pub(super) async fn allocate(&mut self, deadline: Instant) -> Result<SocketAddr, Trouble> {
         let answer = self.ask(method::ALLOCATE, &[Attribute::RequestedTransport], deadline).await?;
+        address(&answer, ATTR_XOR_RELAYED_ADDRESS)
+    }
+
+    /// The same for a relayed address of the family of `ip` (RFC 8656 section 18.8).
+    ///
+    /// # Errors
+    /// [`Trouble`]
+    pub(super) async fn allocate_like(&mut self, ip: IpAddr, deadline: Instant) -> Result<SocketAddr, Trouble> {
+        let wanted = [Attribute::RequestedTransport, Attribute::RequestedAddressFamily(ip)];
+        let answer = self.ask(method::ALLOCATE, &wanted, deadline).await?;
         address(&answer, ATTR_XOR_RELAYED_ADDRESS)
     }
 

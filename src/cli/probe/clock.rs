@@ -40,7 +40,7 @@ impl Retransmission {
     /// The next time, no later than `deadline`.
     pub(super) fn next(&mut self, deadline: Instant) -> Instant {
         let next = deadline.min(Instant::now() + self.0);
-        self.0 *= 2;
+        self.0 = (self.0 * 2).min(STEP);
         next
     }
 }

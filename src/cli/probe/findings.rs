@@ -63,7 +63,7 @@ pub(super) fn certificate(target: &Target, verdict: &Verdict) -> Step {
             let text = format!("valid, of the box's own authority: {fingerprint}");
             let next = format!(
                 "compare that with what the box has printed; browsers warn, and `turns:` fails in some, until \
-                 http://{}/ca.crt is trusted",
+                 http://{}/trust has been followed",
                 target.authority()
             );
             return Step::ok(name, text).and(next);
@@ -262,7 +262,7 @@ mod tests {
         let own = Verdict::OwnAuthority { fingerprint: "AB:CD".into(), is_expected: false };
         let step = certificate(&target, &own);
         assert!(step.state == State::Ok && step.text.ends_with("AB:CD"), "{step:?}");
-        assert!(step.next.unwrap().contains("http://box.local:3478/ca.crt"));
+        assert!(step.next.unwrap().contains("http://box.local:3478/trust"));
         for fault in [Fault::Expired, Fault::NotYetValid, Fault::WrongName, Fault::UnknownIssuer] {
             let step = certificate(&target, &Verdict::Faulty(fault));
             assert!(step.state == State::Failed && step.is_needed && step.next.is_some(), "{step:?}");

@@ -42,7 +42,7 @@ pub(super) async fn visit(
     let peer = UdpSocket::bind(any(server.ip())).await.map_err(Trouble::Broken)?;
     let mapped = binding(&peer, server, clock.step()).await?;
     let mut client = Client::new(way.open(clock.step()).await?, login.clone(), software);
-    let relayed = client.allocate(clock.step()).await?;
+    let relayed = client.allocate_like(server.ip(), clock.step()).await?;
     let tried = meet(&mut client, relayed, &peer, mapped, clock.step()).await;
     client.release(clock.step()).await;
     tried

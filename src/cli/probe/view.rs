@@ -42,10 +42,19 @@ pub(super) async fn begin(web: &mut Web, clock: Clock) -> Option<ProbeId> {
     ProbeId::parse(&begun.id)
 }
 
+/// Of a reason or a rule, in bytes.
+const MAX_TEXT: usize = 64;
+
 /// What it has noted.
 pub(super) async fn read(web: &mut Web, id: ProbeId, clock: Clock) -> Option<View> {
     let answer = web.ask(Method::GET, &format!("/probe/{id}"), clock).await.ok()?;
-    serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == StatusCode::OK)
+    let mut view: View = serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == StatusCode::OK)?;
+    // It goes to a terminal, and the box may be anybody's.
+    for text in view.sightings.iter_mut().flat_map(|sighting| [&mut sighting.reason, &mut sighting.rule]).flatten() {
+        text.retain(|c| !c.is_control());
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+    }
+    Some(view)
 }
 
 impl View {

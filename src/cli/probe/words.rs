@@ -144,19 +144,15 @@ fn expired(expiry: Option<(u64, u64)>) -> (String, String) {
 fn known_reason(reason: &str, rule: Option<&str>) -> Option<(String, String)> {
     let (text, next) = match (reason, rule) {
         ("expired", _) => return Some(expired(None)),
-        ("unknown-user", _) => (
-            "the box knows no such user".to_owned(),
-            "use a name of credentials.users, or a username from `lanturn mint` or from /turn as it is",
-        ),
-        ("wrong-password", _) => (
-            "the password is not that of this username".to_owned(),
-            "get both anew; a program that makes them must have the secret that is in credentials.secret_file now",
+        ("wrong-credential", _) => (
+            "the box knows no such user with that password".to_owned(),
+            "use a name and a password of credentials.users, or both as they came from `lanturn mint` or /turn; get them \
+             anew if they were a room's; a program that makes them must have the secret of credentials.secret_file",
         ),
         ("wrong-realm", _) => (
             "the client names another realm than the box has".to_owned(),
             "let the client take the realm that the box tells, or set relay.realm",
         ),
-        ("left", _) => ("the credential was a room's that has been left".to_owned(), "join again"),
         ("rule", Some(rule)) => (
             format!("refused by the rule `{rule}` in relay.deny"),
             "take the rule out, or make it narrower, if that peer is to be reached",
@@ -212,8 +208,7 @@ mod tests {
         let refusal = |code| Trouble::Refused { code, reason: "Unauthorized".into() };
         for (reason, code, expected) in [
             ("expired", 401, "the credential has expired"),
-            ("unknown-user", 401, "the box knows no such user"),
-            ("wrong-password", 401, "the password is not that of this username"),
+            ("wrong-credential", 401, "the box knows no such user with that password"),
             ("wrong-realm", 401, "the client names another realm than the box has"),
             ("rule", 403, "refused by the rule `10.0.0.0/8` in relay.deny"),
         ] {

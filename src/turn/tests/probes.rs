@@ -62,10 +62,10 @@ fn each_reason_is_told_from_the_others() {
     let left = mint_for_member(&Secret::new(SECRETS[0]), ANNA, UNIX, 60);
     begin(&lab);
     for (username, password, reason) in [
-        ("nobody", "guess", "unknown-user"),
-        (&client.username, "guess", "wrong-password"),
+        ("nobody", "guess", "wrong-credential"),
+        (&client.username, "guess", "wrong-credential"),
+        (&left.username, &left.password, "wrong-credential"),
         (&old.username, &old.password, "expired"),
-        (&left.username, &left.password, "left"),
     ] {
         let wrong = Client { username: username.into(), password: password.into(), ..client.clone() };
         assert_eq!(lab.code(&wrong, marked(allocate())), 401);

@@ -26,7 +26,7 @@ async function fetches(host) {
 /** @param {string} host @returns {Promise<boolean>} */
 function connects(host) {
   return new Promise((resolve) => {
-    const socket = new WebSocket(`wss://${host}/trust`);
+    const socket = new WebSocket(`wss://${host}/trust/socket`);
     const late = setTimeout(() => end(false), PATIENCE_MS);
     const end = (/** @type {boolean} */ opened) => {
       clearTimeout(late);

@@ -15,11 +15,10 @@ const REASONS = {
   expired: ["reasonExpired", "nextExpired"],
   quota: ["reasonQuota", "nextQuota"],
   "no-capacity": ["reasonCapacity", "nextCapacity"],
-  "unknown-user": ["reasonCredential", "nextCredential"],
-  "wrong-password": ["reasonCredential", "nextCredential"],
+  "wrong-credential": ["reasonCredential", "nextCredential"],
   "wrong-realm": ["reasonCredential", "nextCredential"],
 };
-const BY_CODE = /** @type {Record<number, string>} */ ({ 401: "wrong-password", 486: "quota", 508: "no-capacity" });
+const BY_CODE = /** @type {Record<number, string>} */ ({ 401: "wrong-credential", 486: "quota", 508: "no-capacity" });
 
 /** @returns {Finding} */
 export function secure() {
@@ -71,7 +70,7 @@ export function transport(walk, { walks, sightings }) {
   const works = walks.filter(isThrough);
   const port = location.port || "443";
   if (id === "udp") return failed([works.length > 0 ? "udpBlocked" : "udpSilent", { port }], ["udpNext", { port }]);
-  if (id === "tls" && works.some((each) => each.transport === "tcp")) return { ...failed(["tlsFailed"], ["certificateNext"]), href: certificateUrl() };
+  if (id === "tls" && works.some((each) => each.transport === "tcp")) return { ...failed(["tlsFailed"], ["certificateNext"]), href: "/trust" };
   return failed(["streamBlocked", { name, port }], ["streamNext", { port }]);
 }
 
@@ -80,7 +79,7 @@ export function certificate(walks) {
   const works = (/** @type {string} */ transport) => walks.some((each) => each.transport === transport && isThrough(each));
   if (works("tls")) return { id: "certificate", state: "ok", text: ["certificateOk"] };
   if (location.protocol === "https:" && works("tcp")) {
-    return { id: "certificate", state: "unknown", text: ["certificateDoubt"], next: ["certificateNext"], href: certificateUrl() };
+    return { id: "certificate", state: "unknown", text: ["certificateDoubt"], next: ["certificateNext"], href: "/trust" };
   }
   return { id: "certificate", state: "unknown", text: ["certificateUnknown"] };
 }
@@ -105,6 +104,3 @@ export function verdict({ begun, socket, walks }) {
 
 /** @param {Walk} walk */
 export const isThrough = (walk) => !Number.isNaN(walk.roundTrip);
-
-/** Over plain HTTP, for whoever does not trust it yet. */
-const certificateUrl = () => `http://${location.host}/ca.crt`;
