@@ -29,7 +29,7 @@ struct Avahi(Program);
 
 impl Avahi {
     fn in_namespace(host: &str) -> Self {
-        let isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+        let isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child"];
         let run = ["sh", "-c", WITH_AVAHI, "sh", "node", "--input-type=module", "--eval", RUNNER];
         Self(Program::start(host, ".", &[&isolated[..], &run[..]].concat()))
     }

@@ -26,7 +26,7 @@ pub enum Load {
     SendIndication,
     DataIndication,
     /// The peer's packets come joined.
-    Joined,
+    Joined(Transport),
     Binding,
     Unauthorized,
 }
@@ -50,7 +50,10 @@ impl Load {
             Self::ClientToClient => "client to client, both relayed".into(),
             Self::SendIndication => "client to peer, Send indications".into(),
             Self::DataIndication => "peer to client, Data indications".into(),
-            Self::Joined => "peer that joins its packets (UDP_SEGMENT) to client".into(),
+            Self::Joined(Transport::Udp) => "peer that joins its packets (UDP_SEGMENT) to client".into(),
+            Self::Joined(transport) => {
+                format!("peer that joins its packets (UDP_SEGMENT) to client over {}", transport.name())
+            }
             Self::Binding => "Binding, a request".into(),
             Self::Unauthorized => "Allocate answered with 401, a request".into(),
         }
@@ -63,7 +66,7 @@ impl Load {
             Self::ClientToPeer(_) | Self::PeerToClient(_) => Some(0.70),
             Self::ClientToClient => Some(0.30),
             Self::SendIndication | Self::DataIndication => Some(0.80),
-            Self::Joined => None,
+            Self::Joined(_) => None,
             Self::Binding => Some(0.75),
             Self::Unauthorized => Some(0.50),
         }
@@ -82,10 +85,10 @@ impl Load {
                 peer.connect(client.relayed).unwrap();
                 Flow::to_client(transport, End::Datagrams(peer), payload.to_vec(), client, packet.len())
             }
-            Self::Joined => {
-                let (client, peer) = bound(&Transport::Udp, server);
+            Self::Joined(transport) => {
+                let (client, peer) = bound(transport, server);
                 peer.connect(client.relayed).unwrap();
-                Flow::to_client(&Transport::Udp, End::Joined(peer), payload.to_vec(), client, packet.len())
+                Flow::to_client(transport, End::Joined(peer), payload.to_vec(), client, packet.len())
             }
             Self::ClientToClient => {
                 let (mut one, mut other) = (Client::allocate(server), Client::allocate(server));

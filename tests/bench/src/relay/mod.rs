@@ -59,7 +59,7 @@ fn bursts(bench: &Bench, report: &mut Report) {
         Load::ClientToClient,
         Load::SendIndication,
         Load::DataIndication,
-        Load::Joined,
+        Load::Joined(Transport::Udp),
         Load::Binding,
         Load::Unauthorized,
     ];
@@ -72,8 +72,10 @@ fn streams(bench: &Bench, report: &mut Report) {
     let loads = [
         Load::ClientToPeer(Transport::Tcp),
         Load::PeerToClient(Transport::Tcp),
+        Load::Joined(Transport::Tcp),
         Load::ClientToPeer(tls.clone()),
-        Load::PeerToClient(tls),
+        Load::PeerToClient(tls.clone()),
+        Load::Joined(tls),
     ];
     report_loads(bench, report, "streams", &mut servers, &loads);
 }
