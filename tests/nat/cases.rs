@@ -206,18 +206,19 @@ fn ice_names_the_address() {
 }
 
 fn a_new_address_of_the_box() {
-    const NEW: &str = "203.0.113.8";
+    const NEW: &str = "192.168.7.8";
     let mut world = World::new();
     let inside = world.public_box();
     let mut server = Server::start_within(&inside, CONFIG);
-    let outsider = world.outsider("outsider", &["203.0.113.20/24"]);
-    let mut outsider = Client::in_namespace(&outsider);
-    world.address(&inside, "wan", &format!("{NEW}/24"));
+    let neighbour = world.host("neighbour");
+    world.plug(&neighbour, "eth0", "lan", &["192.168.7.20/24"]);
+    let mut neighbour = Client::in_namespace(&neighbour);
+    world.address(&inside, "lan", &format!("{NEW}/24"));
     server.wait_for("this machine's addresses are now");
     server.wait_for("reloaded");
-    let relayed = outsider.allocate(&server, at(NEW), Way::Tls).relayed;
+    let relayed = neighbour.allocate(&server, at(NEW), Way::Tls).relayed;
     assert_eq!(relayed.ip(), ip(NEW));
-    let urls = outsider.ice_urls(&server, at(NEW));
+    let urls = neighbour.ice_urls(&server, at(NEW));
     assert!(urls.iter().all(|url| url.contains(&at(NEW).to_string())), "{urls:?}");
 }
 

@@ -70,6 +70,11 @@ impl World {
         run(Command::new("ip").args(["netns", "add", &name]));
         self.names.push(name.clone());
         self.ip(&name, "link set lo up");
+        // An address that is only there after it was asked around for is a change of the network to a browser, which then
+        // gives up what it has begun.
+        let no_dad =
+            "echo 0 > /proc/sys/net/ipv6/conf/all/accept_dad; echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad";
+        run(Command::new("ip").args(["netns", "exec", &name, "sh", "-c", no_dad]));
         name
     }
 

@@ -8,9 +8,16 @@ use super::support::server::Server;
 
 /// Runs it in a namespace, against the box's public address.
 fn probe_in(namespace: &str) -> Probe {
+    probe_with(namespace, &[])
+}
+
+fn probe_with(namespace: &str, arguments: &[&str]) -> Probe {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_lanturn")]);
-    Probe::run_by(command.current_dir(std::env::temp_dir()), &[&format!("https://{BOX}:3478")])
+    Probe::run_by(
+        command.current_dir(std::env::temp_dir()),
+        &[&[format!("https://{BOX}:3478").as_str()], arguments].concat(),
+    )
 }
 
 /// Rules for what a host forwards or takes in.
@@ -93,10 +100,17 @@ pub fn names_the_rule_that_refuses() {
     let mut world = World::new();
     let inside = world.public_box();
     let config = format!("{}deny = [\"203.0.113.11/32\"]\n", super::cases::CONFIG);
-    let _server = Server::start_within(&inside, &config);
+    let server = Server::start_within(&inside, &config);
     let (_, client) = world.behind_nat(1, "203.0.113.11", Mapping::Kept);
+    // A member of a room is not told what the rules are.
     let probe = probe_in(&client);
     assert_eq!(probe.code, Some(0), "calls on the page do without: {probe:?}");
+    let (_, text) = probe.step("relay ports");
+    assert!(text.ends_with(": this credential reaches the members of its room alone"), "{text}");
+    let (user, password) = server.credential("anna");
+    server.write("password", &password);
+    let file = server.path().join("password");
+    let probe = probe_with(&client, &["--user", &user, "--password-file", file.to_str().unwrap()]);
     let (state, text) = probe.step("relay ports");
     assert!(state == "-" && text.ends_with(": refused by the rule `203.0.113.11/32` in relay.deny"), "{text}");
 }
