@@ -117,6 +117,30 @@ fn table() -> String {
     text
 }
 
+/// Two in a call by the best path, each in a network of one kind.
+struct Call {
+    world: World,
+    inside: String,
+    near: String,
+    server: Server,
+    one: Visitor,
+    other: Visitor,
+}
+
+impl Call {
+    fn begin(network: Network) -> Self {
+        let mut world = World::new();
+        let inside = world.public_box();
+        let server = Server::start_within(&inside, CONFIG);
+        let (near, far) = (network.host(&mut world, 1), network.host(&mut world, 2));
+        let [mut one, mut other] = [&near, &far].map(|host| Visitor::in_namespace(host, &server));
+        one.ready();
+        other.ready();
+        together("mid-call", (&mut one, network), (&mut other, network), network.best_path(network)).unwrap();
+        Self { world, inside, near, server, one, other }
+    }
+}
+
 /// Both see more of each other.
 fn goes_on(what: &str, one: &mut Visitor, other: &mut Visitor) {
     let began = Instant::now();
@@ -129,15 +153,7 @@ fn goes_on(what: &str, one: &mut Visitor, other: &mut Visitor) {
 /// A phone that leaves one Wi-Fi for another keeps its call, direct or relayed.
 pub fn an_address_changes_in_mid_call() {
     for network in [Network::Symmetric, Network::Cone(Filtering::AddressAndPortDependent)] {
-        let mut world = World::new();
-        let inside = world.public_box();
-        let server = Server::start_within(&inside, CONFIG);
-        let (near, far) = (network.host(&mut world, 1), network.host(&mut world, 2));
-        let mut one = Visitor::in_namespace(&near, &server);
-        let mut other = Visitor::in_namespace(&far, &server);
-        one.ready();
-        other.ready();
-        together("mid-call", (&mut one, network), (&mut other, network), network.best_path(network)).unwrap();
+        let Call { world, near, server: _server, mut one, mut other, .. } = Call::begin(network);
         world.ip(&near, "address del 10.1.0.2/24 dev eth0");
         world.address(&near, "eth0", "10.1.0.7/24");
         world.gateway(&near, "10.1.0.1");
@@ -148,15 +164,7 @@ pub fn an_address_changes_in_mid_call() {
 /// A box that starts anew ends no direct call, and a relayed one comes back by itself.
 pub fn a_box_starts_anew_in_mid_call() {
     for network in [Network::Public, Network::Symmetric] {
-        let mut world = World::new();
-        let inside = world.public_box();
-        let server = Server::start_within(&inside, CONFIG);
-        let (near, far) = (network.host(&mut world, 1), network.host(&mut world, 2));
-        let mut one = Visitor::in_namespace(&near, &server);
-        let mut other = Visitor::in_namespace(&far, &server);
-        one.ready();
-        other.ready();
-        together("mid-call", (&mut one, network), (&mut other, network), network.best_path(network)).unwrap();
+        let Call { world: _world, inside, server, mut one, mut other, .. } = Call::begin(network);
         let dir = server.dir();
         drop(server);
         if network.best_path(network) == Path::Direct {
