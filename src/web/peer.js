@@ -1,7 +1,7 @@
 /**
  * One call: the connection to one other member of a room, and what is known about it. Used through lanturn.js.
  *
- * @import { Kind, Peer as PeerApi, PeerState, Quality, Stats, StepReason, Transfer } from "./lanturn.js"
+ * @import { Kind, Path, Peer as PeerApi, PeerState, Quality, Stats, StepReason, Transfer } from "./lanturn.js"
  * @import { Signal } from "./negotiation.js"
  * @import { Outgoing } from "./sections.js"
  * @import { Reading } from "./stats.js"
@@ -11,6 +11,7 @@
  */
 
 import { CHAT, Chat } from "./chat.js";
+import { Detour } from "./detour.js";
 import { FILE, Files } from "./files.js";
 import { Negotiation } from "./negotiation.js";
 import { Pace } from "./pace.js";
@@ -46,6 +47,7 @@ export class Peer {
   #quality = DEFAULT_QUALITY;
   #pace = new Pace();
   #stall = new Stall();
+  #detour;
   /** The step that so many others call for. */
   #crowdStep = 0;
   /** @type {Reading | null} */
@@ -83,6 +85,7 @@ export class Peer {
     this.#initiate = entry.initiate;
     this.#link = link;
     this.#configuration = configuration;
+    this.#detour = new Detour(configuration);
     /** Which of the calls with them this is. @internal */
     this.call = 0;
     this.stream = new MediaStream();
@@ -211,11 +214,17 @@ export class Peer {
     this.stats = this.#summary(now);
     this.#reading = now;
     this.#link.tell("stats", { peer: this, stats: this.stats });
-    const { lossOut, limitedBy } = this.stats;
+    const { lossOut, limitedBy, path } = this.stats;
     this.#stepped(() => this.#pace.observe({ loss: lossOut, limitedBy }));
-    if (this.#negotiation.stands && this.#stall.observe(awaited(this.connection, this.muted), now)) this.connection.restartIce();
+    if (this.#negotiation.stands && this.#lacks(now, path)) this.connection.restartIce();
     // The camera may have been turned, or a window been made larger.
     if (this.#negotiation.idle) await this.#negotiation.shape();
+  }
+
+  /** Whether another path may do better than the one that it has. @param {Reading} now @param {Path | null} path */
+  #lacks(now, path) {
+    const stalled = this.#stall.observe(awaited(this.connection, this.muted), now);
+    return this.#detour.observe(path) || stalled;
   }
 
   /** @returns {Promise<Stats>} @internal */
@@ -281,6 +290,7 @@ export class Peer {
     this.call = call;
     this.#chat = this.#reading = null;
     this.#stall = new Stall();
+    this.#detour = new Detour(this.#configuration);
     this.#negotiation = this.#negotiate();
     this.#begin();
     this.#changed();

@@ -7,6 +7,7 @@ import { Log } from "../../src/web/log.js";
 import { Pace } from "../../src/web/pace.js";
 import * as quality from "../../src/web/quality.js";
 import { backOff } from "../../src/web/retry.js";
+import { Detour } from "../../src/web/detour.js";
 import { Stall } from "../../src/web/stall.js";
 import { alike, hearOpus, sending } from "../../src/web/wishes.js";
 
@@ -187,4 +188,21 @@ test("where no packet comes for 5 s something is done, three times at most, unti
   assert.deepEqual(dues(6, () => 0, "1"), [86], "it is tried again once something has come");
   assert.deepEqual(dues(6, (mid) => (mid === "0" ? time : 7), "0", "1"), [92], "one section does not speak for another");
   assert.deepEqual(dues(20, () => 7), [], "nothing is awaited");
+});
+
+test("a call over TCP to the relay looks for UDP twice, if there is any to look for", () => {
+  const path = (/** @type {string} */ transport, localType = "relay") =>
+    /** @type {import("../../src/web/lanturn.js").Path} */ ({ kind: "relay", transport, localType });
+  const looks = (/** @type {Detour} */ detour, /** @type {ReturnType<typeof path>} */ way, seconds = 60) =>
+    Array.from({ length: seconds }, (_, second) => detour.observe(way) && second + 1).filter(Boolean);
+  const both = { iceServers: [{ urls: "stun:box:3478" }, { urls: ["turn:box:3478?transport=udp", "turn:box:3478?transport=tcp"] }] };
+  assert.deepEqual(looks(new Detour(both), path("tcp")), [3, 15]);
+  assert.deepEqual(looks(new Detour(both), path("tls")), [3, 15]);
+  assert.deepEqual(looks(new Detour(both), path("udp")), []);
+  assert.deepEqual(looks(new Detour(both), path("tcp", "host")), []);
+  assert.deepEqual(looks(new Detour({ iceServers: [{ urls: "turns:box:3478?transport=tcp" }] }), path("tls")), []);
+  const detour = new Detour(both);
+  assert.deepEqual(looks(detour, path("tcp"), 2), []);
+  assert.deepEqual(looks(detour, path("udp"), 1), []);
+  assert.deepEqual(looks(detour, path("tcp"), 2), []);
 });

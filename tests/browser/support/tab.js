@@ -41,7 +41,7 @@ async function callsInPage() {
       const track = (/** @type {any} */ each) => each && `${each.kind} ${each.readyState}${each.muted ? " muted" : ""}`;
       lines.push(`section ${mid}: ${direction} (${currentDirection}), sends ${track(sender.track)}, receives ${track(receiver.track)}`);
     }
-    const kept = /^(kind|mid|state|address|port|protocol|candidateType|nominated|selected|packets(Sent|Received)|frames(Sent|Encoded|Received|Decoded)|keyFrames\w+|pliCount|bytes\w+)$/;
+    const kept = /^(id|kind|mid|state|address|port|protocol|relayProtocol|candidateType|priority|(local|remote)CandidateId|nominated|selected|(requests|responses)(Sent|Received)|packets(Sent|Received)|frames(Sent|Encoded|Received|Decoded)|keyFrames\w+|pliCount|bytes\w+)$/;
     (await connection.getStats()).forEach((/** @type {any} */ entry) => {
       if (!/^(inbound-rtp|outbound-rtp|candidate-pair|(local|remote)-candidate)$/.test(entry.type)) return;
       const facts = Object.entries(entry).filter(([key]) => kept.test(key)).map(([key, value]) => `${key} ${value}`);
