@@ -4,25 +4,41 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use ring::digest;
 use stun::integrity::MessageIntegrity;
 
 use super::memberships::{Memberships, RoomMember};
 use super::mint::{PAGE_PREFIX, ROOM_PREFIX, password};
 use super::secret::{Secret, Secrets};
+use crate::stun::{PasswordAlgorithm, userhash};
 
-/// The key of a long-term credential: MD5(username ":" realm ":" password), RFC 8489 section 9.2.2.
+/// The key of a long-term credential: a hash of username ":" realm ":" password (RFC 8489 sections 9.2.2 and 18.5.1).
 #[derive(Clone, PartialEq, Eq)]
-pub struct IntegrityKey(Vec<u8>);
+pub struct IntegrityKey(PasswordAlgorithm, Vec<u8>);
 
 impl IntegrityKey {
     /// Derives the key.
-    pub fn derive(username: &str, realm: &str, password: &str) -> Self {
-        Self(MessageIntegrity::new_long_term_integrity(username.into(), realm.into(), password.into()).0)
+    pub fn derive(algorithm: PasswordAlgorithm, username: &str, realm: &str, password: &str) -> Self {
+        let bytes = match algorithm {
+            PasswordAlgorithm::Md5 => {
+                MessageIntegrity::new_long_term_integrity(username.into(), realm.into(), password.into()).0
+            }
+            PasswordAlgorithm::Sha256 => {
+                let text = format!("{username}:{realm}:{password}");
+                digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec()
+            }
+        };
+        Self(algorithm, bytes)
     }
 
-    /// The 16 bytes of it.
+    /// How it was derived.
+    pub fn algorithm(&self) -> PasswordAlgorithm {
+        self.0
+    }
+
+    /// The 16 or 32 bytes of it.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.1
     }
 }
 
@@ -68,18 +84,24 @@ pub struct StaticUser {
 pub struct Verifier {
     realm: String,
     secrets: Secrets,
-    users: HashMap<String, IntegrityKey>,
+    users: HashMap<String, Secret>,
+    /// The static users by their USERHASH.
+    by_hash: HashMap<[u8; 32], String>,
     memberships: Arc<Memberships>,
 }
 
 impl Verifier {
-    /// Derives the static users' keys once.
+    /// For one realm.
     pub fn new(realm: &str, secrets: Secrets, users: &[StaticUser], memberships: Arc<Memberships>) -> Self {
-        let key = |user: &StaticUser| {
-            let password = String::from_utf8_lossy(user.password.bytes()).into_owned();
-            (user.name.clone(), IntegrityKey::derive(&user.name, realm, &password))
-        };
-        Self { realm: realm.into(), secrets, users: users.iter().map(key).collect(), memberships }
+        let by_hash = users.iter().map(|user| (userhash(&user.name, realm), user.name.clone())).collect();
+        let users = users.iter().map(|user| (user.name.clone(), user.password.clone())).collect();
+        Self { realm: realm.into(), secrets, users, by_hash, memberships }
+    }
+
+    /// The static user that a USERHASH stands for (RFC 8489 section 14.4). Those that are minted are known by their whole
+    /// names only: a hash can't be turned back into one.
+    pub fn of_hash(&self, hash: &[u8]) -> Option<&str> {
+        self.by_hash.get(hash).map(String::as_str)
     }
 
     /// The realm that all keys are of.
@@ -97,9 +119,15 @@ impl Verifier {
     ///
     /// # Errors
     /// [`Denied`] when no key would do.
-    pub fn keys(&self, username: &str, now: u64) -> Result<(Scope, Vec<IntegrityKey>), Denied> {
-        if let Some(key) = self.users.get(username) {
-            return Ok((Scope::Policy, vec![key.clone()]));
+    pub fn keys(
+        &self,
+        username: &str,
+        algorithm: PasswordAlgorithm,
+        now: u64,
+    ) -> Result<(Scope, Vec<IntegrityKey>), Denied> {
+        let derive = |password: &str| IntegrityKey::derive(algorithm, username, &self.realm, password);
+        if let Some(password) = self.users.get(username) {
+            return Ok((Scope::Policy, vec![derive(&String::from_utf8_lossy(password.bytes()))]));
         }
         let (expiry, id) = username.split_once(':').ok_or(Denied::Unknown)?;
         let expiry: u64 = expiry.parse().map_err(|_| Denied::Unknown)?;
@@ -108,8 +136,7 @@ impl Verifier {
         if expiry <= now && !matches!(scope, Scope::Room(_)) {
             return Err(Denied::Expired);
         }
-        let derive = |secret| IntegrityKey::derive(username, &self.realm, &password(secret, username));
-        Ok((scope, self.secrets.iter().map(derive).collect()))
+        Ok((scope, self.secrets.iter().map(|secret| derive(&password(secret, username))).collect()))
     }
 
     fn scope(&self, id: &str) -> Result<Scope, Denied> {
@@ -130,6 +157,8 @@ mod tests {
     use super::super::{MemberTag, RoomTag};
     use super::*;
 
+    const MD5: PasswordAlgorithm = PasswordAlgorithm::Md5;
+
     const ANNA: RoomMember = RoomMember { room: RoomTag(1), member: MemberTag(10) };
 
     fn verifier() -> Verifier {
@@ -142,36 +171,36 @@ mod tests {
     fn every_secret_verifies() {
         let old = Secret::new("fedcba9876543210");
         let credential = mint(&old, "anna", 1000, 60).unwrap();
-        let (scope, keys) = verifier().keys(&credential.username, 1059).unwrap();
+        let (scope, keys) = verifier().keys(&credential.username, MD5, 1059).unwrap();
         assert_eq!(scope, Scope::Policy);
-        assert!(keys.contains(&IntegrityKey::derive(&credential.username, "lanturn", &credential.password)));
-        assert_eq!(verifier().keys(&credential.username, 1060), Err(Denied::Expired));
+        assert!(keys.contains(&IntegrityKey::derive(MD5, &credential.username, "lanturn", &credential.password)));
+        assert_eq!(verifier().keys(&credential.username, MD5, 1060), Err(Denied::Expired));
     }
 
     #[test]
     fn static_users_do_not_expire() {
-        let (scope, keys) = verifier().keys("camera", u64::MAX).unwrap();
-        assert_eq!((scope, keys), (Scope::Policy, vec![IntegrityKey::derive("camera", "lanturn", "front door")]));
-        assert_eq!(verifier().keys("nobody", 0), Err(Denied::Unknown));
+        let (scope, keys) = verifier().keys("camera", MD5, u64::MAX).unwrap();
+        assert_eq!((scope, keys), (Scope::Policy, vec![IntegrityKey::derive(MD5, "camera", "lanturn", "front door")]));
+        assert_eq!(verifier().keys("nobody", MD5, 0), Err(Denied::Unknown));
     }
 
     #[test]
     fn a_room_credential_lasts_as_long_as_the_membership() {
         let verifier = verifier();
         let username = mint_for_member(&Secret::new("0123456789abcdef"), ANNA, 0, 60).username;
-        assert_eq!(verifier.keys(&username, 1), Err(Denied::Left));
+        assert_eq!(verifier.keys(&username, MD5, 1), Err(Denied::Left));
         verifier.memberships().join(ANNA, "192.0.2.1".parse::<std::net::IpAddr>().unwrap());
         for now in [1, 60, u64::MAX] {
-            assert_eq!(verifier.keys(&username, now).unwrap().0, Scope::Room(ANNA));
+            assert_eq!(verifier.keys(&username, MD5, now).unwrap().0, Scope::Room(ANNA));
         }
         verifier.memberships().leave(ANNA);
-        assert_eq!(verifier.keys(&username, 1), Err(Denied::Left));
+        assert_eq!(verifier.keys(&username, MD5, 1), Err(Denied::Left));
     }
 
     #[test]
     fn a_page_has_its_own_scope() {
         let username = mint_for_page(&Secret::new("0123456789abcdef"), 7, 0, 60).username;
-        assert_eq!(verifier().keys(&username, 59).unwrap().0, Scope::Page);
-        assert_eq!(verifier().keys(&username, 60), Err(Denied::Expired));
+        assert_eq!(verifier().keys(&username, MD5, 59).unwrap().0, Scope::Page);
+        assert_eq!(verifier().keys(&username, MD5, 60), Err(Denied::Expired));
     }
 }

@@ -10,6 +10,9 @@ pub fn is_known(attribute: AttrType) -> bool {
         ATTR_MAPPED_ADDRESS
             | ATTR_USERNAME
             | ATTR_MESSAGE_INTEGRITY
+            | ATTR_MESSAGE_INTEGRITY_SHA256
+            | ATTR_PASSWORD_ALGORITHM
+            | ATTR_USER_HASH
             | ATTR_ERROR_CODE
             | ATTR_UNKNOWN_ATTRIBUTES
             | ATTR_REALM

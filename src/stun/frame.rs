@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ::stun::attributes::{ATTR_FINGERPRINT, ATTR_MESSAGE_INTEGRITY};
+use ::stun::attributes::{ATTR_FINGERPRINT, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256};
 use ::stun::fingerprint::fingerprint_value;
 use ::stun::message::{MessageType, Method};
 use thiserror::Error;
@@ -11,10 +11,10 @@ use super::{
     ATTRIBUTE_HEADER_BYTES, AttrType, HEADER_BYTES, MAGIC_COOKIE, TransactionId, decode_xor_address, is_known, padded,
 };
 
-/// MESSAGE-INTEGRITY-SHA256, which may follow MESSAGE-INTEGRITY (RFC 8489 section 14.6).
-const MESSAGE_INTEGRITY_SHA256: AttrType = ::stun::attributes::ATTR_MESSAGE_INTEGRITY_SHA256;
 /// An HMAC-SHA1 (RFC 8489 section 14.5).
 const MESSAGE_INTEGRITY_BYTES: usize = 20;
+/// The lengths of an HMAC-SHA256, which may be cut short (RFC 8489 section 14.6).
+const MESSAGE_INTEGRITY_SHA256_BYTES: std::ops::RangeInclusive<usize> = 16..=32;
 /// A CRC-32 (RFC 8489 section 14.7).
 const FINGERPRINT_BYTES: usize = 4;
 /// The most that UNKNOWN-ATTRIBUTES lists. A packet has room for 16,000 types, and to list each of them once would
@@ -60,13 +60,15 @@ pub struct Attribute<'a> {
     pub offset: usize,
 }
 
-/// A message that is well-formed, up to and including MESSAGE-INTEGRITY where it has one: what stands behind that
-/// is not authenticated and is never seen (RFC 8489 section 14.5).
+/// A message that is well-formed, up to and including MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 where it has one: what
+/// stands behind that is not authenticated and is never seen (RFC 8489 section 14.5).
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     packet: &'a [u8],
     end: usize,
     signed: bool,
+    /// Where MESSAGE-INTEGRITY-SHA256 is: alone, or right behind MESSAGE-INTEGRITY.
+    sha256: Option<Attribute<'a>>,
     fingerprinted: bool,
 }
 
@@ -84,7 +86,7 @@ impl<'a> Frame<'a> {
         if !length.is_multiple_of(4) || HEADER_BYTES + length != packet.len() {
             return Err(Malformed::Length);
         }
-        let mut frame = Self { packet, end: packet.len(), signed: false, fingerprinted: false };
+        let mut frame = Self { packet, end: packet.len(), signed: false, sha256: None, fingerprinted: false };
         frame.check_attributes()?;
         Ok(frame)
     }
@@ -96,17 +98,27 @@ impl<'a> Frame<'a> {
             match attribute.kind {
                 ATTR_FINGERPRINT => {
                     self.check_fingerprint(attribute, next)?;
-                    if !self.signed {
+                    if !self.is_signed() {
                         self.end = at;
                     }
                     self.fingerprinted = true;
                 }
-                ATTR_MESSAGE_INTEGRITY if !self.signed => {
+                ATTR_MESSAGE_INTEGRITY if !self.is_signed() => {
                     if attribute.value.len() != MESSAGE_INTEGRITY_BYTES {
                         return Err(Malformed::Attribute);
                     }
                     self.signed = true;
                     self.end = next;
+                }
+                ATTR_MESSAGE_INTEGRITY_SHA256 if self.sha256.is_none() && (!self.signed || self.end == at) => {
+                    let length = attribute.value.len();
+                    if !MESSAGE_INTEGRITY_SHA256_BYTES.contains(&length) || !length.is_multiple_of(4) {
+                        return Err(Malformed::Attribute);
+                    }
+                    self.sha256 = Some(attribute);
+                    if !self.signed {
+                        self.end = next;
+                    }
                 }
                 _ => {}
             }
@@ -163,9 +175,19 @@ impl<'a> Frame<'a> {
         id
     }
 
-    /// Whether it carries MESSAGE-INTEGRITY. Whether that is right is for [`super::Request`] to say.
+    /// Whether it carries MESSAGE-INTEGRITY, of either kind. Whether that is right is for [`super::Request`] to say.
     pub fn is_signed(&self) -> bool {
-        self.signed
+        self.signed || self.sha256.is_some()
+    }
+
+    /// MESSAGE-INTEGRITY-SHA256: what counts where there are both (RFC 8489 section 9.2.4).
+    pub fn sha256(&self) -> Option<Attribute<'a>> {
+        self.sha256
+    }
+
+    /// The packet before a byte.
+    pub(super) fn before(&self, offset: usize) -> &'a [u8] {
+        &self.packet[..offset]
     }
 
     /// Whether it carried a (right) FINGERPRINT, and so may be answered with one.
@@ -217,8 +239,7 @@ impl<'a> Frame<'a> {
     pub fn unknown_attributes(&self) -> Vec<AttrType> {
         let mut unknown = Vec::new();
         for Attribute { kind, .. } in self.attributes() {
-            let sha256 = kind == MESSAGE_INTEGRITY_SHA256 && self.signed;
-            if kind.required() && !is_known(kind) && !sha256 && !unknown.contains(&kind) {
+            if kind.required() && !is_known(kind) && !unknown.contains(&kind) {
                 unknown.push(kind);
                 if unknown.len() == MAX_UNKNOWN {
                     break;

@@ -12,10 +12,13 @@ mod attributes;
 mod channel_data;
 mod frame;
 mod framing;
+mod integrity;
 mod plain;
 mod request;
 mod response;
 mod stream;
+#[cfg(test)]
+mod vectors;
 
 pub use ::stun::agent::TransactionId;
 pub use ::stun::attributes::AttrType;
@@ -25,6 +28,7 @@ pub use attributes::is_known;
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
 pub use frame::{Attribute, Class, Frame, Malformed};
 pub use framing::{Framing, HEADROOM};
+pub use integrity::{PasswordAlgorithm, userhash};
 pub use plain::{Refusal, binding_success, refusal};
 pub use request::Request;
 pub use response::Response;

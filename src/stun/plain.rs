@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use ::stun::attributes::{
-    ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_NONCE, ATTR_REALM, ATTR_UNKNOWN_ATTRIBUTES, ATTR_XORMAPPED_ADDRESS,
+    ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, ATTR_UNKNOWN_ATTRIBUTES,
+    ATTR_XORMAPPED_ADDRESS,
 };
 use ::stun::fingerprint::fingerprint_value;
 
-use super::{AttrType, Frame, HEADER_BYTES, MAGIC_COOKIE, encode_xor_address, padded};
+use super::{AttrType, Frame, HEADER_BYTES, MAGIC_COOKIE, PasswordAlgorithm, encode_xor_address, padded};
 
 const SUCCESS: u16 = 0x0100;
 const ERROR: u16 = 0x0110;
@@ -46,6 +47,7 @@ pub fn refusal(frame: &Frame<'_>, refusal: Refusal<'_>, out: &mut Vec<u8>) {
     if let Some((realm, nonce)) = refusal.challenge {
         attribute(ATTR_REALM, realm.as_bytes(), out);
         attribute(ATTR_NONCE, nonce.as_bytes(), out);
+        attribute(ATTR_PASSWORD_ALGORITHMS, &PasswordAlgorithm::OFFERED, out);
     }
     if !refusal.unknown.is_empty() {
         let list: Vec<u8> = refusal.unknown.iter().flat_map(|kind| kind.0.to_be_bytes()).collect();
@@ -72,13 +74,19 @@ fn attribute(kind: AttrType, value: &[u8], out: &mut Vec<u8>) {
 
 /// Writes the length, and a FINGERPRINT when the request had one.
 fn end(frame: &Frame<'_>, start: usize, out: &mut Vec<u8>) {
-    let fingerprint = if frame.is_fingerprinted() { 8 } else { 0 };
-    let length = (out.len() - start - HEADER_BYTES + fingerprint) as u16;
+    let length = (out.len() - start - HEADER_BYTES) as u16;
     out[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
     if frame.is_fingerprinted() {
-        let value = fingerprint_value(&out[start..]).to_be_bytes();
-        attribute(ATTR_FINGERPRINT, &value, out);
+        fingerprint(start, out);
     }
+}
+
+/// Appends a FINGERPRINT to the message that begins at `start`, and puts its length right (RFC 8489 section 14.7).
+pub(super) fn fingerprint(start: usize, out: &mut Vec<u8>) {
+    let length = (out.len() - start - HEADER_BYTES + 8) as u16;
+    out[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
+    let value = fingerprint_value(&out[start..]).to_be_bytes();
+    attribute(ATTR_FINGERPRINT, &value, out);
 }
 
 #[cfg(test)]

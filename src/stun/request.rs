@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ::stun::attributes::{
-    ATTR_CHANNEL_NUMBER, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
-    ATTR_XOR_PEER_ADDRESS, AttrType,
+    ATTR_CHANNEL_NUMBER, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS,
+    ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT, ATTR_XOR_PEER_ADDRESS, AttrType,
 };
 use ::stun::integrity::MessageIntegrity;
 use ::stun::message::{Getter, Message};
@@ -14,7 +14,7 @@ use turn::proto::lifetime::Lifetime;
 use turn::proto::reqfamily::RequestedAddressFamily;
 use turn::proto::reqtrans::RequestedTransport;
 
-use super::{ChannelNumber, Frame, Malformed};
+use super::{ChannelNumber, Frame, Malformed, PasswordAlgorithm, integrity};
 
 /// A request whose attributes are read by type. An attribute that is there but cannot be read is an error, one that
 /// is not there is `None`.
@@ -43,9 +43,29 @@ impl<'a> Request<'a> {
         &self.frame
     }
 
-    /// Whether MESSAGE-INTEGRITY was made with this key (RFC 8489 section 14.5).
+    /// Whether MESSAGE-INTEGRITY-SHA256, or MESSAGE-INTEGRITY where there is none, was made with this key (RFC 8489 sections
+    /// 14.5 and 14.6).
     pub fn is_signed_with(&mut self, key: &[u8]) -> bool {
-        MessageIntegrity(key.to_vec()).check(&mut self.message).is_ok()
+        match self.frame.sha256() {
+            Some(_) => integrity::verifies(&self.frame, key),
+            None => MessageIntegrity(key.to_vec()).check(&mut self.message).is_ok(),
+        }
+    }
+
+    /// How the key is made (RFC 8489 section 9.2.4). `None` without a PASSWORD-ALGORITHM: then it is MD5.
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`] when PASSWORD-ALGORITHM and PASSWORD-ALGORITHMS are not both there, the list is not the one
+    /// that was offered, or the one is not of the list: somebody in between may want a weaker one.
+    pub fn password_algorithm(&self) -> Result<Option<PasswordAlgorithm>, Malformed> {
+        let value = |kind| self.frame.get(kind).map(|attribute| attribute.value);
+        match (value(ATTR_PASSWORD_ALGORITHM), value(ATTR_PASSWORD_ALGORITHMS)) {
+            (None, None) => Ok(None),
+            (Some(one), Some(list)) if list == PasswordAlgorithm::OFFERED => {
+                PasswordAlgorithm::read(one).map(Some).ok_or(Malformed::Attribute)
+            }
+            (Some(_) | None, _) => Err(Malformed::Attribute),
+        }
     }
 
     /// LIFETIME (RFC 8656 section 18.2).

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use ::stun::attributes::{ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType};
 use ::stun::error_code::{ErrorCode, ErrorCodeAttribute};
-use ::stun::fingerprint::FINGERPRINT;
 use ::stun::integrity::MessageIntegrity;
 use ::stun::message::{CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message, MessageClass, MessageType, Setter};
 use ::stun::textattrs::{Nonce, Realm};
@@ -13,13 +12,14 @@ use ::stun::uattrs::UnknownAttributes;
 use ::stun::xoraddr::XorMappedAddress;
 use turn::proto::lifetime::Lifetime;
 
-use super::Frame;
+use super::{Frame, integrity, plain};
 
 /// An answer in the making.
 #[derive(Debug)]
 pub struct Response {
     message: Message,
     fingerprinted: bool,
+    sha256: bool,
 }
 
 impl Response {
@@ -39,7 +39,7 @@ impl Response {
         message.typ = MessageType { method: request.method(), class };
         message.transaction_id = request.transaction_id();
         message.write_header();
-        Self { message, fingerprinted: request.is_fingerprinted() }
+        Self { message, fingerprinted: request.is_fingerprinted(), sha256: request.sha256().is_some() }
     }
 
     /// Adds XOR-MAPPED-ADDRESS (RFC 8489 section 14.2).
@@ -68,12 +68,18 @@ impl Response {
             .with(Nonce::new(::stun::attributes::ATTR_NONCE, nonce.into()))
     }
 
-    /// Signs it, adds a FINGERPRINT if the request had one, and appends it to `out`.
+    /// Signs it as the request was signed, adds a FINGERPRINT if that had one, and appends it to `out`.
     pub fn sign(self, key: &[u8], out: &mut Vec<u8>) {
-        let fingerprinted = self.fingerprinted;
-        let signed = self.with(MessageIntegrity(key.to_vec()));
-        let whole = if fingerprinted { signed.with(FINGERPRINT) } else { signed };
-        out.extend_from_slice(&whole.message.raw);
+        let (start, fingerprinted) = (out.len(), self.fingerprinted);
+        if self.sha256 {
+            out.extend_from_slice(&self.message.raw);
+            integrity::sign(start, key, out);
+        } else {
+            out.extend_from_slice(&self.with(MessageIntegrity(key.to_vec())).message.raw);
+        }
+        if fingerprinted {
+            plain::fingerprint(start, out);
+        }
     }
 
     fn address(mut self, address: SocketAddr, kind: AttrType) -> Self {

@@ -1,6 +1,6 @@
 //! The long-term credential mechanism (RFC 8489 section 9.2.4).
 
-use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
+use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USER_HASH, ATTR_USERNAME};
 
 use super::allocation::Owner;
 use super::five_tuple::FiveTuple;
@@ -8,7 +8,7 @@ use super::reject::{Reject, Unproven};
 use super::server::Server;
 use super::time::Now;
 use crate::credentials::Scope;
-use crate::stun::Request;
+use crate::stun::{Frame, PasswordAlgorithm, Request};
 
 impl Server {
     /// Who signed a request.
@@ -19,20 +19,33 @@ impl Server {
     pub(super) fn authenticate(&self, from: FiveTuple, request: &mut Request<'_>, now: Now) -> Result<Owner, Reject> {
         let frame = *request.frame();
         let text = |kind| frame.text(kind).ok_or(Reject::BadRequest);
-        let (username, realm, nonce) = (text(ATTR_USERNAME)?, text(ATTR_REALM)?, text(ATTR_NONCE)?);
+        let (username, realm, nonce) = (self.username(&frame), text(ATTR_REALM)?, text(ATTR_NONCE)?);
+        let Some(username) = username? else { return Err(Reject::Unauthorized(Unproven::Unknown)) };
         if !self.shared.nonces.is_fresh(nonce, from.client, now.unix) {
             return Err(Reject::StaleNonce);
         }
+        let algorithm = request.password_algorithm()?.unwrap_or(PasswordAlgorithm::Md5);
         if realm != self.options.verifier.realm() {
             return Err(Reject::Unauthorized(Unproven::WrongRealm));
         }
         let wrong_password = Reject::Unauthorized(Unproven::WrongPassword);
-        if let Some(owner) = self.known_owner(from, username, now) {
+        if let Some(owner) = self.known_owner(from, username, now).filter(|owner| owner.key.algorithm() == algorithm) {
             return if request.is_signed_with(owner.key.bytes()) { Ok(owner) } else { Err(wrong_password) };
         }
-        let (scope, keys) = self.options.verifier.keys(username, now.unix)?;
+        let (scope, keys) = self.options.verifier.keys(username, algorithm, now.unix)?;
         let key = keys.into_iter().find(|key| request.is_signed_with(key.bytes())).ok_or(wrong_password)?;
         Ok(Owner { username: username.to_owned(), key, scope })
+    }
+
+    /// USERNAME, or whom USERHASH stands for: `None` if for nobody.
+    ///
+    /// # Errors
+    /// 400 when neither is there.
+    fn username<'a>(&'a self, frame: &Frame<'a>) -> Result<Option<&'a str>, Reject> {
+        match frame.get(ATTR_USER_HASH) {
+            Some(hash) => Ok(self.options.verifier.of_hash(hash.value)),
+            None => frame.text(ATTR_USERNAME).map(Some).ok_or(Reject::BadRequest),
+        }
     }
 
     /// The owner of the allocation, when the request names the same user: a call that is longer than its credential

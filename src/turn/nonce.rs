@@ -9,8 +9,9 @@ use ring::hmac;
 /// How long a nonce lasts, in seconds. RFC 8489 section 9.2 advises "at least once per hour".
 const LIFETIME: u64 = 3600;
 /// Begins every nonce of a server that knows RFC 8489 (its section 9.2), followed by the 24 security feature bits in
-/// base64: none of them is set, so no feature is promised.
-const COOKIE: &str = "obMatJos2AAAA";
+/// base64. Bit 0, "password algorithms", is set. Bit 1, "username anonymity", is not: a client that sees it says USERHASH,
+/// and names that are minted can't be told from a hash.
+const COOKIE: &str = "obMatJos2AAAB";
 const EXPIRY_BYTES: usize = 8;
 const MAC_BYTES: usize = 16;
 /// Characters of a nonce: the cookie and 24 bytes in base64.
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn other_texts_are_not_nonces() {
         let nonces = Nonces::new(&[1; 32]);
-        for text in ["", COOKIE, "obMatJos2AAAA0000", "obMatJos2AAAA🦀", "somebody else's nonce"] {
+        for text in ["", COOKIE, "obMatJos2AAAB0000", "obMatJos2AAAB🦀", "somebody else's nonce"] {
             assert!(!nonces.is_fresh(text, at("192.0.2.1:5000"), 0), "{text}");
         }
     }

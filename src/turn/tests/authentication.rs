@@ -2,6 +2,7 @@
 
 use super::support::*;
 use crate::credentials::*;
+use crate::stun::PasswordAlgorithm;
 
 #[test]
 fn without_a_credential_it_is_401_with_realm_and_nonce_and_no_state() {
@@ -168,4 +169,134 @@ fn a_room_credential_ends_with_the_membership_and_so_do_its_allocations() {
     assert!(lab.shared.relayed.get(first).is_none() && lab.shared.relayed.get(third).is_some());
     assert_eq!(lab.code(&anna, allocate()), 401);
     assert!(lab.exchange(&anna, &send(PEER, b"late")).is_nothing());
+}
+
+/// An Allocate signed with MESSAGE-INTEGRITY-SHA256, by a key of `algorithm`, with what `with` adds.
+fn sha256(client: &Client, algorithm: PasswordAlgorithm, with: impl FnOnce(Asked) -> Asked) -> Vec<u8> {
+    let key = IntegrityKey::derive(algorithm, &client.username, REALM, &client.password);
+    sign_sha256(with(allocate()).text(ATTR_REALM, REALM).text(ATTR_NONCE, &client.nonce), key.bytes(), 32)
+}
+
+/// Appends MESSAGE-INTEGRITY-SHA256 of so many bytes.
+fn sign_sha256(asked: Asked, key: &[u8], value_bytes: usize) -> Vec<u8> {
+    let mut signed = asked.0.raw;
+    let length = (signed.len() - MESSAGE_HEADER_SIZE + 4 + value_bytes) as u16;
+    signed[2..4].copy_from_slice(&length.to_be_bytes());
+    let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key), &signed);
+    signed.extend([0, 0x1C, 0, value_bytes as u8]);
+    signed.extend(&tag.as_ref()[..value_bytes]);
+    signed
+}
+
+/// Whether an answer has a right MESSAGE-INTEGRITY-SHA256, and no other.
+fn is_signed_sha256(answer: &Message, key: &IntegrityKey) -> bool {
+    let start = answer.raw.len() - 36;
+    let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.bytes()), &answer.raw[..start]);
+    answer.raw[start..] == [&[0, 0x1C, 0, 32], tag.as_ref()].concat() && !answer.contains(ATTR_MESSAGE_INTEGRITY)
+}
+
+const USERHASH: AttrType = AttrType(0x001E);
+const ONE: AttrType = AttrType(0x001D);
+const LIST: AttrType = AttrType(0x8002);
+const OFFERED: [u8; 8] = PasswordAlgorithm::OFFERED;
+
+#[test]
+fn a_401_offers_the_password_algorithms_and_its_nonce_says_so() {
+    let mut lab = Lab::new();
+    let client = lab.client("anna", "192.0.2.1:5000");
+    let answer = lab.exchange(&client, &allocate().0.raw).reply();
+    assert_eq!(answer.get(LIST).unwrap(), [0, 2, 0, 0, 0, 1, 0, 0]);
+    // Bit 0 of 24, in base64 (RFC 8489 sections 9.2 and 18.1).
+    assert_eq!(&text(&answer, ATTR_NONCE)[..13], "obMatJos2AAAB");
+}
+
+#[test]
+fn a_request_with_sha256_is_answered_with_sha256_whichever_the_key() {
+    for algorithm in [PasswordAlgorithm::Md5, PasswordAlgorithm::Sha256] {
+        let mut lab = Lab::new();
+        let client = lab.client("anna", "192.0.2.1:5000");
+        let chosen: &[u8] = if algorithm == PasswordAlgorithm::Md5 { &[0, 1, 0, 0] } else { &[0, 2, 0, 0] };
+        let named = |asked: Asked| asked.text(ATTR_USERNAME, &client.username).raw(LIST, &OFFERED).raw(ONE, chosen);
+        let key = IntegrityKey::derive(algorithm, &client.username, REALM, &client.password);
+        let packet = sha256(&client, algorithm, named);
+        let answer = lab.exchange(&client, &packet).reply();
+        assert!(code(&answer) == 0 && is_signed_sha256(&answer, &key));
+        let again = lab.exchange(&client, &sha256(&client, algorithm, named)).reply();
+        assert!(code(&again) == 437 && is_signed_sha256(&again, &key), "refusals are signed alike");
+        let wrong = Client { password: "guess".into(), ..client.clone() };
+        assert_eq!(code(&lab.exchange(&client, &sha256(&wrong, algorithm, named)).reply()), 401);
+    }
+}
+
+#[test]
+fn without_a_named_algorithm_the_key_is_md5() {
+    let mut lab = Lab::new();
+    let client = lab.client("anna", "192.0.2.1:5000");
+    let named = |asked: Asked| asked.text(ATTR_USERNAME, &client.username);
+    assert_eq!(code(&lab.exchange(&client, &sha256(&client, PasswordAlgorithm::Sha256, named)).reply()), 401);
+    assert_eq!(code(&lab.exchange(&client, &sha256(&client, PasswordAlgorithm::Md5, named)).reply()), 0);
+}
+
+#[test]
+fn a_list_that_is_not_the_one_offered_is_400() {
+    let mut lab = Lab::new();
+    let client = lab.client("anna", "192.0.2.1:5000");
+    let (md5, sha) = ([0, 1, 0, 0], [0, 2, 0, 0]);
+    let tampered: [(Option<&[u8]>, Option<&[u8]>); 6] = [
+        (Some(&md5), Some(&md5)),
+        (None, Some(&OFFERED)),
+        (Some(&sha), None),
+        (Some(&[0, 3, 0, 0]), Some(&OFFERED)),
+        (Some(&sha), Some(&[0, 1, 0, 0, 0, 2, 0, 0])),
+        (Some(&[]), Some(&OFFERED)),
+    ];
+    for (one, list) in tampered {
+        let named = |asked: Asked| {
+            let asked =
+                list.into_iter().fold(asked.text(ATTR_USERNAME, &client.username), |asked, list| asked.raw(LIST, list));
+            one.into_iter().fold(asked, |asked, one| asked.raw(ONE, one))
+        };
+        assert_eq!(
+            code(&lab.exchange(&client, &sha256(&client, PasswordAlgorithm::Md5, named)).reply()),
+            400,
+            "{one:?} {list:?}"
+        );
+    }
+    assert!(lab.sockets.is_empty());
+}
+
+#[test]
+fn a_static_user_is_known_by_its_userhash() {
+    let mut lab = Lab::new();
+    let camera = lab.holder("camera", "front door", "192.0.2.1:5000");
+    let hash = ring::digest::digest(&ring::digest::SHA256, b"camera:lanturn");
+    let named = |asked: Asked| asked.raw(USERHASH, hash.as_ref()).raw(LIST, &OFFERED).raw(ONE, &[0, 2, 0, 0]);
+    assert_eq!(code(&lab.exchange(&camera, &sha256(&camera, PasswordAlgorithm::Sha256, named)).reply()), 0);
+    let nobody = ring::digest::digest(&ring::digest::SHA256, b"nobody:lanturn");
+    for hash in [nobody.as_ref(), b"", &[0; 32]] {
+        let named = |asked: Asked| asked.raw(USERHASH, hash);
+        assert_eq!(code(&lab.exchange(&camera, &sha256(&camera, PasswordAlgorithm::Md5, named)).reply()), 401);
+    }
+}
+
+#[test]
+fn sha256_may_be_cut_short_but_not_too_short_and_counts_where_there_are_both() {
+    for (length, right) in [(32, true), (28, true), (16, true), (12, false), (18, false), (36, false)] {
+        let mut lab = Lab::new();
+        let client = lab.client("anna", "192.0.2.1:5000");
+        let asked = allocate().named(&client);
+        let key = IntegrityKey::derive(PasswordAlgorithm::Md5, &client.username, REALM, &client.password);
+        let packet = if length > 32 {
+            [sign_sha256(asked, key.bytes(), 32), vec![0; 4]].concat()
+        } else {
+            sign_sha256(asked, key.bytes(), length)
+        };
+        let outcome = lab.exchange(&client, &packet);
+        assert_eq!(matches!(outcome, Outcome::Reply(_)), right, "{length}");
+    }
+    let mut lab = Lab::new();
+    let client = lab.client("anna", "192.0.2.1:5000");
+    let both = allocate().named(&client).with(client.key());
+    assert_eq!(code(&lab.exchange(&client, &sign_sha256(both.clone(), b"another", 32)).reply()), 401);
+    assert_eq!(code(&lab.exchange(&client, &sign_sha256(both, client.key().0.as_slice(), 32)).reply()), 0);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lanturn::credentials::{
     Credential, IntegrityKey, MemberTag, RoomMember, RoomTag, Secret, mint, mint_for_member, mint_for_page,
 };
-use lanturn::stun::{ChannelData, Class, Frame, TransactionId, method};
+use lanturn::stun::{ChannelData, Class, Frame, PasswordAlgorithm, TransactionId, method};
 use lanturn::turn::{
     AllocationId, Delivery, FiveTuple, Forward, Now, Opening, PERMISSION_LIFETIME, Route, ShardId, Step, Transport,
 };
@@ -283,7 +283,7 @@ fn client(number: usize) -> Client {
     let server = SocketAddr::new(OWN[usize::from(number == 6)].parse().unwrap(), 3478);
     Client {
         five_tuple: FiveTuple::new(address, server, transport),
-        key: IntegrityKey::derive(&credential.username, REALM, &credential.password),
+        key: IntegrityKey::derive(PasswordAlgorithm::Md5, &credential.username, REALM, &credential.password),
         credential,
         member,
         last: Vec::new(),
