@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::*;
 use crate::credentials::{IceServer, Reach, RoomMember, Secret, ice_servers, mint, mint_for_member, mint_for_page};
-use crate::http::{Authority, Issuer};
+use crate::http::{Authority, Issuer, Public};
 use crate::signaling::{Capacity, Grants, HubOptions, Pin, Role, RoomName};
 
 #[path = "form_tests.rs"]
@@ -105,9 +105,13 @@ fn server_with(authority: Option<Authority>) -> Server {
         mint_for_page: Box::new(move |nonce, ttl| mint_for_page(&secret(), nonce, 1_000, ttl)),
         accepts_key: Box::new(|key| key == KEY),
         ttl: 3600,
-        hosts: vec!["box.local".into()],
+        hosts: vec!["box.local".into(), "calls.example.org".into()],
         external: HashMap::new(),
         authority,
+        public: Public {
+            vouches_for: Box::new(|name| name == "calls.example.org"),
+            key_authorization: Box::new(|token| (token == "token").then(|| "token.thumbprint".into())),
+        },
     };
     let stop = watch::Sender::new(false);
     let options = Options {
