@@ -58,10 +58,13 @@ fn public_certificate(settings: &Settings, out: &mut impl Write) -> anyhow::Resu
         writeln!(out, "certificate by ACME: none")?;
         return Ok(());
     };
-    let (names, kind) = (list(&options.names), options.kind);
-    writeln!(out, "certificate by ACME: for {names}, from {}", options.directory)?;
-    let next = if options.alternate { ", and if that fails by another" } else { "" };
-    writeln!(out, "by the challenge {kind}, which asks for each of them at port {}{next}", kind.port())?;
+    writeln!(out, "certificate by ACME: for {}, from {}", list(&options.names), options.directory)?;
+    let (kind, next) = (options.kind, options.kind_after(1));
+    write!(out, "validated by {kind}, which asks for each name at port {}", kind.port())?;
+    if next != kind {
+        write!(out, ", then by {next}, at port {}", next.port())?;
+    }
+    writeln!(out)?;
     if settings.tls.dir.join("cert.pem").exists() {
         writeln!(out, "but it is not ordered while there is a certificate of yours")?;
     }
@@ -145,14 +148,17 @@ mod tests {
         let (text, _) = checked(acme, None);
         for line in [
             "certificate by ACME: for a.example.org, b.example.org, from https://acme-v02.api.letsencrypt.org/directory\n",
-            "by the challenge http-01, which asks for each of them at port 80, and if that fails by another\n",
+            "validated by http-01, which asks for each name at port 80, then by tls-alpn-01, at port 443\n",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
         let (text, _) = checked(&format!("listen.addresses = ['[::]:443']\n{acme}"), None);
-        assert!(text.contains("tls-alpn-01, which asks for each of them at port 443, and if"), "{text}");
+        assert!(
+            text.contains("by tls-alpn-01, which asks for each name at port 443, then by http-01, at port 80\n"),
+            "{text}"
+        );
         let (text, _) = checked(&format!("{acme}challenge = 'tls-alpn-01'"), None);
-        assert!(text.contains("tls-alpn-01, which asks for each of them at port 443\n"), "{text}");
+        assert!(text.contains("by tls-alpn-01, which asks for each name at port 443\n"), "{text}");
     }
 
     #[test]

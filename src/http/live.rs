@@ -35,7 +35,7 @@ pub struct Public {
     /// Whether it vouches for a name now, so that devices trust the server by that name already.
     pub vouches_for: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// The answer to a token below `/.well-known/acme-challenge/` (RFC 8555 section 8.3), while it is in force.
-    pub key_authorization: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub key_authorization: KeyAuthorization,
 }
 
 impl Issuer {
@@ -46,6 +46,7 @@ impl Issuer {
     }
 }
 
+type KeyAuthorization = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 type MintForKey = Box<dyn Fn(&str, u64) -> Result<Credential, MintError> + Send + Sync>;
 
 impl fmt::Debug for Issuer {

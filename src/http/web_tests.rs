@@ -77,6 +77,13 @@ fn server() -> Server {
     }))
 }
 
+fn public() -> Public {
+    Public {
+        vouches_for: Box::new(|name| name == "calls.example.org"),
+        key_authorization: Box::new(|token| (token == "token").then(|| "token.thumbprint".into())),
+    }
+}
+
 fn server_with(authority: Option<Authority>) -> Server {
     let secret = || Secret::new("0123456789abcdef");
     let options = HubOptions {
@@ -108,10 +115,7 @@ fn server_with(authority: Option<Authority>) -> Server {
         hosts: vec!["box.local".into(), "calls.example.org".into()],
         external: HashMap::new(),
         authority,
-        public: Public {
-            vouches_for: Box::new(|name| name == "calls.example.org"),
-            key_authorization: Box::new(|token| (token == "token").then(|| "token.thumbprint".into())),
-        },
+        public: public(),
     };
     let stop = watch::Sender::new(false);
     let options = Options {
@@ -485,6 +489,7 @@ async fn what_is_put_in_force_holds_for_the_next_request() {
         hosts: vec!["new.test".into()],
         external,
         authority: None,
+        public: public(),
     });
     assert_eq!(server.get("/").await.error(), (421, "bad-host".into()), "it went by box.local");
     assert_eq!(server.send(LAN, request("/", "new.test:3478")).await.status, StatusCode::OK);

@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::support::server::Server;
-use super::support::web::{counted, get, h1, http};
+use super::support::web::{counted, get, h1, http, metrics};
 use super::support::{PATIENCE, eventually, tls};
 
 const NAME: &str = "calls.example.org";
@@ -171,6 +171,7 @@ async fn a_certificate_by_http_serves_its_names_and_outlives_a_restart() {
     let facts =
         async |host: &str| h1(http(address).await, get(host, "/trust.json")).await.json()["authority"].is_null();
     assert!(facts(NAME).await && !facts("127.0.0.1").await);
+    assert!(metrics(address).await.contains("\nlanturn_acme_certificate_seconds 77"), "almost 90 days");
     assert_eq!(["acme.key", "acme.account"].map(|name| mode(&server.path().join("certs").join(name))), [0o600; 2]);
 
     server.write("config.toml", &pebble.config(port, &[NAME, OTHER], "challenge = 'http-01'"));

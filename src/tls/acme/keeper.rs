@@ -72,7 +72,7 @@ async fn order_until_filled(options: &Options, public: &Public) -> Certificate {
         match order::fill(options, kind, &public.challenges).await {
             Ok(certificate) => {
                 count("filled");
-                let (names, end) = (options.names.join(", "), certificate.validity.not_after);
+                let (names, end) = (options.names.join(", "), certificate.validity.not_after.date());
                 tracing::info!("acme: there is a new certificate for {names}, until {end}");
                 return certificate;
             }

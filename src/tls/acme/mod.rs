@@ -32,10 +32,7 @@ pub use public::Public;
 use super::error::Error;
 
 /// The protocol of the handshake that validates a name (RFC 8737 section 6.2).
-pub const ALPN: &[u8] = b"acme-tls/1";
-
-/// Below this path the authority finds what it asks for over HTTP (RFC 8555 section 8.3).
-pub const HTTP_PATH: &str = "/.well-known/acme-challenge/";
+pub(super) const ALPN: &[u8] = b"acme-tls/1";
 
 /// How the authority sees that a name is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +49,13 @@ impl Kind {
         match self {
             Self::Http01 => 80,
             Self::TlsAlpn01 => 443,
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Http01 => Self::TlsAlpn01,
+            Self::TlsAlpn01 => Self::Http01,
         }
     }
 }
@@ -88,12 +92,9 @@ pub struct Options {
 
 impl Options {
     /// What to try after so many failures in a row.
-    fn kind_after(&self, failures: u32) -> Kind {
-        match self.kind {
-            Kind::Http01 if self.alternate && failures % 2 == 1 => Kind::TlsAlpn01,
-            Kind::TlsAlpn01 if self.alternate && failures % 2 == 1 => Kind::Http01,
-            kind => kind,
-        }
+    pub fn kind_after(&self, failures: u32) -> Kind {
+        let is_others_turn = self.alternate && failures % 2 == 1;
+        if is_others_turn { self.kind.other() } else { self.kind }
     }
 }
 

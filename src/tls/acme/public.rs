@@ -41,7 +41,7 @@ impl Public {
         self.certified_for(name).is_some()
     }
 
-    /// What to answer to a token below [`HTTP_PATH`](super::HTTP_PATH), if it is in force.
+    /// What to answer to a token over HTTP (RFC 8555 section 8.3), if it is in force.
     pub fn key_authorization(&self, token: &str) -> Option<String> {
         self.challenges.key_authorization(token)
     }
