@@ -57,34 +57,42 @@ struct Pebble {
 impl Pebble {
     /// Asks at `http` and at `tls`, and gives certificates for so many seconds. `external`: to its customers alone.
     fn start(http: u16, tls: u16, seconds: u32, external: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let [port, management, dns, dns_management] = [(); 4].map(|()| free_port());
+        let (dir, port, management) = (tempfile::tempdir().unwrap(), free_port(), free_port());
         let certified = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]).unwrap();
-        std::fs::write(dir.path().join("cert.pem"), certified.cert.pem()).unwrap();
-        std::fs::write(dir.path().join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
-        let file = |name: &str| dir.path().join(name).display().to_string();
-        let config = json!({ "pebble": {
+        let [certificate, key, config] = ["cert.pem", "key.pem", "pebble.json"].map(|name| dir.path().join(name));
+        std::fs::write(&certificate, certified.cert.pem()).unwrap();
+        std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+        let text = json!({ "pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
-            "certificate": file("cert.pem"),
-            "privateKey": file("key.pem"),
+            "certificate": certificate,
+            "privateKey": key,
             "httpPort": http,
             "tlsPort": tls,
             "externalAccountBindingRequired": external,
             "externalAccountMACKeys": { "customer": EXTERNAL_KEY },
             "certificateValidityPeriod": seconds,
         } });
-        std::fs::write(file("pebble.json"), config.to_string()).unwrap();
-        let (dns, dns_management) = (format!("127.0.0.1:{dns}"), format!("127.0.0.1:{dns_management}"));
+        std::fs::write(config, text.to_string()).unwrap();
+        let mut pebble = Self { programs: None, dir, port, management };
+        pebble.run();
+        pebble
+    }
+
+    /// Runs it, or runs it anew: it then knows nothing of what was before.
+    fn run(&mut self) {
+        self.programs = None;
+        let [dns, management] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
         let off = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""];
-        let on = ["-dns01", &dns, "-management", &dns_management];
+        let on = ["-dns01", &dns, "-management", &management];
+        let config = self.dir.path().join("pebble.json").display().to_string();
         let names = Program::start("pebble-challtestsrv", &[&off[..], &on].concat());
-        let authority = Program::start("pebble", &["-config", &file("pebble.json"), "-dnsserver", &dns]);
-        for port in [port, management] {
+        let authority = Program::start("pebble", &["-config", &config, "-dnsserver", &dns]);
+        for port in [self.port, self.management] {
             eventually("pebble listens", || StdStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
         }
         eventually("the DNS server listens", || StdStream::connect(&dns).is_ok());
-        Self { programs: Some([names, authority]), dir, port, management }
+        self.programs = Some([names, authority]);
     }
 
     /// What a server is to be told to have its certificates from here.
@@ -155,7 +163,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn a_certificate_by_http_serves_its_names_and_outlives_a_restart() {
+async fn a_certificate_by_http_serves_its_names_and_outlives_a_restart_on_either_side() {
     let port = free_port();
     let mut pebble = Pebble::start(port, free_port(), LONG, false);
     let server = Server::start(&pebble.config(port, &[NAME], "challenge = 'http-01'"));
@@ -189,7 +197,13 @@ async fn a_certificate_by_http_serves_its_names_and_outlives_a_restart() {
     let kept = handshake(&root, port, NAME, &[]).await.unwrap();
     assert_eq!(certificate(&kept), certificate(&swapped));
     assert_eq!([counted(address, FILLED).await, counted(address, FAILED).await], [0, 0]);
-    drop(server);
+
+    pebble.run();
+    server.write("config.toml", &pebble.config(port, &[NAME, OTHER, "third.example.org"], "challenge = 'http-01'"));
+    server.signal("HUP");
+    comes_to(&server, FILLED, 1).await;
+    handshake(&pebble.root().await, port, "third.example.org", &[]).await.unwrap();
+    assert_eq!(counted(address, FAILED).await, 0, "an account that the authority has lost is made anew");
 }
 
 #[tokio::test]
