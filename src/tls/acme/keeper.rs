@@ -32,18 +32,23 @@ impl Keeper {
     /// From now on keeps what is wanted, if anything: shows what there is of it, and orders the rest. Needs a runtime.
     /// An order under way is given up.
     pub fn keep(&mut self, wanted: Option<Wanted>) {
-        self.stop();
+        let before = self.stop();
         let Some(Wanted { options, certificate }) = wanted else { return self.public.show(None) };
         let fits = certificate.as_ref().filter(|found| found.has_all(&options.names));
         let due = fits.map(|found| found.validity.renewal(rand::random()));
         self.public.show(certificate);
-        self.task = Some(tokio::spawn(run(options, due, Arc::clone(&self.public))));
+        let public = Arc::clone(&self.public);
+        self.task = Some(tokio::spawn(async move {
+            if let Some(before) = before {
+                // It takes its answers back when it ends, and would take the next order's with them.
+                let _ = before.await;
+            }
+            run(options, due, public).await;
+        }));
     }
 
-    fn stop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+    fn stop(&mut self) -> Option<JoinHandle<()>> {
+        self.task.take().inspect(JoinHandle::abort)
     }
 }
 
