@@ -26,7 +26,7 @@ test: ## Unit tests, the commands, and the server against peers on loopback
 	cargo test --locked --lib --bins --test commands --test readme --test loopback
 
 .PHONY: interop
-interop: $(INTEROP_DEPS) $(BROWSER_DEPS) ## With coturn's, matchbox's and npm's clients, and behind nginx (see deps-interop)
+interop: $(INTEROP_DEPS) $(BROWSER_DEPS) ## With coturn's, matchbox's and npm's clients, behind nginx, and with an ACME authority (see deps-interop)
 	cargo test --locked --test interop
 	cargo build --locked
 	cd tests/interop/node && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
@@ -88,9 +88,10 @@ deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 
 .PHONY: deps-interop
-deps-interop: deps-browser ## What `interop` needs: coturn, nginx, Node.js with the clients, Chromium
-	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null && command -v nginx >/dev/null || \
-		{ $(APT) coturn nginx-light; }
+deps-interop: deps-browser ## What `interop` needs: coturn, nginx, Pebble, Node.js with the clients, Chromium
+	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null && command -v nginx >/dev/null && \
+		command -v pebble >/dev/null && command -v pebble-challtestsrv >/dev/null || \
+		{ $(APT) coturn nginx-light pebble; }
 	@$(MAKE) --no-print-directory $(INTEROP_DEPS)
 
 $(INTEROP_DEPS): tests/interop/node/package-lock.json

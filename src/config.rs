@@ -3,6 +3,7 @@
 //! Three layers, the later ones winning: the built-in [`SAMPLE`], one file, and the variables
 //! `LANTURN__SECTION__KEY`. [`Config`] is the text of them merged, [`Settings`] is what it means.
 
+mod acme;
 mod error;
 mod layers;
 mod parse;
@@ -19,7 +20,7 @@ use std::path::Path;
 pub use error::ConfigError;
 pub use layers::{Origin, SAMPLE};
 pub use schema::Config;
-pub use settings::{Credentials, Limits, Listen, Quota, Relay, Roles, Rooms, Settings, Tls, User};
+pub use settings::{Acme, Credentials, Limits, Listen, Quota, Relay, Roles, Rooms, Settings, Tls, User};
 
 /// Reads `file`, else `config.toml` in the working directory if there is one, and the environment over it.
 ///

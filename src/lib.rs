@@ -20,7 +20,7 @@
 //!
 //! - [`relay`] is the data plane: shards, each a thread with its own sockets and its own [`turn::Server`].
 //! - [`listener`] is the one TCP port: it finds out what a connection speaks and hands it on.
-//! - [`tls`] makes and loads the certificate.
+//! - [`tls`] makes and loads the certificate, and orders one from a public authority.
 //! - [`http`] serves the page, the credentials, and the way in to the rooms.
 //! - [`signaling`], its hub, keeps the connections of those who are in a room.
 //! - [`discovery`] lets others on the local network find it by name.

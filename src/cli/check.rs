@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{interfaces, secrets};
+use super::{acme, interfaces, secrets};
 use crate::config::{Origin, Settings};
 use crate::tls;
 
@@ -17,6 +17,7 @@ pub(super) fn run(settings: &Settings, origin: &Origin, out: &mut impl Write) ->
     print(settings, origin, &own, out)?;
     files(settings)?;
     tls::check(&settings.tls.dir)?;
+    acme::options(settings).map(tls::acme::Wanted::read).transpose()?;
     Ok(())
 }
 
@@ -48,7 +49,26 @@ fn print(settings: &Settings, origin: &Origin, own: &[IpAddr], out: &mut impl Wr
     }
     let own_certificate = tls.dir.join("cert.pem");
     let certificate = if own_certificate.exists() { own_certificate } else { tls.dir.join("leaf.pem") };
-    file(out, "certificate", &certificate)
+    file(out, "certificate", &certificate)?;
+    public_certificate(settings, out)
+}
+
+fn public_certificate(settings: &Settings, out: &mut impl Write) -> anyhow::Result<()> {
+    let Some(options) = acme::options(settings) else {
+        writeln!(out, "certificate by ACME: none")?;
+        return Ok(());
+    };
+    writeln!(out, "certificate by ACME: for {}, from {}", list(&options.names), options.directory)?;
+    let (kind, next) = (options.kind, options.kind_after(1));
+    write!(out, "validated by {kind}, which asks for each name at port {}", kind.port())?;
+    if next != kind {
+        write!(out, ", then by {next}, at port {}", next.port())?;
+    }
+    writeln!(out)?;
+    if settings.tls.dir.join("cert.pem").exists() {
+        writeln!(out, "but it is not ordered while there is a certificate of yours")?;
+    }
+    Ok(())
 }
 
 /// A file that the server makes may be missing, a password may not.
@@ -113,12 +133,32 @@ mod tests {
             "rooms: 10000 at most, of 8 each\n",
             "proxies that are believed: 10.0.0.2/32, 172.16.0.0/12\n",
             "keys (not there yet)\n",
+            "certificate by ACME: none\n",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(!text.contains("0123456789abcdef") && !text.contains("allow_loopback"), "{text}");
         result.unwrap();
         assert!(checked("relay.allow_loopback = true", None).0.contains("allow_loopback is on"));
+    }
+
+    #[test]
+    fn it_says_for_what_and_how_a_certificate_is_ordered() {
+        let acme = "[tls.acme]\nnames = ['a.example.org', 'b.example.org']\nterms_agreed = true\n";
+        let (text, _) = checked(acme, None);
+        for line in [
+            "certificate by ACME: for a.example.org, b.example.org, from https://acme-v02.api.letsencrypt.org/directory\n",
+            "validated by http-01, which asks for each name at port 80, then by tls-alpn-01, at port 443\n",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        let (text, _) = checked(&format!("listen.addresses = ['[::]:443']\n{acme}"), None);
+        assert!(
+            text.contains("by tls-alpn-01, which asks for each name at port 443, then by http-01, at port 80\n"),
+            "{text}"
+        );
+        let (text, _) = checked(&format!("{acme}challenge = 'tls-alpn-01'"), None);
+        assert!(text.contains("by tls-alpn-01, which asks for each name at port 443\n"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The commands. This is the only place that sees the whole configuration, and that prints.
 
+mod acme;
 mod banner;
 mod check;
 mod interfaces;

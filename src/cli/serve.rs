@@ -32,6 +32,7 @@ use crate::relay::Relay;
 use crate::sightings::Sightings;
 use crate::signaling::{Capacity, Hub, HubOptions, Places};
 use crate::tls::ServerConfigs;
+use crate::tls::acme::{Keeper, Public};
 use crate::{metrics, turn};
 
 /// How long members get to hear that the server stops.
@@ -42,13 +43,13 @@ pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> a
     tracing::info!("settings from {origin}");
     raise_descriptor_limit(&settings);
     let render = metrics::install()?;
-    let fresh = Fresh::read(&settings, None)?;
+    let mut fresh = Fresh::read(&settings, None)?;
     let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)
         .with_context(|| origin.place("listen.addresses"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let signals = Signals::new()?;
-        let mut server = Server::start(settings, &fresh, ports, render)?;
+        let mut server = Server::start(settings, &mut fresh, ports, render)?;
         server.announce(&fresh)?;
         server.test_itself(&fresh);
         server.run(signals, file).await;
@@ -69,6 +70,7 @@ struct Server {
     live: Arc<Live>,
     room_grants: RoomGrants,
     tls: ServerConfigs,
+    keeper: Keeper,
     named: Named,
     /// The name that multicast DNS had to take, as it was then.
     renamed: Option<String>,
@@ -76,7 +78,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(settings: Settings, fresh: &Fresh, ports: Vec<Port>, render: metrics::Render) -> anyhow::Result<Self> {
+    fn start(settings: Settings, fresh: &mut Fresh, ports: Vec<Port>, render: metrics::Render) -> anyhow::Result<Self> {
         let memberships = Arc::new(Memberships::default());
         let listening: Vec<SocketAddr> = ports.iter().map(Port::address).collect();
         let own = fresh.addresses.clone();
@@ -88,17 +90,20 @@ impl Server {
 
         let room_grants = RoomGrants::new(fresh, &settings);
         let hub = hub(&settings, &memberships, &relay, &room_grants);
-        let live = Arc::new(Live::new(fresh.issuer(&settings)));
+        let tls = fresh.identity.server_configs()?;
+        let live = Arc::new(Live::new(fresh.issuer(&settings, &tls.public)));
         let stop = watch::Sender::new(false);
+        let render = measuring(Arc::clone(&tls.public), render);
         let options = web_options(&settings, render, sightings, stop.subscribe());
         let web = Web::new(options, Arc::clone(&hub), Arc::clone(&live));
 
-        let tls = fresh.identity.server_configs()?;
+        let mut keeper = Keeper::new(Arc::clone(&tls.public));
+        keep_public(&mut keeper, &settings, fresh);
         let admission = Admission::new(admission_limits(&settings), proxies(&settings));
         let parts: Arc<dyn listener::Routes> = Arc::new(routes::Parts { relay: relay.handle(), web });
         for socket in tcp {
-            let tls = listener::Tls { alpn: Arc::clone(&tls.web), bare: Arc::clone(&tls.bare) };
-            let serving = listener::serve(socket, tls, Arc::clone(&admission), Arc::clone(&parts), stop.subscribe());
+            let serving =
+                listener::serve(socket, accepting(&tls), Arc::clone(&admission), Arc::clone(&parts), stop.subscribe());
             tokio::spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!(%error, "a TCP listener has ended");
@@ -108,7 +113,22 @@ impl Server {
         let mut named = Named::default();
         named.moved(&settings.listen, &listening, &own);
         let renamed = None;
-        Ok(Self { settings, listening, own, memberships, relay, hub, live, room_grants, tls, named, renamed, stop })
+        let server = Self {
+            settings,
+            listening,
+            own,
+            memberships,
+            relay,
+            hub,
+            live,
+            room_grants,
+            tls,
+            keeper,
+            named,
+            renamed,
+            stop,
+        };
+        Ok(server)
     }
 
     /// Says what to open, and that all is ready.
@@ -190,15 +210,16 @@ impl Server {
         for section in keep_until_restart(&self.settings, &mut settings) {
             tracing::warn!("{section} has changed: restart lanturn for that to take effect");
         }
-        let fresh = Fresh::read(&settings, self.renamed.as_deref())?;
+        let mut fresh = Fresh::read(&settings, self.renamed.as_deref())?;
         self.settings = settings;
         self.apply(&fresh);
+        keep_public(&mut self.keeper, &self.settings, &mut fresh);
         Ok(())
     }
 
     fn apply(&mut self, fresh: &Fresh) {
         self.relay.handle().reconfigure(&fresh.turn_options(&self.settings, &self.memberships));
-        self.live.replace(fresh.issuer(&self.settings));
+        self.live.replace(fresh.issuer(&self.settings, &self.tls.public));
         self.room_grants.replace(fresh, &self.settings);
         self.tls.resolver.swap(&fresh.identity);
         self.own.clone_from(&fresh.addresses);
@@ -253,6 +274,29 @@ fn shared(settings: &Settings, sightings: Arc<Sightings>) -> anyhow::Result<turn
         sightings,
         nonces: turn::Nonces::new(&key),
         unauthorized_rate: limits.unauthorized_rate,
+    })
+}
+
+/// The TLS side of a listener.
+fn accepting(tls: &ServerConfigs) -> listener::Tls {
+    let [alpn, bare, challenge] = [&tls.web, &tls.bare, &tls.challenge].map(Arc::clone);
+    listener::Tls { alpn, bare, challenge }
+}
+
+/// Keeps up the certificate of a public authority that was read.
+fn keep_public(keeper: &mut Keeper, settings: &Settings, fresh: &mut Fresh) {
+    let wanted = fresh.wanted.take();
+    if settings.tls.acme.is_some() && wanted.is_none() {
+        tracing::warn!("tls.acme: no certificate is ordered while there is one of yours, in cert.pem and key.pem");
+    }
+    keeper.keep(wanted);
+}
+
+/// Renders what is only known when it is asked for, too.
+fn measuring(public: Arc<Public>, render: metrics::Render) -> metrics::Render {
+    Arc::new(move || {
+        public.measure();
+        render()
     })
 }
 

@@ -107,4 +107,18 @@ pub(crate) struct RolesTable {
 pub(crate) struct TlsTable {
     pub(crate) dir: String,
     pub(crate) names: Vec<String>,
+    pub(crate) acme: AcmeTable,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AcmeTable {
+    pub(crate) names: Vec<String>,
+    pub(crate) terms_agreed: bool,
+    pub(crate) contact: String,
+    pub(crate) challenge: String,
+    pub(crate) directory: String,
+    pub(crate) root_file: String,
+    pub(crate) external_id: String,
+    pub(crate) external_key_file: String,
 }

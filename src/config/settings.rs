@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::tls::acme::{ExternalAccount, Kind};
 use crate::turn::PeerRule;
 
 /// Everything that was configured. Only `cli` sees the whole.
@@ -166,4 +167,23 @@ pub struct Tls {
     pub dir: PathBuf,
     /// More names (lowercase) and addresses for the generated certificate.
     pub names: Vec<String>,
+    /// The certificate of a public authority. None: there is none.
+    pub acme: Option<Acme>,
+}
+
+/// `[tls.acme]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// DNS names in lowercase, each different, 1..=100.
+    pub names: Vec<String>,
+    /// The e-mail address that a new account gets.
+    pub contact: Option<String>,
+    /// How the authority sees that the names are ours. None: whatever works.
+    pub challenge: Option<Kind>,
+    /// The URL of the authority's directory, with `https`.
+    pub directory: String,
+    /// Whom to trust that the directory is the authority's. None: whom this machine trusts.
+    pub root_file: Option<PathBuf>,
+    /// The account outside of ACME that a new account is bound to.
+    pub external: Option<ExternalAccount>,
 }

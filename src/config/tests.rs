@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
 use super::*;
+use crate::tls::acme::Kind;
 use crate::turn::PeerRule;
 
 fn from_file(text: &str) -> Result<Settings, String> {
@@ -42,7 +43,7 @@ fn the_defaults_are_those_promised() {
     assert_eq!(settings.credentials.ttl.as_secs(), 3600);
     assert_eq!(settings.limits.user.allocations, 100);
     assert_eq!(settings.rooms.hello_deadline.as_secs(), 10);
-    assert_eq!(settings.tls.dir, Path::new("certs"));
+    assert_eq!((settings.tls.dir.as_path(), settings.tls.acme), (Path::new("certs"), None));
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn the_sample_names_every_key_with_prose_above() {
 fn a_junk_key_is_refused_in_every_table() {
     let mut found = Vec::new();
     tables(&SAMPLE.parse().unwrap(), "", &mut found);
-    assert_eq!(found.len(), 11, "{found:?}");
+    assert_eq!(found.len(), 12, "{found:?}");
     for table in found {
         let full = format!("{table}.junk").trim_start_matches('.').to_owned();
         let text = if table.is_empty() { "junk = 1".into() } else { format!("[{table}]\njunk = 1") };
@@ -219,6 +220,51 @@ fn each_wrong_value_says_what_would_be_right() {
             "tls.names = ['a b']",
             "tls.names: `a b` is no host name: a name or an address without a port, such as calls.example.org",
         ),
+        (
+            "tls.acme.names = ['*.example.org']",
+            "tls.acme.names: `*.example.org` is no host name: a name that the DNS of the internet knows, such as \
+             calls.example.org",
+        ),
+        (
+            "tls.acme.names = ['203.0.113.7']",
+            "tls.acme.names: `203.0.113.7` is no name on the internet: a name that the DNS of the internet knows, such as \
+             calls.example.org",
+        ),
+        (
+            "tls.acme.names = ['box.local']",
+            "tls.acme.names: `box.local` is no name on the internet: a name that the DNS of the internet knows, such as \
+             calls.example.org",
+        ),
+        (
+            "tls.acme.names = ['a.example.org', 'A.example.org.']",
+            "tls.acme.names: `a.example.org` is there twice: each name once",
+        ),
+        (
+            "tls.acme.names = ['a.example.org']",
+            "tls.acme.terms_agreed: is false: true if you agree to the terms of service of \
+             https://acme-v02.api.letsencrypt.org/directory, or no tls.acme.names",
+        ),
+        (
+            "tls.acme.contact = 'admin'",
+            "tls.acme.contact: `admin` is no e-mail address: one such as admin@example.org, or nothing",
+        ),
+        (
+            "tls.acme.challenge = 'dns-01'",
+            "tls.acme.challenge: `dns-01` is no challenge: one of auto, http-01, tls-alpn-01",
+        ),
+        (
+            "tls.acme.directory = 'http://acme.example.org'",
+            "tls.acme.directory: `http://acme.example.org` is no URL of a directory: one with https, such as \
+             https://acme.example.org/directory",
+        ),
+        (
+            "tls.acme.external_id = 'kid'",
+            "tls.acme.external_key_file: is empty: one that belongs to tls.acme.external_id, or neither",
+        ),
+        (
+            "tls.acme.external_key_file = 'key'",
+            "tls.acme.external_id: is empty: one that belongs to tls.acme.external_key_file, or neither",
+        ),
     ] {
         assert_eq!(from_file(text).unwrap_err(), format!("config.toml: {error}"), "{text}");
     }
@@ -272,6 +318,16 @@ fn an_error_in_the_environment_names_the_variable() {
         let found = from_variables(&[(name, value)]).unwrap_err();
         assert!(found.starts_with(&format!("{name}: {error}")), "{found}");
     }
+}
+
+#[test]
+fn a_public_certificate_is_ordered_only_when_names_are_asked_for_and_the_terms_agreed_to() {
+    assert_eq!(from_file("tls.acme.terms_agreed = true\ntls.acme.contact = 'a@example.org'").unwrap().tls.acme, None);
+    let text = "tls.acme = { names = ['Calls.example.org'], terms_agreed = true, challenge = 'http-01' }";
+    let acme = from_file(text).unwrap().tls.acme.unwrap();
+    assert_eq!((acme.names, acme.challenge), (vec!["calls.example.org".into()], Some(Kind::Http01)));
+    let lets_encrypt = instant_acme::LetsEncrypt::Production.url();
+    assert_eq!((acme.directory.as_str(), acme.contact, acme.root_file), (lets_encrypt, None, None));
 }
 
 #[test]

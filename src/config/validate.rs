@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::acme;
 use super::error::ConfigError;
 use super::layers::Origin;
 use super::parse::{self, Wrong};
@@ -33,16 +34,21 @@ pub(super) fn settings(config: &Config, origin: &Origin) -> Result<Settings, Con
 }
 
 /// Puts place and key to what is wrong with a value.
-struct Keys<'a> {
+pub(super) struct Keys<'a> {
     origin: &'a Origin,
 }
 
 impl Keys<'_> {
-    fn at<T>(&self, key: &str, result: Result<T, Wrong>) -> Result<T, ConfigError> {
+    pub(super) fn at<T>(&self, key: &str, result: Result<T, Wrong>) -> Result<T, ConfigError> {
         result.map_err(|(wrong, right)| self.origin.error(key, wrong, right))
     }
 
-    fn list<T>(&self, key: &str, items: &[String], parse: fn(&str) -> Result<T, Wrong>) -> Result<Vec<T>, ConfigError> {
+    pub(super) fn list<T>(
+        &self,
+        key: &str,
+        items: &[String],
+        parse: fn(&str) -> Result<T, Wrong>,
+    ) -> Result<Vec<T>, ConfigError> {
         items.iter().map(|item| self.at(key, parse(item))).collect()
     }
 
@@ -161,6 +167,7 @@ impl Keys<'_> {
         Ok(Tls {
             dir: self.at("tls.dir", parse::path(&table.dir))?,
             names: self.list("tls.names", &table.names, parse::host)?,
+            acme: acme::acme(self, &table.acme)?,
         })
     }
 }

@@ -88,7 +88,7 @@ async fn answer_for(
         let id = ErrorId::BadHost;
         return Err(HttpError::new(StatusCode::MISDIRECTED_REQUEST, id.id(), id.text()));
     };
-    let has_authority = inner.live.current().authority.is_some();
+    let has_authority = inner.live.current().authority_for(host).is_some();
     if let Some(response) = plain::answer(client, host, &request, has_authority) {
         return Ok(response);
     }

@@ -98,7 +98,7 @@ impl Authority {
     }
 }
 
-/// What the page says of it: nothing, if the owner brought a certificate.
+/// What the page says of it: nothing, if the device has nothing to be told.
 pub(super) fn facts(authority: Option<&Authority>) -> Response {
     let authority = authority.map(|found| json!({ "name": found.name, "fingerprint": found.fingerprint }));
     reply(json!({ "authority": authority }).to_string(), "application/json")

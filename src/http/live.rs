@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::authority::Authority;
+use super::origin::Host;
 use crate::credentials::{Credential, MintError};
 
 /// Makes credentials, knows who may have them, by which names the server is asked, and what to trust for it.
@@ -25,8 +26,27 @@ pub struct Issuer {
     pub external: HashMap<IpAddr, IpAddr>,
     /// The local authority. None when the owner brought a certificate.
     pub authority: Option<Authority>,
+    /// What a public authority has to do with it.
+    pub public: Public,
 }
 
+/// What a public authority vouches for, and what it is to find while it looks whether it may.
+pub struct Public {
+    /// Whether it vouches for a name now, so that devices trust the server by that name already.
+    pub vouches_for: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// The answer to a token below `/.well-known/acme-challenge/` (RFC 8555 section 8.3), while it is in force.
+    pub key_authorization: KeyAuthorization,
+}
+
+impl Issuer {
+    /// The authority that a device must be told of which calls the server so. None if there is nothing to be told.
+    pub(super) fn authority_for(&self, host: &Host) -> Option<&Authority> {
+        let is_known = host.name().is_some_and(|name| (self.public.vouches_for)(&name));
+        self.authority.as_ref().filter(|_| !is_known)
+    }
+}
+
+type KeyAuthorization = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 type MintForKey = Box<dyn Fn(&str, u64) -> Result<Credential, MintError> + Send + Sync>;
 
 impl fmt::Debug for Issuer {

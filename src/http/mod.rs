@@ -35,6 +35,6 @@ mod upgrade;
 mod web;
 
 pub use authority::Authority;
-pub use live::{Issuer, Live};
+pub use live::{Issuer, Live, Public};
 pub use upgrade::socket_paths;
 pub use web::{Options, Peer, Web};

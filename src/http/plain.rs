@@ -9,6 +9,9 @@ use super::client::Client;
 use super::forms::Form;
 use super::origin::Host;
 
+/// Below this path an authority asks without TLS (RFC 8555 section 8.3).
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
+
 /// What is answered at once. None: the request is served as any other.
 ///
 /// Without TLS only this machine is served, for cameras work on `localhost`; and what a client needs before it can
@@ -25,11 +28,11 @@ pub(super) fn answer<B>(client: Client, host: &Host, request: &Request<B>, has_a
     to_https(host, request)
 }
 
-/// What the page about trust is made of, and what it leads to.
+/// What the page about trust is made of, what it leads to, and what an authority asks for.
 fn is_open(path: &str) -> bool {
     let files =
         ["/trust", "/trust.json", "/ca.crt", "/lanturn.mobileconfig", "/health", "/qr", "/favicon.svg", "/style.css"];
-    files.contains(&path) || path.starts_with("/page/")
+    files.contains(&path) || path.starts_with("/page/") || path.starts_with(CHALLENGES)
 }
 
 fn is_page<B>(request: &Request<B>) -> bool {

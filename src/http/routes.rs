@@ -62,6 +62,8 @@ pub(super) fn routes(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
         .unify()
         .or(trust(inner))
         .unify()
+        .or(challenge(inner))
+        .unify()
         .or(metrics)
         .unify()
         .or(assets)
@@ -148,13 +150,30 @@ async fn asset(path: FullPath, headers: HeaderMap) -> Result<Response, Rejection
 fn trust(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
     let headers = warp::header::headers_cloned();
     let page = warp::path!("trust").and(read()).and(headers).map(|headers| page(assets::TRUST, &headers));
-    let facts = warp::path!("trust.json").and(read()).and(with(inner));
-    let facts = facts.map(|inner: Arc<Inner>| authority::facts(inner.live.current().authority.as_ref()));
+    let facts = warp::path!("trust.json").and(read()).and(with(inner)).and(warp::ext::get::<Asker>());
+    let facts =
+        facts.map(|inner: Arc<Inner>, asker: Asker| authority::facts(inner.live.current().authority_for(&asker.host)));
     let certificate = warp::path!("ca.crt").and(read()).and(with(inner));
     let certificate = certificate.map(|inner: Arc<Inner>| handed_out(&inner, Authority::certificate));
     let profile = warp::path!("lanturn.mobileconfig").and(read()).and(with(inner));
     let profile = profile.map(|inner: Arc<Inner>| handed_out(&inner, Authority::profile));
     page.or(facts).unify().or(certificate).unify().or(profile).unify().boxed()
+}
+
+/// What an authority finds while it validates one of our names (RFC 8555 section 8.3).
+fn challenge(inner: &Arc<Inner>) -> BoxedFilter<(Response,)> {
+    let token = warp::path!(".well-known" / "acme-challenge" / String).and(read()).and(with(inner));
+    let answer = |token: String, inner: Arc<Inner>| {
+        let found = (inner.live.current().public.key_authorization)(&token);
+        found.map_or_else(|| not_found().into_response(), octets)
+    };
+    token.map(answer).boxed()
+}
+
+fn octets(body: String) -> Response {
+    let mut response = text(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response
 }
 
 fn handed_out(inner: &Inner, form: impl FnOnce(&Authority) -> Response) -> Response {

@@ -57,6 +57,38 @@ async fn with_an_owners_certificate_there_is_nothing_to_trust() {
 }
 
 #[tokio::test]
+async fn by_a_name_that_a_public_authority_vouches_for_there_is_nothing_to_trust() {
+    let server = server();
+    let plain = Peer { tls: false, ..LAN };
+    for path in ["/", "/r/kitchen"] {
+        let reply = server.send(plain, request(path, "calls.example.org")).await;
+        assert_eq!(reply.status, StatusCode::PERMANENT_REDIRECT, "{path}");
+        assert_eq!(reply.headers["location"], format!("https://calls.example.org{path}").as_str());
+    }
+    let facts = server.send(plain, request("/trust.json", "calls.example.org:3478")).await;
+    assert_eq!(facts.json(), json!({ "authority": null }));
+    assert_eq!(server.send(plain, request("/ca.crt", "calls.example.org")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_authority_that_validates_finds_the_tokens_in_force() {
+    let server = server();
+    let plain = Peer { tls: false, ..LAN };
+    let token = "/.well-known/acme-challenge/token";
+    for (peer, host) in [(plain, "calls.example.org"), (plain, "box.local:80"), (LAN, "calls.example.org")] {
+        let reply = server.send(peer, request(token, host)).await;
+        assert_eq!((reply.status, reply.body.as_ref()), (StatusCode::OK, b"token.thumbprint".as_slice()), "{host}");
+        assert_eq!(reply.headers["content-type"], "application/octet-stream");
+    }
+    for path in ["/.well-known/acme-challenge/other", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/a/b"]
+    {
+        let reply = server.send(plain, request(path, "calls.example.org")).await;
+        assert_eq!(reply.error(), (404, "not-found".into()), "{path}");
+    }
+    assert_eq!(server.send(plain, request(token, "evil.example")).await.status, StatusCode::MISDIRECTED_REQUEST);
+}
+
+#[tokio::test]
 async fn a_page_of_any_origin_sees_a_websocket_open_and_close() {
     let server = server();
     for origin in [None, Some("http://box.local:3478"), Some("https://evil.example")] {

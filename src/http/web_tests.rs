@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::*;
 use crate::credentials::{IceServer, Reach, RoomMember, Secret, ice_servers, mint, mint_for_member, mint_for_page};
-use crate::http::{Authority, Issuer};
+use crate::http::{Authority, Issuer, Public};
 use crate::signaling::{Capacity, Grants, HubOptions, Pin, Role, RoomName};
 
 #[path = "form_tests.rs"]
@@ -77,6 +77,13 @@ fn server() -> Server {
     }))
 }
 
+fn public() -> Public {
+    Public {
+        vouches_for: Box::new(|name| name == "calls.example.org"),
+        key_authorization: Box::new(|token| (token == "token").then(|| "token.thumbprint".into())),
+    }
+}
+
 fn server_with(authority: Option<Authority>) -> Server {
     let secret = || Secret::new("0123456789abcdef");
     let options = HubOptions {
@@ -105,9 +112,10 @@ fn server_with(authority: Option<Authority>) -> Server {
         mint_for_page: Box::new(move |nonce, ttl| mint_for_page(&secret(), nonce, 1_000, ttl)),
         accepts_key: Box::new(|key| key == KEY),
         ttl: 3600,
-        hosts: vec!["box.local".into()],
+        hosts: vec!["box.local".into(), "calls.example.org".into()],
         external: HashMap::new(),
         authority,
+        public: public(),
     };
     let stop = watch::Sender::new(false);
     let options = Options {
@@ -481,6 +489,7 @@ async fn what_is_put_in_force_holds_for_the_next_request() {
         hosts: vec!["new.test".into()],
         external,
         authority: None,
+        public: public(),
     });
     assert_eq!(server.get("/").await.error(), (421, "bad-host".into()), "it went by box.local");
     assert_eq!(server.send(LAN, request("/", "new.test:3478")).await.status, StatusCode::OK);

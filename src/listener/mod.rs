@@ -5,6 +5,7 @@
 //!                      ├─ letter: HTTP ─────────────────────────┐    │
 //!                      └─ 0x16: TLS ─ ALPN ─┬─ stun.turn ───────┼────┤
 //!                                           ├─ h2, http/1.1 ────┤    │
+//!                                           ├─ acme-tls/1: end  │    │
 //!                                           └─ none: first byte ┴────┴─> Routes
 //! ```
 //!
@@ -85,6 +86,8 @@ pub struct Tls {
     pub alpn: Arc<ServerConfig>,
     /// For clients that offer only others: without ALPN of our own, they are judged by their first byte.
     pub bare: Arc<ServerConfig>,
+    /// For an authority that validates a name (RFC 8737). Its connection ends with the handshake.
+    pub challenge: Arc<ServerConfig>,
 }
 
 /// Binds a TCP address. An IPv6 wildcard takes IPv4 clients as well.

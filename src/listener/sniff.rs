@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use thiserror::Error;
-use tokio::io::AsyncBufReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
@@ -22,6 +23,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// TURN inside TLS (RFC 7443).
 const ALPN_TURN: &[u8] = b"stun.turn";
 const ALPN_WEB: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// An authority that validates a name (RFC 8737 section 6.2).
+const ALPN_ACME: &[u8] = b"acme-tls/1";
 
 /// Why a connection ended before it was known what it speaks.
 #[derive(Debug, Error)]
@@ -113,6 +116,11 @@ async fn route_tls(
     let mut stream = timeout(HANDSHAKE, handshake(stream, tls)).await.map_err(|_| Closed::SlowHandshake)??;
     let speaks = match stream.get_ref().1.alpn_protocol() {
         Some(ALPN_TURN) => Speaks::Turn,
+        // The authority has seen all that there is to see.
+        Some(ALPN_ACME) => {
+            let _ = timeout(HANDSHAKE, stream.shutdown()).await;
+            return Ok(());
+        }
         Some(_) => Speaks::Http,
         None => {
             let first = timeout(FIRST_BYTE, stream.fill_buf()).await.map_err(|_| Closed::Silent)?;
@@ -139,10 +147,20 @@ async fn route_tls(
 
 async fn handshake(stream: TcpStream, tls: &Tls) -> Result<TlsStream<TcpStream>, Closed> {
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(Closed::Handshake)?;
-    let known = |offered: &[u8]| offered == ALPN_TURN || ALPN_WEB.contains(&offered);
-    let ours = hello.client_hello().alpn().is_none_or(|mut offered| offered.any(known));
-    let config = if ours { &tls.alpn } else { &tls.bare };
-    hello.into_stream(config.clone()).await.map_err(Closed::Handshake)
+    let config = config_for(tls, hello.client_hello().alpn());
+    hello.into_stream(Arc::clone(config)).await.map_err(Closed::Handshake)
+}
+
+/// By what a client offers. An authority that validates offers its protocol and no other (RFC 8737 section 3).
+fn config_for<'a, 'b>(tls: &'a Tls, offered: Option<impl Iterator<Item = &'b [u8]>>) -> &'a Arc<ServerConfig> {
+    let Some(offered) = offered else { return &tls.alpn };
+    let mut offered = offered.peekable();
+    let first = offered.next();
+    if first == Some(ALPN_ACME) && offered.peek().is_none() {
+        return &tls.challenge;
+    }
+    let known = |id: &[u8]| id == ALPN_TURN || ALPN_WEB.contains(&id);
+    if first.into_iter().chain(offered).any(known) { &tls.alpn } else { &tls.bare }
 }
 
 #[cfg(test)]

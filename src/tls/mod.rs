@@ -5,7 +5,10 @@
 //! | `cert.pem`, `key.pem` | the owner's own certificate chain and key: they win |
 //! | `ca.pem`, `ca.key` | the authority that devices are asked to trust: made once, good for this box only |
 //! | `leaf.pem`, `leaf.key` | what the server shows: issued anew when addresses or names change, or its end is near |
+//!
+//! For names that the internet knows, [`acme`] may have another beside it.
 
+pub mod acme;
 mod authority;
 mod constraints;
 mod error;
@@ -25,9 +28,11 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
+use rustls::server::ResolvesServerCert;
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 
+use acme::Public;
 use authority::Authority;
 use constraints::Constraints;
 pub use error::Error;
@@ -71,15 +76,19 @@ pub struct Identity {
     certified: Arc<CertifiedKey>,
 }
 
-/// The two configurations of the one port. They show the same certificate, which `resolver` can swap.
+/// The configurations of the one port. The first two show the same certificates, which `resolver` can swap.
 #[derive(Clone, Debug)]
 pub struct ServerConfigs {
     /// For clients that offer ALPN: `stun.turn`, `h2` and `http/1.1`.
     pub web: Arc<ServerConfig>,
     /// For clients that offer none, or nothing we know: browsers' `turns:` among them.
     pub bare: Arc<ServerConfig>,
-    /// Holds the certificate of both.
+    /// For an authority that validates a name (RFC 8737): it shows nothing but the answers in `public`.
+    pub challenge: Arc<ServerConfig>,
+    /// Holds the certificate of the first two.
     pub resolver: Arc<Resolver>,
+    /// Holds the one of a public authority.
+    pub public: Arc<Public>,
 }
 
 /// Reads the certificate and key, making or renewing what needs to be.
@@ -149,15 +158,22 @@ impl Identity {
     /// # Errors
     /// [`Error::Rustls`] if the cryptography lacks what these versions need.
     pub fn server_configs(&self) -> Result<ServerConfigs, Error> {
-        let resolver = Arc::new(Resolver::new(Arc::clone(&self.certified)));
-        let bare = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&resolver) as _);
-        let mut web = bare.clone();
-        web.alpn_protocols = ALPN.iter().map(|id| id.to_vec()).collect();
-        Ok(ServerConfigs { web: Arc::new(web), bare: Arc::new(bare), resolver })
+        let public = Arc::<Public>::default();
+        let resolver = Arc::new(Resolver::new(self, Arc::clone(&public)));
+        let bare = server_config(Arc::clone(&resolver) as _, &[])?;
+        let web = server_config(Arc::clone(&resolver) as _, &ALPN)?;
+        let challenge = server_config(Arc::clone(&public.challenges) as _, &[acme::ALPN])?;
+        Ok(ServerConfigs { web, bare, challenge, resolver, public })
     }
+}
+
+fn server_config(resolver: Arc<dyn ResolvesServerCert>, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = alpn.iter().map(|id| id.to_vec()).collect();
+    Ok(Arc::new(config))
 }
 
 /// SHA-256 of a certificate: 32 bytes as `AB:CD:…`.

@@ -9,7 +9,7 @@ use time::Duration;
 
 use super::*;
 
-fn options(dir: &Path) -> Options {
+pub(super) fn options(dir: &Path) -> Options {
     Options {
         dir: dir.join("certs"),
         names: vec!["calls.example.org".into(), "198.51.100.7".into()],
@@ -22,12 +22,17 @@ fn file(options: &Options, name: &str) -> String {
     fs::read_to_string(options.dir.join(name)).unwrap()
 }
 
-fn pem(identity: &Identity) -> String {
+pub(super) fn pem(identity: &Identity) -> String {
     identity.ca.as_ref().unwrap().pem.clone()
 }
 
 /// A whole handshake in memory. Gives the ALPN id agreed on.
-fn handshake(ca_pem: &str, name: &str, alpn: &[&[u8]], server: &Arc<ServerConfig>) -> Result<Option<Vec<u8>>, String> {
+pub(super) fn handshake(
+    ca_pem: &str,
+    name: &str,
+    alpn: &[&[u8]],
+    server: &Arc<ServerConfig>,
+) -> Result<Option<Vec<u8>>, String> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))

@@ -1,7 +1,8 @@
-//! The binary against clients that others wrote, coturn's and matchbox's, and behind nginx.
+//! The binary against what others wrote: clients, coturn's and matchbox's; nginx before it; and an authority, Pebble.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod acme;
 mod matchbox;
 mod nginx;
 #[path = "../support/mod.rs"]

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
-use super::super::interfaces;
 use super::super::secrets::{self, Loaded};
+use super::super::{acme, interfaces};
 use super::named;
 use crate::config::Settings;
 use crate::credentials::{
@@ -17,12 +17,15 @@ use crate::credentials::{
 };
 use crate::proxies::Proxies;
 use crate::signaling::{Grants, Pin, Role, RoomName};
+use crate::tls::acme::{Public, Wanted};
 use crate::{http, tls, turn};
 
 /// Everything that a reload replaces, freshly read.
 pub(super) struct Fresh {
     pub(super) loaded: Loaded,
     pub(super) identity: tls::Identity,
+    /// What a public authority is to vouch for. None also while the owner's certificate is there.
+    pub(super) wanted: Option<Wanted>,
     pub(super) addresses: Vec<IpAddr>,
     /// By which multicast DNS finds this machine, with `.local`.
     names: Vec<String>,
@@ -40,7 +43,9 @@ impl Fresh {
             addresses: addresses.iter().chain(settings.relay.external.values()).copied().collect(),
             hostname: interfaces::hostname(),
         })?;
-        Ok(Self { loaded, identity, addresses, names })
+        let acme = acme::options(settings).filter(|_| identity.ca.is_some());
+        let wanted = acme.map(Wanted::read).transpose()?;
+        Ok(Self { loaded, identity, wanted, addresses, names })
     }
 
     /// What the relay needs of it.
@@ -73,9 +78,10 @@ impl Fresh {
         all.filter(|ip| !ip.is_unspecified()).collect()
     }
 
-    /// What the web side needs of it.
-    pub(super) fn issuer(&self, settings: &Settings) -> http::Issuer {
+    /// What the web side needs of it, and of the certificate of a public authority.
+    pub(super) fn issuer(&self, settings: &Settings, public: &Arc<Public>) -> http::Issuer {
         let Loaded { secrets, keys, users: _ } = &self.loaded;
+        let (vouching, answering) = (Arc::clone(public), Arc::clone(public));
         let (for_key, for_page, keys) = (secrets.clone(), secrets.clone(), keys.clone());
         http::Issuer {
             mint_for_key: Box::new(move |id, ttl| mint(for_key.minting(), id, unix_now(), ttl)),
@@ -89,6 +95,10 @@ impl Fresh {
                 name: ca.name.clone(),
                 fingerprint: self.identity.fingerprint.clone(),
             }),
+            public: http::Public {
+                vouches_for: Box::new(move |name| vouching.vouches_for(name)),
+                key_authorization: Box::new(move |token| answering.key_authorization(token)),
+            },
         }
     }
 }
@@ -135,7 +145,8 @@ impl Grants for RoomGrants {
 fn hosts(settings: &Settings) -> impl Iterator<Item = String> {
     let hostname = interfaces::hostname();
     let local = format!("{}.local", hostname.split('.').next().unwrap_or_default());
-    settings.tls.names.iter().chain(&settings.rooms.hosts).cloned().chain([hostname, local])
+    let public = settings.tls.acme.iter().flat_map(|acme| &acme.names);
+    settings.tls.names.iter().chain(public).chain(&settings.rooms.hosts).cloned().chain([hostname, local])
 }
 
 pub(super) fn unix_now() -> u64 {

@@ -4,7 +4,7 @@ export const en = {
   trustTitle: "Trust this box once",
   trustLead: "Browsers allow calls only on pages that come encrypted, from a box that the device trusts. To set that up takes a minute, once on each device.",
   ownTitle: "To the call page",
-  ownLead: "This box has a certificate of its owner’s. There is nothing to trust.",
+  ownLead: "This box has a certificate that is not of its own making. There is nothing to trust.",
   trustWait: "One moment…",
   checkTitle: "Does it work on this device?",
   checkHttps: "Page (https)",
