@@ -13,6 +13,14 @@ pub enum Family {
 }
 
 impl Family {
+    /// As attributes have it (RFC 8656 section 18.8).
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::V4 => 1,
+            Self::V6 => 2,
+        }
+    }
+
     /// The family of an address.
     pub fn of(ip: IpAddr) -> Self {
         if ip.is_ipv4() { Self::V4 } else { Self::V6 }

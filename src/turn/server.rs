@@ -1,6 +1,7 @@
 //! The server of one shard: who holds what, and which handler a packet goes to.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,23 +11,24 @@ use rand::rngs::StdRng;
 use slab::Slab;
 
 use super::FastMap;
-use super::addresses::RelayAddresses;
-use super::allocate::Opening;
+use super::addresses::{Family, RelayAddresses};
 use super::allocation::{Allocation, AllocationId, Grant};
 use super::counters::Counters;
 use super::expiry::Expiry;
 use super::five_tuple::FiveTuple;
 use super::forward::Forward;
 use super::nonce::Nonces;
+use super::opening::Opening;
 use super::policy::PeerPolicy;
 use super::quota::Quota;
 use super::reject::{Reject, Unproven};
 use super::relayed::{Holder, RelayedAddresses, ShardId};
+use super::reservation::Reservations;
 use super::time::Now;
 use crate::credentials::{IntegrityKey, RoomMember, Scope, Verifier};
 use crate::limit::{RateLimit, SourcePrefix};
 use crate::sightings::{Outcome, Sightings};
-use crate::stun::{Class, Frame, Refusal, Request, Response, binding_success, method, refusal};
+use crate::stun::{ChannelNumber, Class, Frame, Refusal, Request, Response, binding_success, method, refusal};
 
 /// What may be replaced while the server runs.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct Shared {
     pub quota: Arc<Quota>,
     /// Every relayed address of the box.
     pub relayed: Arc<RelayedAddresses>,
+    /// Every port that is held back.
+    pub reservations: Arc<Reservations>,
     /// The same key for all: a client's connections may be on several shards.
     pub nonces: Nonces,
     /// Where requests of those who test their way are noted.
@@ -232,7 +236,7 @@ impl Server {
 
     /// Ends what a client's connection held, when the connection has ended.
     pub fn disconnected(&mut self, from: FiveTuple) {
-        if let Some(&id) = self.by_five_tuple.get(&from) {
+        while let Some(&id) = self.by_five_tuple.get(&from) {
             self.end(id);
         }
     }
@@ -264,6 +268,11 @@ impl Server {
         self.expiry.next()
     }
 
+    /// Ends the reservations that nobody asked for in time, and says where their sockets are bound.
+    pub fn expire_reservations(&self, now: Instant) -> Vec<SocketAddr> {
+        self.shared.reservations.expire(now)
+    }
+
     /// An allocation that has ended since the last call: its relay socket is to be closed.
     pub fn take_closed(&mut self) -> Option<AllocationId> {
         self.closed.pop()
@@ -289,10 +298,46 @@ impl Server {
         &self.counters
     }
 
-    /// The allocation of a client, unless it has expired.
+    /// The allocation of a client, unless it has expired: the first, if it has one of each address family.
     pub(super) fn of(&self, from: &FiveTuple, now: Instant) -> Option<&Allocation> {
-        let allocation = self.get(*self.by_five_tuple.get(from)?)?;
-        (allocation.expires > now).then_some(allocation)
+        let first = self.get(*self.by_five_tuple.get(from)?)?;
+        if first.expires > now {
+            return Some(first);
+        }
+        self.get(first.sibling?).filter(|sibling| sibling.expires > now)
+    }
+
+    /// The allocations of a client: none, one, or one of each address family.
+    pub(super) fn all_of(&self, from: &FiveTuple, now: Instant) -> impl Iterator<Item = &Allocation> {
+        let first = self.of(from, now);
+        let second = first.and_then(|first| self.get(first.sibling?)).filter(|second| second.expires > now);
+        first.into_iter().chain(second)
+    }
+
+    /// The allocation by which a client reaches a peer.
+    pub(super) fn for_peer(&self, from: &FiveTuple, peer: IpAddr, now: Instant) -> Option<&Allocation> {
+        let first = self.of(from, now)?;
+        if first.sibling.is_none() {
+            return Some(first);
+        }
+        self.all_of(from, now).find(|one| one.family() == Family::of(peer))
+    }
+
+    /// The allocation and the peer of a channel.
+    pub(super) fn peer_of(
+        &self,
+        from: &FiveTuple,
+        channel: ChannelNumber,
+        now: Instant,
+    ) -> Option<(AllocationId, SocketAddr)> {
+        let first = self.of(from, now)?;
+        match first.peer_of(channel, now) {
+            Some(peer) => Some((first.id, peer)),
+            None => {
+                let second = self.get(first.sibling?).filter(|second| second.expires > now)?;
+                Some((second.id, second.peer_of(channel, now)?))
+            }
+        }
     }
 
     /// The allocation that a request by its owner is about.
@@ -303,6 +348,22 @@ impl Server {
         let id = self.of(from, now).ok_or(Reject::AllocationMismatch)?.id;
         let allocation = self.get_mut(id).ok_or(Reject::AllocationMismatch)?;
         if allocation.owner.username == username { Ok(allocation) } else { Err(Reject::WrongCredentials) }
+    }
+
+    /// The allocation by which peers of a family are reached, as [`Server::own`] finds it.
+    ///
+    /// # Errors
+    /// As there, and [`Reject::PeerAddressFamilyMismatch`] when there is none of the family.
+    pub(super) fn own_of(
+        &mut self,
+        from: &FiveTuple,
+        username: &str,
+        family: Family,
+        now: Instant,
+    ) -> Result<&mut Allocation, Reject> {
+        self.own(from, username, now)?;
+        let id = self.all_of(from, now).find(|one| one.family() == family).map(|one| one.id);
+        id.and_then(|id| self.get_mut(id)).ok_or(Reject::PeerAddressFamilyMismatch)
     }
 
     pub(super) fn get(&self, id: AllocationId) -> Option<&Allocation> {
@@ -320,7 +381,7 @@ impl Server {
         let mut allocation = Allocation::new(id, grant);
         allocation.wake = allocation.next_wake(now);
         self.expiry.insert(allocation.wake, id);
-        self.by_five_tuple.insert(allocation.five_tuple, id);
+        self.by_five_tuple.entry(allocation.five_tuple).or_insert(id);
         if let Scope::Room(member) = allocation.owner.scope {
             self.by_member.entry(member).or_default().push(id);
         }
@@ -332,13 +393,31 @@ impl Server {
         id
     }
 
+    /// Makes two allocations on one five-tuple know each other.
+    pub(super) fn join(&mut self, one: AllocationId, other: AllocationId) {
+        for (id, sibling) in [(one, other), (other, one)] {
+            if let Some(allocation) = self.get_mut(id) {
+                allocation.sibling = Some(sibling);
+            }
+        }
+    }
+
     pub(super) fn end(&mut self, id: AllocationId) {
         if self.get(id).is_none() {
             return;
         }
         let allocation = self.allocations.remove(id.index as usize);
         self.expiry.remove(allocation.wake, id);
-        self.by_five_tuple.remove(&allocation.five_tuple);
+        match allocation.sibling.and_then(|sibling| self.get_mut(sibling)) {
+            Some(sibling) => {
+                sibling.sibling = None;
+                let sibling = sibling.id;
+                self.by_five_tuple.insert(allocation.five_tuple, sibling);
+            }
+            None => {
+                self.by_five_tuple.remove(&allocation.five_tuple);
+            }
+        }
         if let Scope::Room(member) = allocation.owner.scope
             && let Some(ids) = self.by_member.get_mut(&member)
         {
