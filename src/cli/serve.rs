@@ -3,6 +3,7 @@
 mod bind;
 mod live;
 mod named;
+pub(super) mod outer;
 mod routes;
 mod self_test;
 mod surroundings;
@@ -21,12 +22,14 @@ use tokio::sync::watch;
 use self::bind::Port;
 use self::live::{Fresh, RoomGrants};
 use self::named::Named;
+use self::outer::Outer;
 use self::surroundings::Surroundings;
 use super::{banner, interfaces};
 use crate::config::{self, Origin, Quota, Settings};
 use crate::credentials::{Memberships, RoomMember};
 use crate::http::{self, Live, Web};
 use crate::listener::{self, Admission};
+use crate::outside::Known;
 use crate::proxies::Proxies;
 use crate::relay::Relay;
 use crate::sightings::Sightings;
@@ -42,7 +45,7 @@ pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> a
     tracing::info!("settings from {origin}");
     raise_descriptor_limit(&settings);
     let render = metrics::install()?;
-    let fresh = Fresh::read(&settings, None)?;
+    let fresh = Fresh::read(&settings, None, Known::default())?;
     let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)
         .with_context(|| origin.place("listen.addresses"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -72,6 +75,9 @@ struct Server {
     named: Named,
     /// The name that multicast DNS had to take, as it was then.
     renamed: Option<String>,
+    outer: Outer,
+    /// What is outside, as it was then.
+    known: Known,
     stop: watch::Sender<bool>,
 }
 
@@ -107,8 +113,23 @@ impl Server {
         }
         let mut named = Named::default();
         named.moved(&settings.listen, &listening, &own);
-        let renamed = None;
-        Ok(Self { settings, listening, own, memberships, relay, hub, live, room_grants, tls, named, renamed, stop })
+        let outer = Outer::start(&settings, &listening, &own);
+        Ok(Self {
+            settings,
+            listening,
+            own,
+            memberships,
+            relay,
+            hub,
+            live,
+            room_grants,
+            tls,
+            named,
+            renamed: None,
+            outer,
+            known: Known::default(),
+            stop,
+        })
     }
 
     /// Says what to open, and that all is ready.
@@ -146,7 +167,13 @@ impl Server {
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
                 _ = signals.hangup.recv() => self.reload(file),
-                () = async { tokio::select! { () = self.named.changed() => {}, () = surroundings.stirred() => {} } } => {
+                () = async {
+                    tokio::select! {
+                        () = self.named.changed() => {}
+                        () = self.outer.changed() => {}
+                        () = surroundings.stirred() => {}
+                    }
+                } => {
                     if !self.has_moved() {
                         continue;
                     }
@@ -160,16 +187,17 @@ impl Server {
         }
     }
 
-    /// Whether the machine's addresses, or its name, have changed.
+    /// Whether the machine's addresses, inside or outside, or its name have changed.
     fn has_moved(&self) -> bool {
-        interfaces::addresses().is_ok_and(|own| own != self.own) || self.named.renamed() != self.renamed
+        let has_changed = self.named.renamed() != self.renamed || self.outer.known() != self.known;
+        has_changed || interfaces::addresses().is_ok_and(|own| own != self.own)
     }
 
     /// Puts the machine's new addresses and its new name in force: in the policy, in what is relayed from, in the
     /// certificate, and in what is announced.
     fn reload_addresses(&mut self) -> anyhow::Result<()> {
-        let renamed = self.named.renamed();
-        let fresh = Fresh::read(&self.settings, renamed.as_deref())?;
+        let (renamed, known) = (self.named.renamed(), self.outer.known());
+        let fresh = Fresh::read(&self.settings, renamed.as_deref(), known.clone())?;
         if renamed != self.renamed
             && let Some(name) = &renamed
         {
@@ -178,9 +206,15 @@ impl Server {
         if fresh.addresses != self.own {
             tracing::info!("this machine's addresses are now {:?}", fresh.addresses);
             self.named.moved(&self.settings.listen, &self.listening, &fresh.addresses);
+            self.outer.look(&fresh.addresses);
         }
         self.apply(&fresh);
         self.renamed = renamed;
+        if known.addresses != self.known.addresses {
+            tracing::info!("this machine is known outside as {:?}", fresh.outer());
+            self.hub.moved();
+        }
+        self.known = known;
         Ok(())
     }
 
@@ -190,9 +224,10 @@ impl Server {
         for section in keep_until_restart(&self.settings, &mut settings) {
             tracing::warn!("{section} has changed: restart lanturn for that to take effect");
         }
-        let fresh = Fresh::read(&settings, self.renamed.as_deref())?;
+        let fresh = Fresh::read(&settings, self.renamed.as_deref(), self.known.clone())?;
         self.settings = settings;
         self.apply(&fresh);
+        self.outer.look(&fresh.addresses);
         Ok(())
     }
 
@@ -208,7 +243,7 @@ impl Server {
         tracing::info!("stopping");
         self.stop.send_replace(true);
         self.hub.shutdown();
-        self.named.stop().await;
+        tokio::join!(self.named.stop(), self.outer.stop());
         if tokio::time::timeout(PARTING, self.hub.closed()).await.is_err() {
             tracing::debug!("some connections did not close in time");
         }
@@ -332,6 +367,7 @@ fn keep_until_restart(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     [
         ("listen", keep(&old.listen, &mut new.listen)),
         ("relay.realm", keep(&old.relay.realm, &mut new.relay.realm)),
+        ("outside", keep(&old.outside, &mut new.outside)),
         ("limits", keep(&old.limits, &mut new.limits)),
         ("rooms", keep(&old.rooms, &mut new.rooms)),
     ]

@@ -32,6 +32,7 @@ pub struct Opening {
     charge: Charge,
     lifetime: Duration,
     address: IpAddr,
+    open_ports: Option<Candidates>,
     ports: Candidates,
     even: bool,
     success: Response,
@@ -44,7 +45,8 @@ impl Opening {
     /// The addresses to try, in this order. The first that can be bound is the one.
     pub fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let fits = |port: &u16| !self.even || port.is_multiple_of(2);
-        self.ports.filter(fits).map(|port| SocketAddr::new(self.address, port))
+        let ports = self.open_ports.into_iter().flatten().chain(self.ports);
+        ports.filter(fits).map(|port| SocketAddr::new(self.address, port))
     }
 }
 
@@ -81,6 +83,7 @@ impl Server {
         let address = self.options.addresses.choose(server, family).ok_or(Reject::AddressFamilyNotSupported)?;
         let charge = self.shared.quota.charge(&owner.username, SourcePrefix::from(from.client.ip()))?;
         let ports = Candidates::new(&self.options.ports, &mut self.rng);
+        let open_ports = self.options.open_ports.as_ref().map(|open| Candidates::new(open, &mut self.rng));
         let full = Reject::InsufficientCapacity;
         Ok(Answer::Open(Box::new(Opening {
             five_tuple: from,
@@ -89,6 +92,7 @@ impl Server {
             charge,
             lifetime,
             address,
+            open_ports,
             ports,
             even,
             success: Response::success(request.frame()),
