@@ -108,10 +108,11 @@ impl Tracker {
     /// An address that nobody answers for keeps what it had: more often than not, the answer was lost.
     fn note_seen(&mut self, inside: &[Ipv4Addr], asked: Vec<(Ipv4Addr, Result<Ipv4Addr, QueryError>)>) {
         self.seen.retain(|inner, _| inside.contains(inner));
-        let mut wrong = None;
+        let (mut is_seen, mut wrong) = (false, None);
         for (inner, answer) in asked {
             let outcome = answer.as_ref().map_or_else(QueryError::name, |_| "ok");
             metrics::counter!("lanturn_outside_total", "by" => "stun", "outcome" => outcome).increment(1);
+            is_seen |= answer.is_ok();
             match answer {
                 Ok(outer) if self.seen.insert(inner, outer) != Some(outer) => {
                     tracing::info!("a STUN server sees {inner} at {outer}");
@@ -123,8 +124,7 @@ impl Tracker {
             }
         }
         // One way out is enough.
-        let wrong = wrong.filter(|_| self.seen.is_empty());
-        self.complaints[0].make(wrong);
+        self.complaints[0].make(wrong.filter(|_| !is_seen));
     }
 
     fn note_mapped(&mut self, kept: Result<Mapped, MapError>) {
