@@ -8,6 +8,7 @@ mod routes;
 mod self_test;
 mod surroundings;
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -76,8 +77,9 @@ struct Server {
     /// The name that multicast DNS had to take, as it was then.
     renamed: Option<String>,
     outer: Outer,
-    /// What is outside, as it was then.
+    /// What was found out of the outside by then, and the outer addresses that came of it.
     known: Known,
+    external: HashMap<IpAddr, IpAddr>,
     stop: watch::Sender<bool>,
 }
 
@@ -128,6 +130,7 @@ impl Server {
             renamed: None,
             outer,
             known: Known::default(),
+            external: fresh.external().clone(),
             stop,
         })
     }
@@ -209,12 +212,7 @@ impl Server {
             self.outer.look(&fresh.addresses);
         }
         self.apply(&fresh);
-        self.renamed = renamed;
-        if known.addresses != self.known.addresses {
-            tracing::info!("this machine is known outside as {:?}", fresh.outer());
-            self.hub.moved();
-        }
-        self.known = known;
+        (self.renamed, self.known) = (renamed, known);
         Ok(())
     }
 
@@ -237,6 +235,11 @@ impl Server {
         self.room_grants.replace(fresh, &self.settings);
         self.tls.resolver.swap(&fresh.identity);
         self.own.clone_from(&fresh.addresses);
+        if *fresh.external() != self.external {
+            self.external.clone_from(fresh.external());
+            tracing::info!("this machine is known outside as {:?}", self.external.values());
+            self.hub.moved();
+        }
     }
 
     async fn stop(self) {

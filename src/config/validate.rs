@@ -87,7 +87,11 @@ impl Keys<'_> {
         let stun = self.list(key, &table.stun, parse::stun_server)?;
         if stun.len() > MAX_STUN {
             let wrong = format!("names {} servers", stun.len());
-            return Err(self.origin.error(key, wrong, format!("up to {MAX_STUN}, of which one that answers is enough")));
+            return Err(self.origin.error(
+                key,
+                wrong,
+                format!("up to {MAX_STUN}, of which one that answers is enough"),
+            ));
         }
         let relay_ports = self.at("outside.relay_ports", parse::number(table.relay_ports, 0..=MAX_MAPPED))? as u16;
         Ok(Outside { stun, router: table.router, relay_ports })

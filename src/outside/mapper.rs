@@ -205,7 +205,9 @@ impl Mapper {
             (None, Some(_)) => Ok(()),
             (Some((port, Refusal::Taken)), Some(_)) if self.is_only_of_relay(port) => Ok(()),
             (Some((port, Refusal::Taken)), _) => Err(MapError::Taken { router: name, port }),
-            (Some((_, Refusal::Silent)), _) | (None, None) => Err(MapError::Silent { place, ports: self.ports.clone() }),
+            (Some((_, Refusal::Silent)), _) | (None, None) => {
+                Err(MapError::Silent { place, ports: self.ports.clone() })
+            }
             (Some((port, refusal)), _) => {
                 Err(MapError::Refused { router: name, place, port, refusal, ports: self.ports.clone() })
             }
@@ -220,9 +222,8 @@ impl Mapper {
     /// The first of the relay's ports, up to one that is not mapped.
     fn relay(&self) -> Option<RangeInclusive<u16>> {
         let relay = self.ports.relay.clone()?;
-        let is_held = |number: &u16| {
-            self.held.iter().any(|port| port.protocol == Protocol::Udp && port.number.get() == *number)
-        };
+        let is_held =
+            |number: &u16| self.held.iter().any(|port| port.protocol == Protocol::Udp && port.number.get() == *number);
         let last = relay.clone().take_while(is_held).last()?;
         Some(*relay.start()..=last)
     }

@@ -129,8 +129,7 @@ impl Router {
     pub(super) async fn unmap(&self, port: Port) -> Result<(), Refusal> {
         match self {
             Self::Pcp { place, nonce } => {
-                let one =
-                    pcp::DropMappingRange::Single { protocol: protocol(port), internal_port: port.number };
+                let one = pcp::DropMappingRange::Single { protocol: protocol(port), internal_port: port.number };
                 let (gateway, inner) = (place.gateway.into(), place.inner.into());
                 pcp::try_drop_mapping(gateway, inner, *nonce, one, Some(PATIENCE)).await.map_err(of_pcp)
             }

@@ -48,9 +48,9 @@ impl Fresh {
         Ok(Self { loaded, identity, addresses, names, outside })
     }
 
-    /// The addresses that others see.
-    pub(super) fn outer(&self) -> Vec<IpAddr> {
-        self.outside.addresses.values().copied().collect()
+    /// From an address of this machine to the one that others see, configured or found.
+    pub(super) fn external(&self) -> &HashMap<IpAddr, IpAddr> {
+        &self.outside.addresses
     }
 
     /// What the relay needs of it.
@@ -72,7 +72,8 @@ impl Fresh {
             loopback: relay.allow_loopback,
         };
         // The router was told of the ports that were configured at the start.
-        let is_ours = |open: &RangeInclusive<u16>| relay.ports.contains(open.start()) && relay.ports.contains(open.end());
+        let is_ours =
+            |open: &RangeInclusive<u16>| relay.ports.contains(open.start()) && relay.ports.contains(open.end());
         let open_ports = self.outside.relay_ports.clone().filter(is_ours);
         Arc::new(turn::Options { verifier, policy, addresses, ports: relay.ports.clone(), open_ports })
     }
@@ -150,7 +151,14 @@ impl Grants for RoomGrants {
     }
 
     fn invite(&self, room: &RoomName, pin: Option<&Pin>, role: Role, ttl: Duration) -> (String, u64) {
-        mint_invite(self.current().secrets.minting(), room.as_str(), pin.map(Pin::as_str), role.name(), unix_now(), ttl.as_secs())
+        mint_invite(
+            self.current().secrets.minting(),
+            room.as_str(),
+            pin.map(Pin::as_str),
+            role.name(),
+            unix_now(),
+            ttl.as_secs(),
+        )
     }
 
     fn invited(&self, invite: &str, room: &RoomName, pin: Option<&Pin>) -> Option<Role> {
