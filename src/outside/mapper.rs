@@ -103,7 +103,12 @@ impl Mapper {
             self.at = Some((place, self.find(place).await?));
         }
         if Instant::now() >= self.renew_at || !self.stands().await {
-            self.map_all().await?;
+            let mapped = self.map_all().await;
+            if mapped.is_err() {
+                // Next time, all of them are tried again.
+                self.renew_at = Instant::now();
+            }
+            mapped?;
         }
         let (Some((_, router)), Some(outer)) = (&self.at, self.outer) else { return Err(MapError::NoRouter) };
         if !can_be_outside(outer) {

@@ -140,7 +140,10 @@ impl Tracker {
                 None
             }
             Err(error) => {
-                self.mapped = None;
+                // A router that starts anew, or a cable that is out for a moment, is no reason to restart every call.
+                if !matches!(error, MapError::Silent { .. } | MapError::NoRouter) {
+                    self.mapped = None;
+                }
                 Some(error.to_string())
             }
         };
@@ -171,7 +174,7 @@ fn outer_of(
     seen: &HashMap<Ipv4Addr, Ipv4Addr>,
     mapped: Option<&Mapped>,
 ) -> HashMap<IpAddr, IpAddr> {
-    let by_router = mapped.map(|mapped| (mapped.inner, mapped.outer));
+    let by_router = mapped.map(|mapped| (mapped.inner, mapped.outer)).filter(|(inner, _)| inside.contains(inner));
     let by_servers = inside.iter().filter_map(|inner| seen.get(inner).map(|outer| (*inner, *outer)));
     let mut found: Vec<(Ipv4Addr, Ipv4Addr)> = Vec::new();
     for (inner, outer) in by_router.into_iter().chain(by_servers) {
@@ -202,5 +205,7 @@ mod tests {
         assert_eq!(servers, is(&[("192.168.1.5", "203.0.113.7"), ("10.0.0.5", "203.0.113.9")]));
         let mapped = Mapped { inner: ip("10.0.0.5"), outer: ip("203.0.113.7"), relay: None };
         assert_eq!(outer_of(&inside, &seen, Some(&mapped)), is(&[("10.0.0.5", "203.0.113.7")]));
+        let gone = outer_of(&inside[..2], &seen, Some(&mapped));
+        assert_eq!(gone, is(&[("192.168.1.5", "203.0.113.7")]), "this machine has that address no more");
     }
 }

@@ -139,8 +139,7 @@ mod tests {
 
     #[test]
     fn another_codec_reads_the_binding_request() {
-        let mut id = TransactionId::default();
-        id.0 = *b"twelve bytes";
+        let id = TransactionId(*b"twelve bytes");
         let request = read(&binding_request(id));
         assert_eq!((request.typ, request.transaction_id, request.length), (BINDING_REQUEST, id, 0));
     }

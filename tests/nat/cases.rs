@@ -28,6 +28,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("behind_a_one_to_one_nat_the_outer_address_is_told", one_to_one_nat),
     ("a_router_lets_in_what_pcp_asks_for", outside::a_router_lets_in_what_pcp_asks_for),
     ("a_router_lets_in_what_upnp_asks_for", outside::a_router_lets_in_what_upnp_asks_for),
+    ("a_mapping_follows_the_router", outside::a_mapping_follows_the_router),
     ("a_router_that_speaks_no_language_is_no_hindrance", outside::a_router_that_speaks_no_language),
     ("the_outer_address_is_found_and_followed", outside::the_outer_address_is_found_and_followed),
     ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),

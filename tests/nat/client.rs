@@ -133,11 +133,18 @@ impl Client {
         }
     }
 
+    /// What the box answers to a GET.
+    pub fn page(&mut self, server: &Server, at: SocketAddr, path: &str) -> String {
+        let authority = server.read("certs/ca.pem");
+        match self.ask(&Ask::Get { server: at, path: path.into(), authority }) {
+            Answer::Page(page) => page,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The `iceServers` that the box tells this client when it comes in on an address.
     pub fn ice_urls(&mut self, server: &Server, at: SocketAddr) -> Vec<String> {
-        let path = format!("/ice?key={}", server.key());
-        let answer = self.ask(&Ask::Get { server: at, path, authority: server.read("certs/ca.pem") });
-        let Answer::Page(page) = answer else { panic!("{answer:?}") };
+        let page = self.page(server, at, &format!("/ice?key={}", server.key()));
         let reply: Value = serde_json::from_str(&page).unwrap_or_else(|_| panic!("{page}"));
         let entries = reply["iceServers"].as_array().unwrap();
         let urls = entries.iter().flat_map(|entry| entry["urls"].as_array().unwrap());

@@ -123,20 +123,23 @@ fn config(outside: &str, outer: &[&str]) -> String {
 }
 
 pub fn a_router_lets_in_what_pcp_asks_for() {
-    a_router_lets_in("enable_natpmp=yes\nenable_upnp=no", "PCP");
+    a_router_lets_in("enable_natpmp=yes\nenable_upnp=no", ["PCP", "NAT-PMP"]);
 }
 
 pub fn a_router_lets_in_what_upnp_asks_for() {
-    a_router_lets_in("enable_natpmp=no\nenable_upnp=yes", "UPnP");
+    a_router_lets_in("enable_natpmp=no\nenable_upnp=yes", ["UPnP", "UPnP"]);
 }
 
-fn a_router_lets_in(languages: &str, language: &str) {
+/// By the first language. Where PCP knows mappings by a secret that was lost, by the second.
+fn a_router_lets_in(languages: &str, [first, second]: [&str; 2]) {
+    let says = |language: &str| {
+        format!("the router at 192.168.7.1 ({language}) lets {MAPPED} ports of {OUTER} in to {BOX_LAN}")
+    };
     let mut world = World::new();
     let (inside, gate) = world.box_at_home(OUTER);
     let _daemon = Daemon::start(&world, &gate, languages);
     let mut server = Server::start_within(&inside, &config(ROUTER, &[OUTER]));
-    let says = format!("the router at 192.168.7.1 ({language}) lets {MAPPED} ports of {OUTER} in to {BOX_LAN}");
-    server.wait_for(&says);
+    server.wait_for(&says(first));
     server.wait_for("reloaded");
     assert_eq!(forwarded(&gate), MAPPED);
 
@@ -153,10 +156,38 @@ fn a_router_lets_in(languages: &str, language: &str) {
         exchange(&mut anna, relayed, &mut ben, ben_at);
     }
 
+    let metrics = anna.page(&server, at(OUTER), &format!("/metrics?key={}", server.key()));
+    assert!(metrics.contains(&format!("\nlanturn_mapped_ports {MAPPED}\n")), "{metrics}");
+
+    // What was killed took nothing back, and what comes after it has the same ports all the same.
+    let dir = server.dir();
+    server.signal("KILL");
+    server.wait();
+    assert_eq!(forwarded(&gate), MAPPED);
+    let mut server = Server::start_again_within(&inside, dir);
+    server.wait_for(&says(second));
+    assert_eq!(forwarded(&gate), MAPPED);
+
     server.signal("TERM");
     let (status, log) = server.wait();
     assert!(status.success(), "{log}");
     assert_eq!(forwarded(&gate), 0, "{log}");
+}
+
+/// The provider gives the router another address.
+pub fn a_mapping_follows_the_router() {
+    const OTHER: &str = "203.0.112.8";
+    let mut world = World::new();
+    let (inside, gate) = world.box_at_home(OUTER);
+    let _daemon = Daemon::start(&world, &gate, "enable_natpmp=yes\nenable_upnp=no");
+    let mut server = Server::start_within(&inside, &config(ROUTER, &[OUTER, OTHER]));
+    server.wait_for(&format!("this machine is known outside as [{OUTER}]"));
+    world.ip(&gate, &format!("address del {OUTER}/24 dev wan"));
+    world.address(&gate, "wan", &format!("{OTHER}/24"));
+    server.wait_within(TURN, &format!("this machine is known outside as [{OTHER}]"));
+    let anna = world.outsider("anna", &[&format!("{ANNA}/24")]);
+    let relayed = Client::in_namespace(&anna).allocate(&server, at(OTHER), Way::Tls).relayed;
+    assert_eq!((relayed.ip(), forwarded(&gate)), (ip(OTHER), MAPPED));
 }
 
 /// The box starts all the same, and says what to do.
