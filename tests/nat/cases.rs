@@ -27,6 +27,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_new_address_of_the_box_is_served", a_new_address_of_the_box),
     ("behind_a_one_to_one_nat_the_outer_address_is_told", one_to_one_nat),
     ("a_router_lets_in_what_pcp_asks_for", outside::a_router_lets_in_what_pcp_asks_for),
+    ("a_router_lets_in_what_natpmp_asks_for", outside::a_router_lets_in_what_natpmp_asks_for),
     ("a_router_lets_in_what_upnp_asks_for", outside::a_router_lets_in_what_upnp_asks_for),
     ("a_mapping_follows_the_router", outside::a_mapping_follows_the_router),
     ("a_router_that_speaks_no_language_is_no_hindrance", outside::a_router_that_speaks_no_language),
