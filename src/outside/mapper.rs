@@ -35,7 +35,10 @@ pub(super) struct Mapped {
 /// Why nobody outside gets in by the router, and what to do.
 #[derive(Debug, Error)]
 pub(super) enum MapError {
-    #[error("this machine has no default route over IPv4: connect it to a router, or switch outside.router off")]
+    #[error(
+        "no default route over IPv4 is known (only Linux tells of it): connect this machine to a router, or switch \
+         outside.router off"
+    )]
     NoRouter,
     #[error("{inner} is no private address: behind no NAT there is nothing to map, and outside.router can be off")]
     Public { inner: Ipv4Addr },
@@ -166,10 +169,11 @@ impl Mapper {
     }
 
     /// Whether the router still has what it had, at the address that it had.
-    async fn stands(&self) -> bool {
+    async fn stands(&mut self) -> bool {
         let (Some((_, router)), Some(&first)) = (&self.at, self.held.first()) else { return false };
         let Ok(granted) = router.map(first).await else { return false };
-        let has_restarted = granted.epoch.zip(self.epoch).is_some_and(|(now, before)| now + LAG < before);
+        let has_restarted = granted.epoch.zip(self.epoch).is_some_and(|(now, before)| now.saturating_add(LAG) < before);
+        self.epoch = granted.epoch;
         !has_restarted && router.outer(granted).await.ok() == self.outer
     }
 
