@@ -115,6 +115,7 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
         policy: PeerPolicy { allow_loopback: true, own: [ip].into(), ..PeerPolicy::default() },
         addresses: RelayAddresses { interfaces: vec![ip], loopback: true, ..RelayAddresses::default() },
         ports: 20_000..=32_000,
+        open_ports: None,
     });
     let limits = Limits { allocations: 100, permissions: 100, channels: 100, bandwidth: 0 };
     let quota = Quota::new(limits, limits, limits, Instant::now());

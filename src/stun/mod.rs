@@ -29,7 +29,7 @@ pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
 pub use frame::{Attribute, Class, Frame, Malformed};
 pub use framing::{Framing, HEADROOM};
 pub use integrity::{PasswordAlgorithm, userhash};
-pub use plain::{Refusal, binding_success, refusal};
+pub use plain::{BINDING_SUCCESS, Refusal, binding_request, binding_success, refusal};
 pub use request::Request;
 pub use response::Response;
 pub use stream::{NextMessage, next_message};

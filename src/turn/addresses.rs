@@ -34,7 +34,7 @@ pub struct RelayAddresses {
     pub configured: Vec<IpAddr>,
     /// Those of the interfaces, the preferred ones first.
     pub interfaces: Vec<IpAddr>,
-    /// `relay.external`: what peers see in place of an address behind a 1:1 NAT.
+    /// What peers see in place of an address behind a NAT: `relay.external`, and what was found out.
     pub external: HashMap<IpAddr, IpAddr>,
     /// Relays loopback clients from loopback: for tests. Elsewhere no peer could reach such an address.
     pub loopback: bool,

@@ -113,8 +113,8 @@ impl Server {
         let address = address.ok_or(Reject::AddressFamilyNotSupported)?;
         let charge = self.charge(from, owner)?;
         let ports = Candidates::new(&self.options.ports, &mut self.rng);
-        let port = if even { Port::Even { address, ports } } else { Port::Any { address, ports } };
-        Ok(Wanted { charge, port })
+        let open = self.options.open_ports.as_ref().map(|open| Candidates::new(open, &mut self.rng));
+        Ok(Wanted { charge, port: Port::Free { address, open, ports, even } })
     }
 
     fn charge(&self, from: FiveTuple, owner: &Owner) -> Result<Charge, Reject> {

@@ -45,10 +45,8 @@ pub struct Wanted {
 /// Where a relay socket is to be bound.
 #[derive(Debug)]
 pub(super) enum Port {
-    /// Anywhere.
-    Any { address: IpAddr, ports: Candidates },
-    /// On an even port.
-    Even { address: IpAddr, ports: Candidates },
+    /// On any that is free, or any even one. The open ones come first.
+    Free { address: IpAddr, open: Option<Candidates>, ports: Candidates, even: bool },
     /// It is bound, and was held back.
     Reserved(SocketAddr),
 }
@@ -68,26 +66,26 @@ impl Opening {
 impl Wanted {
     /// The addresses to try, in this order. The first that can be bound is the one.
     pub fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        let (address, ports, even) = match self.port {
-            Port::Any { address, ports } => (address, Some(ports), false),
-            Port::Even { address, ports } => (address, Some(ports), true),
-            Port::Reserved(bound) => (bound.ip(), None, false),
+        let (address, open, ports, even) = match self.port {
+            Port::Free { address, open, ports, even } => (address, open, Some(ports), even),
+            Port::Reserved(bound) => (bound.ip(), None, None, false),
         };
         let fits = move |port: &u16| !even || port.is_multiple_of(2);
-        ports.into_iter().flatten().filter(fits).map(move |port| SocketAddr::new(address, port))
+        let all = open.into_iter().chain(ports).flatten();
+        all.filter(fits).map(move |port| SocketAddr::new(address, port))
     }
 
     /// The address of the socket that was held back for it.
     pub fn reserved(&self) -> Option<SocketAddr> {
         match self.port {
             Port::Reserved(bound) => Some(bound),
-            Port::Any { .. } | Port::Even { .. } => None,
+            Port::Free { .. } => None,
         }
     }
 
     fn family(&self) -> Family {
         match self.port {
-            Port::Any { address, .. } | Port::Even { address, .. } => Family::of(address),
+            Port::Free { address, .. } => Family::of(address),
             Port::Reserved(bound) => Family::of(bound.ip()),
         }
     }

@@ -41,6 +41,8 @@ pub struct Options {
     pub addresses: RelayAddresses,
     /// The ports of relayed addresses.
     pub ports: RangeInclusive<u16>,
+    /// Those of them that a router lets in, if one does: as long as there are any left, they are taken first.
+    pub open_ports: Option<RangeInclusive<u16>>,
 }
 
 /// What the servers of all shards share.

@@ -193,3 +193,17 @@ fn peers_see_the_outer_address_of_a_nat() {
     assert_eq!(address.ip().to_string(), "203.0.113.7");
     assert!(lab.sockets.contains_key(&at(&format!("192.168.1.5:{}", address.port()))));
 }
+
+#[test]
+fn ports_that_a_router_lets_in_are_taken_first() {
+    let mut lab = Lab::with(Setup { open_ports: Some(50_000..=50_003), ..Setup::default() });
+    let mut taken: Vec<u16> = (0..6)
+        .map(|number| {
+            let client = lab.client("anna", &format!("192.0.2.1:{}", 5000 + number));
+            lab.allocate(&client).port()
+        })
+        .collect();
+    taken[..4].sort_unstable();
+    assert_eq!(taken[..4], [50_000, 50_001, 50_002, 50_003]);
+    assert!(taken[4..].iter().all(|port| (50_004..=50_999).contains(port)), "then any other: {taken:?}");
+}

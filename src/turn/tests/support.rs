@@ -31,6 +31,7 @@ pub(super) struct Setup {
     pub(super) total: Limits,
     pub(super) unauthorized_rate: u32,
     pub(super) ports: std::ops::RangeInclusive<u16>,
+    pub(super) open_ports: Option<std::ops::RangeInclusive<u16>>,
     pub(super) interfaces: Vec<&'static str>,
     pub(super) external: Option<(&'static str, &'static str)>,
     pub(super) allow_loopback: bool,
@@ -45,6 +46,7 @@ impl Default for Setup {
             total: MANY,
             unauthorized_rate: 1_000_000,
             ports: 50_000..=50_999,
+            open_ports: None,
             interfaces: vec!["127.0.0.1", "192.168.1.5", "2001:db8::5"],
             external: None,
             allow_loopback: false,
@@ -101,6 +103,7 @@ impl Lab {
             },
             addresses: RelayAddresses { interfaces, external, ..RelayAddresses::default() },
             ports: setup.ports,
+            open_ports: setup.open_ports,
         });
         let start = Instant::now();
         let shared = Shared {

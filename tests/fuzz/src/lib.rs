@@ -43,6 +43,7 @@ impl Fixture {
             },
             addresses: RelayAddresses { interfaces: own, ..RelayAddresses::default() },
             ports: 50_000..=50_009,
+            open_ports: Some(50_000..=50_004),
         });
         let limits = |n| Limits { allocations: n, permissions: 2 * n, channels: n, bandwidth: 8 * n };
         let shared = Shared {
