@@ -75,7 +75,7 @@ fn the_sample_names_every_key_with_prose_above() {
 fn a_junk_key_is_refused_in_every_table() {
     let mut found = Vec::new();
     tables(&SAMPLE.parse().unwrap(), "", &mut found);
-    assert_eq!(found.len(), 12, "{found:?}");
+    assert_eq!(found.len(), 13, "{found:?}");
     for table in found {
         let full = format!("{table}.junk").trim_start_matches('.').to_owned();
         let text = if table.is_empty() { "junk = 1".into() } else { format!("[{table}]\njunk = 1") };

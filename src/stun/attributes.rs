@@ -4,6 +4,8 @@ use stun::attributes::*;
 
 /// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 section 18.11).
 pub const ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
+/// The same, as coturn and its client up to 4.6 have it: by the number of the draft.
+pub const DRAFT_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8032);
 /// ADDRESS-ERROR-CODE (RFC 8656 section 18.12).
 pub const ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
 

@@ -14,7 +14,10 @@ use turn::proto::lifetime::Lifetime;
 use turn::proto::reqfamily::RequestedAddressFamily;
 use turn::proto::reqtrans::RequestedTransport;
 
-use super::{ADDITIONAL_ADDRESS_FAMILY, ChannelNumber, Frame, Malformed, PasswordAlgorithm, integrity};
+use super::{
+    ADDITIONAL_ADDRESS_FAMILY, ChannelNumber, DRAFT_ADDITIONAL_ADDRESS_FAMILY, Frame, Malformed, PasswordAlgorithm,
+    integrity,
+};
 
 /// A request whose attributes are read by type. An attribute that is there but cannot be read is an error, one that
 /// is not there is `None`.
@@ -118,7 +121,9 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Malformed::Attribute`] also for another family.
     pub fn additional_address_family(&self) -> Result<Option<u8>, Malformed> {
-        match self.frame.get(ADDITIONAL_ADDRESS_FAMILY).map(|attribute| attribute.value) {
+        let one = self.frame.get(ADDITIONAL_ADDRESS_FAMILY);
+        let one = one.or_else(|| self.frame.get(DRAFT_ADDITIONAL_ADDRESS_FAMILY));
+        match one.map(|attribute| attribute.value) {
             None => Ok(None),
             Some(&[2, _, _, _]) => Ok(Some(2)),
             Some(_) => Err(Malformed::Attribute),

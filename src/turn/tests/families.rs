@@ -53,6 +53,14 @@ fn both_families_are_relayed_each_by_its_own_address() {
 }
 
 #[test]
+fn the_number_that_the_draft_had_is_understood_as_well() {
+    let mut lab = Lab::new();
+    let client = lab.client("anna", "192.0.2.1:5000");
+    let asked = allocate().raw(crate::stun::DRAFT_ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
+    assert_eq!(all_relayed(&lab.ask(&client, asked)).len(), 2);
+}
+
+#[test]
 fn channels_of_both_share_their_numbers() {
     let mut lab = Lab::new();
     let (client, v4, v6) = dual(&mut lab);
