@@ -58,7 +58,7 @@ impl Server {
             Some(_) => return Err(Reject::UnsupportedTransport),
         }
         let asked = Asked::read(request)?;
-        let lifetime = granted(request)?;
+        let lifetime = owner.bounded(granted(request)?, now);
         let (wanted, lacks) = self.wanted(from, asked, &owner, now)?;
         let beside = match asked.even {
             Some(true) => Some(self.charge(from, &owner)?),
@@ -118,7 +118,7 @@ impl Server {
     }
 
     fn charge(&self, from: FiveTuple, owner: &Owner) -> Result<Charge, Reject> {
-        self.shared.quota.charge(&owner.username, SourcePrefix::from(from.client.ip()))
+        self.shared.quota.charge(&owner.account(), SourcePrefix::from(from.client.ip()))
     }
 
     /// A retransmission is answered as the first one was; anything else on a five-tuple that has an allocation is a 437.

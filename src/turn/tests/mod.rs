@@ -15,3 +15,4 @@ mod refresh;
 mod reservations;
 mod strangers;
 pub(crate) mod support;
+mod tokens;
