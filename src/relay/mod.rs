@@ -16,6 +16,7 @@ mod batch;
 mod batching_tests;
 mod departures;
 mod mailbox;
+mod moving;
 mod opening;
 mod outbound;
 mod shard;

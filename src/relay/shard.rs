@@ -10,6 +10,7 @@ use mio::{Events, Poll, Token};
 use super::batch::Batch;
 use super::departures::Place;
 use super::mailbox::{Command, Mailbox, WAKE};
+use super::moving::Elsewhere;
 use super::opening::Opened;
 use super::outbound::Outbound;
 use super::server_address;
@@ -69,14 +70,14 @@ impl Source {
 /// when the batch is full.
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: usize,
-    server: turn::Server,
+    pub(super) index: usize,
+    pub(super) server: turn::Server,
     poll: Poll,
-    sockets: Sockets,
-    mailboxes: Arc<[Mailbox]>,
+    pub(super) sockets: Sockets,
+    pub(super) mailboxes: Arc<[Mailbox]>,
     spares: Arc<Spares>,
-    batch: Batch,
-    out: Outbound,
+    pub(super) batch: Batch,
+    pub(super) out: Outbound,
     /// Sources that may have something.
     ready: Vec<Token>,
     next_tick: Instant,
@@ -198,6 +199,8 @@ impl Shard {
                 Command::Adopt(adopted) => self.adopt(*adopted, now.instant),
                 Command::Revoke(member) => self.server.revoke(member),
                 Command::Reconfigure(options) => self.server.reconfigure(options),
+                Command::Look(elsewhere) => self.look(*elsewhere, now),
+                Command::Settle(settled) => self.settle(settled, now.instant),
                 Command::Stop => self.stopped = true,
             }
         }
@@ -328,6 +331,14 @@ impl Shard {
                 self.forward(route, range.start + payload.start..range.start + payload.end);
             }
             Step::Open(opening) => self.open(from, *opening, now.instant),
+            Step::Elsewhere(shard) => {
+                let packet = self.batch.bytes()[range].into();
+                self.mailboxes[usize::from(shard.0)].look(Elsewhere { from, packet, back: self.index });
+            }
+            Step::Move(moving) => {
+                let settled = self.take_along(moving);
+                self.settle(settled, now.instant);
+            }
         }
         self.close_ended();
     }
@@ -368,7 +379,7 @@ impl Shard {
         }
     }
 
-    fn close_ended(&mut self) {
+    pub(super) fn close_ended(&mut self) {
         while let Some(id) = self.server.take_closed() {
             // What it was sent before it ended goes out by its socket.
             if !self.out.is_empty() {

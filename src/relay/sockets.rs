@@ -85,11 +85,15 @@ impl Sockets {
     }
 
     pub(super) fn remove_relay(&mut self, id: AllocationId) {
-        let Some(entry) = self.relays.get_mut(id.index as usize) else { return };
-        if let Some((_, mut socket)) = entry.take_if(|(held, _)| *held == id) {
-            // Closing the descriptor ends its registration anyway.
-            let _ = socket.deregister(&self.registry);
-        }
+        // Closing the descriptor ends its registration anyway.
+        drop(self.take_relay(id));
+    }
+
+    /// Takes a relay socket away, for another shard to have.
+    pub(super) fn take_relay(&mut self, id: AllocationId) -> Option<RelaySocket> {
+        let (_, mut socket) = self.relays.get_mut(id.index as usize)?.take_if(|(held, _)| *held == id)?;
+        let _ = socket.deregister(&self.registry);
+        Some(socket)
     }
 
     pub(super) fn adopt(&mut self, adopted: Adopted, now: Instant) -> io::Result<usize> {

@@ -25,7 +25,7 @@ pub use ::stun::attributes::AttrType;
 pub use ::stun::message::Method;
 pub use address::{decode_xor_address, encode_xor_address};
 pub use attributes::{
-    ACCESS_TOKEN, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, DRAFT_ADDITIONAL_ADDRESS_FAMILY,
+    ACCESS_TOKEN, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, DRAFT_ADDITIONAL_ADDRESS_FAMILY, MOBILITY_TICKET,
     THIRD_PARTY_AUTHORIZATION, is_known,
 };
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};

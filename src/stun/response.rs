@@ -12,7 +12,7 @@ use ::stun::uattrs::UnknownAttributes;
 use ::stun::xoraddr::XorMappedAddress;
 use turn::proto::lifetime::Lifetime;
 
-use super::{ADDRESS_ERROR_CODE, Frame, integrity, plain};
+use super::{ADDRESS_ERROR_CODE, Frame, MOBILITY_TICKET, integrity, plain};
 
 /// An answer in the making.
 #[derive(Debug)]
@@ -55,6 +55,12 @@ impl Response {
     /// Adds RESERVATION-TOKEN (RFC 8656 section 18.9).
     pub fn reservation_token(mut self, token: [u8; 8]) -> Self {
         self.message.add(ATTR_RESERVATION_TOKEN, &token);
+        self
+    }
+
+    /// Adds MOBILITY-TICKET (RFC 8016 section 5).
+    pub fn mobility_ticket(mut self, ticket: &[u8]) -> Self {
+        self.message.add(MOBILITY_TICKET, ticket);
         self
     }
 

@@ -12,7 +12,7 @@ use super::reject::Reject;
 use super::reservation::ReservationToken;
 use super::server::{Answer, Server};
 use crate::limit::SourcePrefix;
-use crate::stun::{Request, Response};
+use crate::stun::{MOBILITY_TICKET, Request, Response};
 
 /// Granted when the client asks for nothing else, and the least that is granted (RFC 8656 section 7.2).
 pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
@@ -27,6 +27,8 @@ struct Asked {
     what: What,
     /// EVEN-PORT, and whether the port after it is to be held back.
     even: Option<bool>,
+    /// MOBILITY-TICKET.
+    mobile: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +75,7 @@ impl Server {
             wanted,
             beside,
             lacks,
+            mobile: asked.mobile,
             success: Response::success(request.frame()),
             refusal: Response::error(request.frame(), full.code(), full.reason()),
             probe: self.probe_of(request.frame()),
@@ -83,7 +86,7 @@ impl Server {
     fn wanted(
         &mut self,
         from: FiveTuple,
-        Asked { what, even }: Asked,
+        Asked { what, even, mobile: _ }: Asked,
         owner: &Owner,
         now: Instant,
     ) -> Result<(Vec<Wanted>, Option<(Family, Reject)>), Reject> {
@@ -146,7 +149,13 @@ impl Asked {
             (Some(token), None) if family.is_none() && even.is_none() => What::Reserved(ReservationToken(token)),
             (_, _) => return Err(Reject::BadRequest),
         };
-        Ok(Self { what, even })
+        let mobile = match request.frame().get(MOBILITY_TICKET).map(|ticket| ticket.value) {
+            None => false,
+            Some([]) => true,
+            // RFC 8016 section 3.2.1: there is none yet.
+            Some(_) => return Err(Reject::BadRequest),
+        };
+        Ok(Self { what, even, mobile })
     }
 }
 

@@ -83,6 +83,8 @@ pub(super) struct Allocation {
     /// The one of the other address family on the same five-tuple.
     pub(super) sibling: Option<AllocationId>,
     pub(super) told: Told,
+    /// How often it was moved to another five-tuple.
+    pub(super) moves: u32,
     /// Its entry in the server's expiry.
     pub(super) wake: Instant,
     pub(super) charge: Charge,
@@ -98,6 +100,8 @@ pub(super) struct Told {
     pub(super) token: Option<ReservationToken>,
     /// The address family that was asked for as well, and the code that said why there is none.
     pub(super) lacks: Option<(Family, u16)>,
+    /// Whether it has a ticket, with which it can be moved.
+    pub(super) mobile: bool,
 }
 
 /// What a new allocation is made of.
@@ -125,6 +129,7 @@ impl Allocation {
             expires,
             sibling: None,
             told: Told::default(),
+            moves: 0,
             wake: expires,
             charge,
             permissions,

@@ -17,6 +17,7 @@ use super::counters::Counters;
 use super::expiry::Expiry;
 use super::five_tuple::FiveTuple;
 use super::forward::Forward;
+use super::mobility::{Moving, Ticket};
 use super::nonce::Nonces;
 use super::opening::Opening;
 use super::policy::PeerPolicy;
@@ -73,6 +74,10 @@ pub enum Step {
     Forward(Forward),
     /// Open a relay socket and hand the opening back to [`Server::opened`].
     Open(Box<Opening>),
+    /// Hand the packet to another shard, and what that says of it back to this one.
+    Elsewhere(ShardId),
+    /// Take the relay sockets of these along, and hand them to [`Server::settle`] on the shard that the packet came in on.
+    Move(Box<Moving>),
 }
 
 /// The TURN server of one shard.
@@ -166,7 +171,20 @@ impl Server {
             return self.refuse(from, &frame, &Reject::Unauthorized(Unproven::NoCredential), None, now, reply);
         }
         let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
-        let owner = match self.authenticate(from, &mut request, now) {
+        let ticket = match self.shown(&from, &frame, now.instant) {
+            Ok(ticket) => ticket,
+            Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
+        };
+        if let Some(Ticket { shard, .. }) = ticket
+            && shard != self.shard
+        {
+            return Step::Elsewhere(shard);
+        }
+        let about = match ticket {
+            Some(ticket) => self.ticketed(ticket, now.instant),
+            None => self.of(&from, now.instant),
+        };
+        let owner = match self.authenticate(from, about.map(|allocation| &allocation.owner), &mut request, now) {
             Ok(owner) => owner,
             Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
         };
@@ -174,6 +192,9 @@ impl Server {
         let unknown = frame.unknown_attributes();
         let answer = if unknown.is_empty() {
             match frame.method() {
+                method::REFRESH if let Some(ticket) = ticket => self
+                    .handle_move(from, &request, &owner, ticket, now.instant)
+                    .map(|moving| Answer::Move(moving.into())),
                 method::ALLOCATE => self.handle_allocate(from, &request, owner, now.instant),
                 method::REFRESH => self.handle_refresh(from, &request, &owner, now.instant),
                 method::CREATE_PERMISSION => self.handle_create_permission(from, &request, &owner, now.instant),
@@ -189,8 +210,14 @@ impl Server {
                 Step::Reply
             }
             Ok(Answer::Open(opening)) => Step::Open(opening),
+            Ok(Answer::Move(moving)) => Step::Move(moving),
             Err(reject) => self.refuse(from, &frame, &reject, Some(&key), now, reply),
         }
+    }
+
+    /// The ticket by which a Refresh is about an allocation on another five-tuple.
+    fn shown(&self, from: &FiveTuple, frame: &Frame<'_>, now: Instant) -> Result<Option<Ticket>, Reject> {
+        if frame.method() == method::REFRESH { self.ticket(from, frame, now) } else { Ok(None) }
     }
 
     /// Answers with an error: signed if the request was authenticated, and otherwise only as often as strangers of
@@ -379,10 +406,18 @@ impl Server {
     }
 
     pub(super) fn insert(&mut self, grant: Grant, now: Instant) -> AllocationId {
+        let nowhere = AllocationId { index: 0, generation: 0 };
+        let id = self.put(Allocation::new(nowhere, grant), now);
+        self.counters.allocations += 1;
+        id
+    }
+
+    /// Puts an allocation where packets find it.
+    pub(super) fn put(&mut self, mut allocation: Allocation, now: Instant) -> AllocationId {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.allocations.vacant_entry();
         let id = AllocationId { index: entry.key() as u32, generation: self.generation };
-        let mut allocation = Allocation::new(id, grant);
+        (allocation.id, allocation.sibling) = (id, None);
         allocation.wake = allocation.next_wake(now);
         self.expiry.insert(allocation.wake, id);
         self.by_five_tuple.entry(allocation.five_tuple).or_insert(id);
@@ -393,7 +428,6 @@ impl Server {
         self.shared.relayed.insert(allocation.bound, holder);
         self.shared.relayed.insert(allocation.relayed, holder);
         entry.insert(allocation);
-        self.counters.allocations += 1;
         id
     }
 
@@ -407,9 +441,14 @@ impl Server {
     }
 
     pub(super) fn end(&mut self, id: AllocationId) {
-        if self.get(id).is_none() {
-            return;
+        if self.extract(id).is_some() {
+            self.closed.push(id);
         }
+    }
+
+    /// Takes an allocation away, so that no packet finds it.
+    pub(super) fn extract(&mut self, id: AllocationId) -> Option<Allocation> {
+        self.get(id)?;
         let allocation = self.allocations.remove(id.index as usize);
         self.expiry.remove(allocation.wake, id);
         match allocation.sibling.and_then(|sibling| self.get_mut(sibling)) {
@@ -432,7 +471,7 @@ impl Server {
         }
         self.shared.relayed.remove(allocation.bound, self.shard, id);
         self.shared.relayed.remove(allocation.relayed, self.shard, id);
-        self.closed.push(id);
+        Some(allocation)
     }
 }
 
@@ -449,4 +488,5 @@ impl Server {
 pub(super) enum Answer {
     Success(Response),
     Open(Box<Opening>),
+    Move(Box<Moving>),
 }

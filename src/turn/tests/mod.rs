@@ -7,6 +7,7 @@ mod data;
 mod families;
 mod hairpin;
 pub(crate) mod messages;
+mod mobility;
 mod model;
 mod permissions;
 mod probes;

@@ -172,6 +172,16 @@ impl Lab {
                 assert!(reply.is_empty());
                 Outcome::Forward(forward)
             }
+            Step::Elsewhere(shard) => {
+                assert!(reply.is_empty());
+                let step =
+                    self.servers[usize::from(shard.0)].handle_client(client.five_tuple, packet, self.now, &mut reply);
+                if let Step::Move(moving) = step {
+                    return self.settle(client.shard, usize::from(shard.0), *moving);
+                }
+                if reply.is_empty() { Outcome::Nothing } else { Outcome::Reply(read(&reply)) }
+            }
+            Step::Move(moving) => self.settle(client.shard, client.shard, *moving),
             Step::Open(opening) => {
                 self.close_sockets();
                 let bound = self.bind(&opening);
@@ -198,6 +208,20 @@ impl Lab {
         self.spares.retain(|spare| !bound.contains(&Some(*spare)));
         self.spares.extend(bound[0].filter(|_| opening.wants_pair()).map(next));
         bound
+    }
+
+    /// Carries allocations with their sockets from one shard to another, as the relay does.
+    fn settle(&mut self, to: usize, from: usize, moving: Moving) -> Outcome {
+        let mut reply = Vec::new();
+        let old: Vec<_> = moving.ids().collect();
+        let new = self.servers[to].settle(moving, self.now.instant, &mut reply);
+        assert_eq!(old.len(), new.len());
+        for (old, new) in old.into_iter().zip(new) {
+            let (_, held) = self.sockets.iter_mut().find(|(_, held)| **held == (from, old)).unwrap();
+            *held = (to, new);
+        }
+        self.close_sockets();
+        if reply.is_empty() { Outcome::Nothing } else { Outcome::Reply(read(&reply)) }
     }
 
     /// Signs and sends a request and checks that the answer belongs to it and is signed with the same key.
