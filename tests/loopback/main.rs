@@ -17,6 +17,7 @@ mod large;
 mod lifecycle;
 mod log;
 mod matchbox;
+mod mobility;
 mod peerjs;
 mod port;
 mod probe;
