@@ -56,6 +56,10 @@ pub struct Relay {
     pub external: HashMap<IpAddr, IpAddr>,
     /// Ports to relay from, never 0.
     pub ports: RangeInclusive<u16>,
+    /// Where clients are sent while this box is full: the first of their address family.
+    pub alternate: Vec<SocketAddr>,
+    /// The name in that server's certificate.
+    pub alternate_domain: Option<String>,
     /// Where holders of a key and static users may relay to.
     pub allow: Vec<PeerRule>,
     /// Where they may not, though `allow` names it.

@@ -23,7 +23,8 @@ use crate::turn::tests::messages::{
 };
 use crate::turn::tests::support::{self, REALM};
 use crate::turn::{
-    FiveTuple, Limits, Nonces, Options, PeerPolicy, Quota, RelayAddresses, Server, ShardId, Shared, Transport,
+    Alternate, FiveTuple, Limits, Nonces, Options, PeerPolicy, Quota, RelayAddresses, Server, ShardId, Shared,
+    Transport,
 };
 
 /// The box. Its sockets are bound to every address, so that it must choose this one as the source.
@@ -116,6 +117,7 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
         addresses: RelayAddresses { interfaces: vec![ip], loopback: true, ..RelayAddresses::default() },
         ports: 20_000..=32_000,
         open_ports: None,
+        alternate: Alternate::default(),
     });
     let limits = Limits { allocations: 100, permissions: 100, channels: 100, bandwidth: 0 };
     let quota = Quota::new(limits, limits, limits, Instant::now());

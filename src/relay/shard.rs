@@ -438,7 +438,14 @@ mod tests {
         let mailboxes = [Mailbox::new(poll.registry()).unwrap()].into();
         let verifier = Verifier::new("r", Secrets::parse("0123456789abcdef").unwrap(), &[], Arc::default());
         let (policy, addresses) = (PeerPolicy::default(), RelayAddresses::default());
-        let options = Arc::new(Options { verifier, policy, addresses, ports: 50_000..=50_999, open_ports: None });
+        let options = Arc::new(Options {
+            verifier,
+            policy,
+            addresses,
+            ports: 50_000..=50_999,
+            open_ports: None,
+            alternate: Default::default(),
+        });
         let limits = Limits { allocations: 1, permissions: 1, channels: 1, bandwidth: 0 };
         let quota = Quota::new(limits, limits, limits, Instant::now());
         let (relayed, reservations, sightings) = (Arc::default(), Arc::default(), Arc::default());

@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ::stun::attributes::{ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType};
+use ::stun::addr::MappedAddress;
+use ::stun::attributes::{
+    ATTR_ALTERNATE_DOMAIN, ATTR_ALTERNATE_SERVER, ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS,
+    ATTR_XORMAPPED_ADDRESS, AttrType,
+};
 use ::stun::error_code::{ErrorCode, ErrorCodeAttribute};
 use ::stun::integrity::MessageIntegrity;
 use ::stun::message::{CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message, MessageClass, MessageType, Setter};
@@ -61,6 +65,17 @@ impl Response {
     /// Adds MOBILITY-TICKET (RFC 8016 section 5).
     pub fn mobility_ticket(mut self, ticket: &[u8]) -> Self {
         self.message.add(MOBILITY_TICKET, ticket);
+        self
+    }
+
+    /// Adds ALTERNATE-SERVER, and ALTERNATE-DOMAIN if the server has a name (RFC 8489 sections 14.15 and 14.16).
+    pub fn alternate(mut self, server: SocketAddr, domain: Option<&str>) -> Self {
+        let address = MappedAddress { ip: server.ip(), port: server.port() };
+        let added = address.add_to_as(&mut self.message, ATTR_ALTERNATE_SERVER);
+        debug_assert!(added.is_ok(), "an address always fits");
+        if let Some(domain) = domain {
+            self.message.add(ATTR_ALTERNATE_DOMAIN, domain.as_bytes());
+        }
         self
     }
 

@@ -61,12 +61,19 @@ impl Server {
         }
         let asked = Asked::read(request)?;
         let lifetime = owner.bounded(granted(request)?, now);
-        let (wanted, lacks) = self.wanted(from, asked, &owner, now)?;
+        let alternate = self.alternate(&from);
+        let elsewhere = |reject| match (reject, alternate) {
+            (Reject::InsufficientCapacity, Some(_)) => Reject::TryAlternate,
+            (reject, _) => reject,
+        };
+        let (wanted, lacks) = self.wanted(from, asked, &owner, now).map_err(elsewhere)?;
         let beside = match asked.even {
-            Some(true) => Some(self.charge(from, &owner)?),
+            Some(true) => Some(self.charge(from, &owner).map_err(elsewhere)?),
             Some(false) | None => None,
         };
-        let full = Reject::InsufficientCapacity;
+        let full = elsewhere(Reject::InsufficientCapacity);
+        let refusal = Response::error(request.frame(), full.code(), full.reason());
+        let domain = self.options.alternate.domain.as_deref();
         Ok(Answer::Open(Box::new(Opening {
             five_tuple: from,
             owner,
@@ -77,7 +84,7 @@ impl Server {
             lacks,
             mobile: asked.mobile,
             success: Response::success(request.frame()),
-            refusal: Response::error(request.frame(), full.code(), full.reason()),
+            refusal: alternate.into_iter().fold(refusal, |refusal, server| refusal.alternate(server, domain)),
             probe: self.probe_of(request.frame()),
         })))
     }

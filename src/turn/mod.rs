@@ -45,7 +45,7 @@ pub use reject::{Reject, Unproven};
 pub use relayed::{Holder, Party, RelayedAddresses, ShardId};
 pub use reservation::{RESERVATION_LIFETIME, ReservationToken, Reservations};
 pub use rule::{PeerRule, PeerRuleError};
-pub use server::{Options, Server, Shared, Step};
+pub use server::{Alternate, Options, Server, Shared, Step};
 pub use time::Now;
 
 /// A map that packets are looked up in: cheap, and its hashes are keyed, so that no stranger can choose what collides.

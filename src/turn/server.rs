@@ -31,6 +31,15 @@ use crate::limit::{RateLimit, SourcePrefix};
 use crate::sightings::{Outcome, Sightings};
 use crate::stun::{ChannelNumber, Class, Frame, Refusal, Request, Response, binding_success, method, refusal};
 
+/// Another server (RFC 8489 section 10).
+#[derive(Clone, Debug, Default)]
+pub struct Alternate {
+    /// Its addresses. Clients are sent to the first of their address family.
+    pub servers: Vec<SocketAddr>,
+    /// The name in its certificate.
+    pub domain: Option<String>,
+}
+
 /// What may be replaced while the server runs.
 #[derive(Debug)]
 pub struct Options {
@@ -42,6 +51,8 @@ pub struct Options {
     pub addresses: RelayAddresses,
     /// The ports of relayed addresses.
     pub ports: RangeInclusive<u16>,
+    /// Where clients are sent while this box is full.
+    pub alternate: Alternate,
     /// Those of them that a router lets in, if one does: as long as there are any left, they are taken first.
     pub open_ports: Option<RangeInclusive<u16>>,
 }
@@ -253,11 +264,21 @@ impl Server {
             return Step::Reply;
         };
         let mut response = Response::error(frame, reject.code(), reject.reason());
+        if *reject == Reject::TryAlternate
+            && let Some(server) = self.alternate(&from)
+        {
+            response = response.alternate(server, self.options.alternate.domain.as_deref());
+        }
         if !unknown.is_empty() {
             response = response.unknown_attributes(unknown.to_vec());
         }
         response.sign(key.bytes(), reply);
         Step::Reply
+    }
+
+    /// Where a client is sent while this box is full.
+    pub(super) fn alternate(&self, from: &FiveTuple) -> Option<SocketAddr> {
+        self.options.alternate.servers.iter().find(|server| server.is_ipv4() == from.client.is_ipv4()).copied()
     }
 
     fn drop_malformed(&mut self) -> Step {

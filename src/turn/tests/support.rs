@@ -35,6 +35,7 @@ pub(super) struct Setup {
     pub(super) interfaces: Vec<&'static str>,
     pub(super) external: Option<(&'static str, &'static str)>,
     pub(super) allow_loopback: bool,
+    pub(super) alternate: Vec<SocketAddr>,
     /// The file of token keys.
     pub(super) tokens: Option<String>,
 }
@@ -52,6 +53,7 @@ impl Default for Setup {
             interfaces: vec!["127.0.0.1", "192.168.1.5", "2001:db8::5"],
             external: None,
             allow_loopback: false,
+            alternate: Vec::new(),
             tokens: None,
         }
     }
@@ -108,6 +110,7 @@ impl Lab {
             },
             addresses: RelayAddresses { interfaces, external, ..RelayAddresses::default() },
             ports: setup.ports,
+            alternate: Alternate { servers: setup.alternate, domain: Some("turn2.example.org".into()) },
             open_ports: setup.open_ports,
         });
         let start = Instant::now();
