@@ -11,6 +11,7 @@ use ::stun::message::BINDING_SUCCESS;
 use mio::{Events, Poll};
 use proptest::prelude::*;
 
+use super::dtls::Sessions;
 use super::mailbox::{Command, Mailbox};
 use super::shard::Shard;
 use super::stream::Adopted;
@@ -130,7 +131,7 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
         let listeners = bound.into_listeners().collect::<io::Result<_>>().unwrap();
         let id = ShardId(index as u16);
         let server = Server::new(id, Arc::clone(&options), shared.clone(), [index as u8; 32], Instant::now());
-        shards.push(Shard::new(index, server, poll, listeners, Arc::clone(&mailboxes)).unwrap());
+        shards.push(Shard::new(index, server, poll, listeners, Sessions::none(), Arc::clone(&mailboxes)).unwrap());
     }
     (shards, servers)
 }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
 
+use super::dtls::Identity;
 use super::stream::Adopted;
 use crate::credentials::RoomMember;
 use crate::turn;
@@ -27,6 +28,7 @@ pub(super) enum Command {
     Adopt(Box<Adopted>),
     Revoke(RoomMember),
     Reconfigure(Arc<turn::Options>),
+    Show(Option<Arc<Identity>>),
     Stop,
 }
 
