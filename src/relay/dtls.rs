@@ -27,7 +27,7 @@ use slab::Slab;
 pub(super) use bounds::Bounds;
 pub use bounds::Limits;
 use cookie::Cookies;
-use hello::ClientHello;
+use hello::{Alert, ClientHello};
 pub use session::Identity;
 use session::{Drained, MAX_DATAGRAM, MAX_PLAINTEXT, Session};
 
@@ -214,6 +214,11 @@ impl Sessions {
             self.counters.dropped += 1;
             return;
         };
+        if !hello.is_1_2() {
+            self.counters.failed += 1;
+            self.outbox.push(from, &hello.refuse(Alert::ProtocolVersion));
+            return;
+        }
         if !self.cookies.accepts(hello.cookie(), &from, &hello.random, now.unix) {
             self.counters.challenged += 1;
             let cookie = self.cookies.make(&from, &hello.random, now.unix);
@@ -228,15 +233,25 @@ impl Sessions {
             return;
         };
         match Session::new(&identity, from, hello, ticket, now.instant) {
-            Ok(session) => {
-                let key = self.sessions.insert(session);
-                self.by_five_tuple.insert(from, key);
-                self.drain(key, &mut []);
-            }
+            Ok(session) => self.begin(session, hello),
             Err(error) => {
-                self.counters.failed += 1;
                 tracing::debug!(client = %from.client, %error, "no DTLS session");
+                self.counters.failed += 1;
+                self.outbox.push(from, &hello.refuse(Alert::HandshakeFailure));
             }
+        }
+    }
+
+    fn begin(&mut self, session: Session, hello: &ClientHello<'_>) {
+        let (from, waiting) = (session.from, self.outbox.datagrams.len());
+        let key = self.sessions.insert(session);
+        self.by_five_tuple.insert(from, key);
+        self.drain(key, &mut []);
+        if self.outbox.datagrams.len() == waiting {
+            // It has no answer to what it cannot read.
+            self.counters.failed += 1;
+            self.outbox.push(from, &hello.refuse(Alert::HandshakeFailure));
+            self.remove(key);
         }
     }
 

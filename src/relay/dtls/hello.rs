@@ -16,10 +16,20 @@ const HANDSHAKE: usize = 12;
 const TYPE_HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const HELLO_VERIFY_REQUEST: u8 = 3;
-/// DTLS 1.0, which this answer names whatever is spoken later.
-const VERIFY_VERSION: [u8; 2] = [0xFE, 0xFF];
+const TYPE_ALERT: u8 = 21;
+/// DTLS 1.0, which what is said before there is a session names whatever is spoken later.
+const FIRST_VERSION: [u8; 2] = [0xFE, 0xFF];
+/// Versions of DTLS count down.
+const DTLS_1_2: [u8; 2] = [0xFE, 0xFD];
 /// ECDHE with ECDSA and ChaCha20-Poly1305 (RFC 7905 section 4).
 const CHACHA_20: [u8; 2] = [0xCC, 0xA9];
+
+/// Why a client gets no session (RFC 5246 section 7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alert {
+    HandshakeFailure = 40,
+    ProtocolVersion = 70,
+}
 
 /// A ClientHello that begins a datagram, whole and in the clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +67,11 @@ impl<'a> ClientHello<'a> {
         &self.record[self.cookie.clone()]
     }
 
+    /// Whether it is one of DTLS 1.2, which a client of 1.3 offers too.
+    pub(super) fn is_1_2(&self) -> bool {
+        self.record[RECORD + HANDSHAKE..].starts_with(&DTLS_1_2)
+    }
+
     /// The record that it is in, without what may come behind it in the datagram.
     pub(super) fn record(&self) -> &'a [u8] {
         self.record
@@ -73,13 +88,24 @@ impl<'a> ClientHello<'a> {
 
     /// The HelloVerifyRequest that answers it. It is shorter than any ClientHello.
     pub(super) fn verify(&self, cookie: &Cookie) -> Vec<u8> {
-        let body = [&VERIFY_VERSION[..], &[cookie.len() as u8], cookie].concat();
+        let body = [&FIRST_VERSION[..], &[cookie.len() as u8], cookie].concat();
         let length = [0, 0, body.len() as u8];
-        let (sequence, message_sequence) = (&self.record[5..11], &self.record[RECORD + 4..RECORD + 6]);
+        let message_sequence = &self.record[RECORD + 4..RECORD + 6];
         let handshake =
             [&[HELLO_VERIFY_REQUEST][..], &length, message_sequence, &[0; 3], &length, &body].concat();
-        let record = [&[TYPE_HANDSHAKE][..], &VERIFY_VERSION, &[0; 2], sequence, &[0, handshake.len() as u8]].concat();
-        [record, handshake].concat()
+        self.answer(TYPE_HANDSHAKE, &handshake)
+    }
+
+    /// The end of it.
+    pub(super) fn refuse(&self, why: Alert) -> Vec<u8> {
+        const FATAL: u8 = 2;
+        self.answer(TYPE_ALERT, &[FATAL, why as u8])
+    }
+
+    /// A record with the number of the one that it answers, so that nobody need remember which numbers were used.
+    fn answer(&self, record_type: u8, content: &[u8]) -> Vec<u8> {
+        let length = [0, content.len() as u8];
+        [&[record_type][..], &FIRST_VERSION, &[0; 2], &self.record[5..11], &length, content].concat()
     }
 
     /// The same as the client said first, before it had a cookie.
