@@ -173,7 +173,7 @@ impl World {
                 self.shards[shard].mailbox().command(Command::Adopt(Box::new(adopted)));
                 (Wire::Stream(far, Vec::new()), client)
             }
-            Transport::Udp | Transport::Tls => {
+            Transport::Udp | Transport::Tls | Transport::Dtls => {
                 let socket = socket(CLIENTS);
                 let address = socket.local_addr().unwrap();
                 (Wire::Datagrams(socket), address)

@@ -27,6 +27,7 @@ use slab::Slab;
 pub(super) use bounds::Bounds;
 pub use bounds::Limits;
 use cookie::Cookies;
+pub use crypto::provider;
 use hello::{Alert, ClientHello};
 pub use session::Identity;
 use session::{Drained, MAX_DATAGRAM, MAX_PLAINTEXT, Session};

@@ -36,7 +36,7 @@ use crate::turn;
 use dtls::{Bounds, Sessions};
 use mailbox::{Command, Mailbox};
 use shard::Shard;
-pub use dtls::{Identity, Limits};
+pub use dtls::{Identity, Limits, provider as dtls_provider};
 pub use stream::{Adopted, Guard};
 pub use udp::{Bound, bind};
 

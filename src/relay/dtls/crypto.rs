@@ -20,8 +20,8 @@ static SUITES: [&dyn SupportedDtls12CipherSuite; 3] = [&aead::AES_128, &aead::AE
 static SUITES_13: [&dyn SupportedDtls13CipherSuite; 1] = [&aead::Suite13];
 static GROUPS: [&dyn SupportedKxGroup; 3] = [&exchange::X25519, &exchange::P256, &exchange::P384];
 
-/// What a session of DTLS 1.2 needs: ephemeral ECDH, ECDSA certificates and authenticated encryption.
-pub(super) fn provider() -> CryptoProvider {
+/// What a session of DTLS 1.2 needs, at either end: ephemeral ECDH, ECDSA certificates and authenticated encryption.
+pub fn provider() -> CryptoProvider {
     CryptoProvider {
         kx_groups: &GROUPS,
         signature_verification: &sign::Verifier,
