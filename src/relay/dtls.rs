@@ -150,7 +150,7 @@ impl Sessions {
     }
 
     /// Takes a message for a client, in pieces.
-    pub(super) fn send(&mut self, to: &FiveTuple, pieces: [&[u8]; 2]) {
+    pub(super) fn send(&mut self, to: &FiveTuple, pieces: [&[u8]; 3]) {
         let Some(&key) = self.by_five_tuple.get(to) else {
             self.counters.dropped += 1;
             return;

@@ -71,14 +71,15 @@ impl Outbound {
         batch: &Batch,
         sockets: &mut Sockets,
     ) {
+        if to.transport == Transport::Udp {
+            return self.pass_as_datagram(to, framing, (place, payload), sockets);
+        }
+        let (head, padding) = framing.as_ref().map_or((&[][..], 0), |each| (each.head(), each.padding()));
+        let message = [head, self.memory(batch).bytes(place, payload), &[0; 3][..padding]];
         if to.transport.is_stream() {
-            let (head, padding) = framing.as_ref().map_or((&[][..], 0), |each| (each.head(), each.padding()));
-            sockets.send_on_stream(to, [head, self.memory(batch).bytes(place, payload), &[0; 3][..padding]]);
-        } else if to.transport == Transport::Dtls {
-            let head = framing.as_ref().map_or(&[][..], Framing::head);
-            sockets.dtls.send(to, [head, self.memory(batch).bytes(place, payload)]);
+            sockets.send_on_stream(to, message);
         } else {
-            self.pass_as_datagram(to, framing, (place, payload), sockets);
+            sockets.dtls.send(to, message);
         }
     }
 

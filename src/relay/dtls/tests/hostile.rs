@@ -125,7 +125,7 @@ fn without_a_session_there_is_no_answer() {
     client.say(b"hello");
     let record = client.take().remove(0);
     assert!(world.deliver(five_tuple("192.0.2.2:5000"), &record).is_empty(), "to another client");
-    world.sessions.send(&five_tuple("192.0.2.2:5000"), [b"hello", b""]);
+    world.sessions.send(&five_tuple("192.0.2.2:5000"), [b"hello", b"", b""]);
     assert!(world.take().is_empty());
     assert_eq!(world.deliver(client.from, &record), [b"hello"]);
 }

@@ -16,7 +16,7 @@ fn messages_pass_both_ways_and_the_certificate_is_shown() {
         client.heard.clear();
         let message = vec![8; length];
         let (head, rest) = message.split_at(length / 2);
-        world.sessions.send(&client.from, [head, rest]);
+        world.sessions.send(&client.from, [head, rest, &[]]);
         world.talk(&mut client);
         assert_eq!(client.heard.concat(), message, "{length} bytes to the client");
     }
@@ -43,10 +43,10 @@ fn every_suite_is_spoken() {
 fn a_record_is_a_datagram_and_what_does_not_fit_one_is_dropped() {
     let mut world = World::new();
     let client = world.connect("192.0.2.1:5000");
-    world.sessions.send(&client.from, [b"one", b""]);
-    world.sessions.send(&client.from, [b"two", b""]);
+    world.sessions.send(&client.from, [b"one", b"", b""]);
+    world.sessions.send(&client.from, [b"two", b"", b""]);
     assert_eq!(world.take().len(), 2);
-    world.sessions.send(&client.from, [&[0; MAX_PLAINTEXT], &[0]]);
+    world.sessions.send(&client.from, [&[0; MAX_PLAINTEXT - 1], &[0], &[0]]);
     assert!(world.take().is_empty());
     assert_eq!((world.count("dtls_oversized"), world.sessions.len()), (1, 1));
 }
