@@ -34,9 +34,9 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use crate::credentials::RoomMember;
 use crate::turn;
 use dtls::{Bounds, Sessions};
+pub use dtls::{Identity, Limits, provider as dtls_provider};
 use mailbox::{Command, Mailbox};
 use shard::Shard;
-pub use dtls::{Identity, Limits, provider as dtls_provider};
 pub use stream::{Adopted, Guard};
 pub use udp::{Bound, bind};
 

@@ -41,12 +41,7 @@ pub(super) fn read(
 
 /// Issues a certificate and keeps it in `dir`. Its key is new too, and so its serial number is:
 /// browsers refuse two certificates of one authority with the same number.
-pub(super) fn issue(
-    dir: &Path,
-    authority: &Authority,
-    names: &Names,
-    now: OffsetDateTime,
-) -> Result<Pair, Error> {
+pub(super) fn issue(dir: &Path, authority: &Authority, names: &Names, now: OffsetDateTime) -> Result<Pair, Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();

@@ -18,7 +18,10 @@ const STRANGERS: u32 = 20_000;
 /// The sum of a metric over all shards.
 async fn sum(address: SocketAddr, name: &str) -> u64 {
     let text = metrics(address).await;
-    text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    text.lines()
+        .filter(|line| line.starts_with(name))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
 }
 
 async fn event(address: SocketAddr, name: &str) -> u64 {

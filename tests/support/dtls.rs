@@ -35,10 +35,8 @@ struct State {
 pub fn client() -> Dtls {
     let config = Config::builder().with_crypto_provider(lanturn::relay::dtls_provider()).build().unwrap();
     let made = rcgen::generate_simple_self_signed(["client".into()]).unwrap();
-    let certificate = DtlsCertificate {
-        certificate: made.cert.der().to_vec(),
-        private_key: made.signing_key.serialize_der(),
-    };
+    let certificate =
+        DtlsCertificate { certificate: made.cert.der().to_vec(), private_key: made.signing_key.serialize_der() };
     let mut dtls = Dtls::new_12(Arc::new(config), certificate, Instant::now());
     dtls.set_active(true);
     dtls.handle_timeout(Instant::now()).unwrap();
@@ -49,10 +47,12 @@ pub fn client() -> Dtls {
 pub fn datagrams(dtls: &mut Dtls) -> Vec<Vec<u8>> {
     let (mut buffer, mut sent) = (vec![0; 20_000], Vec::new());
     loop {
-        match dtls.poll_output(&mut buffer) {
-            Output::Packet(packet) => sent.push(packet.to_vec()),
-            Output::Timeout(_) => return sent,
-            _ => {}
+        let output = dtls.poll_output(&mut buffer);
+        if matches!(output, Output::Timeout(_)) {
+            return sent;
+        }
+        if let Output::Packet(packet) = output {
+            sent.push(packet.to_vec());
         }
     }
 }
@@ -123,7 +123,7 @@ impl State {
                 Output::CloseNotify => self.is_closed = true,
                 Output::PeerCert(certificate) => self.shown = Some(certificate.to_vec()),
                 Output::Timeout(_) => return sent,
-                _ => {}
+                Output::BufferTooSmall { .. } | Output::KeyingMaterial(..) | _ => {}
             }
         }
     }

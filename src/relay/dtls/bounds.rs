@@ -128,10 +128,12 @@ mod tests {
     #[test]
     fn sessions_are_bounded_and_leave_nothing_behind() {
         let bounds = Bounds::new(LIMITS);
-        let open = |last| bounds.admit(ip(last)).map(|mut ticket| {
-            ticket.opened();
-            ticket
-        });
+        let open = |last| {
+            bounds.admit(ip(last)).map(|mut ticket| {
+                ticket.opened();
+                ticket
+            })
+        };
         let of_one: Vec<_> = std::iter::from_fn(|| open(1)).collect();
         assert_eq!(of_one.len(), 6, "of one source");
         let of_others: Vec<_> = (2..20).filter_map(open).collect();

@@ -8,8 +8,8 @@ use std::cell::Cell;
 
 use dimpl::CryptoError;
 use dimpl::crypto::{
-    Buf, CryptoProvider, HashAlgorithm, HashContext, HashProvider, HmacProvider, SecureRandom, SupportedDtls12CipherSuite,
-    SupportedDtls13CipherSuite, SupportedKxGroup,
+    Buf, CryptoProvider, HashAlgorithm, HashContext, HashProvider, HmacProvider, SecureRandom,
+    SupportedDtls12CipherSuite, SupportedDtls13CipherSuite, SupportedKxGroup,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hmac};

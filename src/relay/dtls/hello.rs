@@ -51,7 +51,8 @@ impl<'a> ClientHello<'a> {
         let record = datagram.get(..RECORD + length)?;
         let body = record.get(RECORD + HANDSHAKE..)?;
         let (message, fragment) = (&record[RECORD..], &record[RECORD + 6..RECORD + HANDSHAKE]);
-        let is_whole = message[1..4] == fragment[3..] && fragment[..3] == [0; 3] && big(&message[1..4]) == body.len() as u64;
+        let is_whole =
+            message[1..4] == fragment[3..] && fragment[..3] == [0; 3] && big(&message[1..4]) == body.len() as u64;
         let is_clear = record[1] == 0xFE && record[3..5] == [0; 2];
         if !is_clear || message[0] != CLIENT_HELLO || !is_whole {
             return None;
@@ -91,8 +92,7 @@ impl<'a> ClientHello<'a> {
         let body = [&FIRST_VERSION[..], &[cookie.len() as u8], cookie].concat();
         let length = [0, 0, body.len() as u8];
         let message_sequence = &self.record[RECORD + 4..RECORD + 6];
-        let handshake =
-            [&[HELLO_VERIFY_REQUEST][..], &length, message_sequence, &[0; 3], &length, &body].concat();
+        let handshake = [&[HELLO_VERIFY_REQUEST][..], &length, message_sequence, &[0; 3], &length, &body].concat();
         self.answer(TYPE_HANDSHAKE, &handshake)
     }
 

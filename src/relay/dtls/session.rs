@@ -178,7 +178,7 @@ impl Session {
                     drained.is_closed = true;
                     return drained;
                 }
-                _ => {}
+                Output::PeerCert(_) | Output::KeyingMaterial(..) | _ => {}
             }
         }
     }

@@ -76,7 +76,7 @@ impl Client {
                 Output::Connected => self.is_open = true,
                 Output::CloseNotify => self.is_closed = true,
                 Output::Timeout(_) => return sent,
-                _ => {}
+                Output::BufferTooSmall { .. } | Output::KeyingMaterial(..) | _ => {}
             }
         }
     }

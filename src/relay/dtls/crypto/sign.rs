@@ -6,8 +6,8 @@ use std::sync::Arc;
 use dimpl::CryptoError;
 use dimpl::crypto::{Buf, HashAlgorithm, KeyProvider, SignatureAlgorithm, SignatureVerifier, SigningKey};
 use ring::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, EcdsaVerificationAlgorithm,
-    UnparsedPublicKey,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1,
+    EcdsaVerificationAlgorithm, UnparsedPublicKey,
 };
 use rustls::SignatureScheme;
 use rustls::crypto::ring::sign::any_ecdsa_type;
@@ -79,7 +79,8 @@ impl SignatureVerifier for Verifier {
         let (_, certificate) = X509Certificate::from_der(cert_der).map_err(|_| CryptoError::CertificateParseFailed)?;
         let public = &*certificate.public_key().subject_public_key.data;
         let pair = CryptoError::UnsupportedSignaturePair { signature: sig_alg, hash: hash_alg };
-        let algorithm = algorithm(public.len(), hash_alg).filter(|_| sig_alg == SignatureAlgorithm::ECDSA).ok_or(pair)?;
+        let algorithm =
+            algorithm(public.len(), hash_alg).filter(|_| sig_alg == SignatureAlgorithm::ECDSA).ok_or(pair)?;
         let failed = CryptoError::OperationFailed(dimpl::CryptoOperation::VerifySignature);
         UnparsedPublicKey::new(algorithm, public).verify(data, signature).map_err(|_| failed)
     }
