@@ -81,6 +81,9 @@ async fn a_cookie_is_asked_for_and_is_good_for_nobody_else() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!((sessions(address).await, event(address, "dtls_challenged").await), (0, 3));
     assert_eq!(kind(&ask(&one, &hello)), 2, "the right one");
+    let mut again = [0; 2000];
+    while one.recv(&mut again).is_ok() && kind(&again) != 2 {}
+    assert_eq!(kind(&again), 2, "what is not answered is said again");
     becomes("sessions", 1, async || sessions(address).await).await;
 }
 

@@ -130,6 +130,32 @@ fn without_a_session_there_is_no_answer() {
     assert_eq!(world.deliver(client.from, &record), [b"hello"]);
 }
 
+/// A record in the clear, of a type, with a number.
+fn in_the_clear(record_type: u8, number: u16, content: &[u8]) -> Vec<u8> {
+    let (number, length) = (number.to_be_bytes(), (content.len() as u16).to_be_bytes());
+    [&[record_type, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0], &number[..], &length, content].concat()
+}
+
+#[test]
+fn what_is_in_the_clear_ends_no_session() {
+    let mut world = World::new();
+    let mut client = world.connect("192.0.2.1:5000");
+    for number in 100..300u16 {
+        let [high, low] = number.to_be_bytes();
+        for kind in [1, 11, 16, 20] {
+            let fragment = [kind, 0, 0, 12, high, low, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4];
+            world.deliver(client.from, &in_the_clear(22, number, &fragment));
+        }
+        world.deliver(client.from, &in_the_clear(20, number, &[1]));
+        world.deliver(client.from, &in_the_clear(21, number, &[2, 40]));
+        world.deliver(client.from, &in_the_clear(21, number, &[1, 0]));
+        assert!(world.deliver(client.from, &in_the_clear(23, number, b"not encrypted")).is_empty());
+    }
+    world.take();
+    client.say(b"still here");
+    assert_eq!(world.talk(&mut client), [b"still here"]);
+}
+
 fn nonsense() -> impl Strategy<Value = Vec<u8>> {
     (20..=63u8, prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(first, rest)| [vec![first], rest].concat())
 }
