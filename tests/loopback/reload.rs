@@ -37,7 +37,7 @@ async fn secret_keys_and_certificate_change_under_a_running_call() {
     }
     let old = server.credential("anna");
     let old_leaf = leaf(&server).await;
-    assert_eq!(DtlsConn::connect(server.address()).await.shown(), old_leaf.to_vec());
+    assert!(DtlsConn::connect(server.address()).await.shown() == old_leaf.to_vec());
     let old_key = server.key();
 
     server.write("certs/credentials.secret", &format!("{NEW_SECRET}\n"));
@@ -57,7 +57,7 @@ async fn secret_keys_and_certificate_change_under_a_running_call() {
     fresh.permit(peer).await.unwrap();
     let new_leaf = leaf(&server).await;
     assert_ne!(new_leaf, old_leaf);
-    assert_eq!(DtlsConn::connect(server.address()).await.shown(), new_leaf.to_vec());
+    assert!(DtlsConn::connect(server.address()).await.shown() == new_leaf.to_vec());
     let ask = async |key: &str| fetch(&server, server.address(), &format!("/turn?key={key}")).await.status.as_u16();
     assert_eq!((ask(&old_key).await, ask("another-key-of-today").await), (403, 200));
 }
