@@ -116,11 +116,11 @@ pub struct Limits {
     pub unauthorized_rate: u32,
     /// Credential requests a minute from one source prefix.
     pub credential_rate: u32,
-    /// Connections that have not yet shown their protocol, in all.
+    /// Connections that have not yet shown their protocol, in all, and DTLS handshakes in all.
     pub half_open: u32,
     /// The same from one source prefix.
     pub half_open_per_prefix: u32,
-    /// TCP connections in all, and WebSockets in all.
+    /// TCP connections in all, WebSockets in all, and DTLS sessions in all.
     pub connections: u32,
     /// The same from one source prefix.
     pub connections_per_prefix: u32,

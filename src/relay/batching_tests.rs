@@ -11,6 +11,7 @@ use ::stun::message::BINDING_SUCCESS;
 use mio::{Events, Poll};
 use proptest::prelude::*;
 
+use super::dtls::Sessions;
 use super::mailbox::{Command, Mailbox};
 use super::shard::Shard;
 use super::stream::Adopted;
@@ -133,7 +134,8 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
         let listeners = bound.into_listeners().collect::<io::Result<_>>().unwrap();
         let id = ShardId(index as u16);
         let server = Server::new(id, Arc::clone(&options), shared.clone(), [index as u8; 32], Instant::now());
-        shards.push(Shard::new(index, server, poll, listeners, Arc::clone(&mailboxes), Arc::default()).unwrap());
+        let (sessions, mailboxes) = (Sessions::none(), Arc::clone(&mailboxes));
+        shards.push(Shard::new(index, server, poll, listeners, sessions, mailboxes, Arc::default()).unwrap());
     }
     (shards, servers)
 }
@@ -175,7 +177,7 @@ impl World {
                 self.shards[shard].mailbox().command(Command::Adopt(Box::new(adopted)));
                 (Wire::Stream(far, Vec::new()), client)
             }
-            Transport::Udp | Transport::Tls => {
+            Transport::Udp | Transport::Tls | Transport::Dtls => {
                 let socket = socket(CLIENTS);
                 let address = socket.local_addr().unwrap();
                 (Wire::Datagrams(socket), address)

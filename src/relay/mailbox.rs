@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
 
+use super::dtls::Identity;
 use super::moving::{Elsewhere, Settled};
 use super::stream::Adopted;
 use crate::credentials::RoomMember;
@@ -35,6 +36,7 @@ pub(super) enum Command {
     Look(Box<Elsewhere>),
     /// There are as many as there were of those.
     Settle(Settled),
+    Show(Option<Arc<Identity>>),
     Stop,
 }
 

@@ -33,7 +33,7 @@ impl Shard {
             Step::Move(moving) => self.take_along(moving),
             Step::Reply => Settled::Refused(from, reply),
             // Its ticket was looked at before it came here: it names this shard, and is shown in a Refresh.
-            Step::Done | Step::Forward(_) | Step::Open(_) | Step::Elsewhere(_) => return,
+            Step::Done | Step::Forward(_) | Step::Decrypt | Step::Open(_) | Step::Elsewhere(_) => return,
         };
         self.mailboxes[back].command(Command::Settle(settled));
     }

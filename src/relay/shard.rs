@@ -1,5 +1,7 @@
 //! One shard: the loop that waits for its sockets and does what its server says.
 
+mod dtls;
+
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use mio::{Events, Poll, Token};
 
 use super::batch::Batch;
 use super::departures::Place;
+use super::dtls::Sessions;
 use super::mailbox::{Command, Mailbox, WAKE};
 use super::moving::Elsewhere;
 use super::opening::Opened;
@@ -90,6 +93,7 @@ impl Shard {
         server: turn::Server,
         poll: Poll,
         listeners: Vec<Listener>,
+        sessions: Sessions,
         mailboxes: Arc<[Mailbox]>,
         spares: Arc<Spares>,
     ) -> io::Result<Self> {
@@ -98,7 +102,7 @@ impl Shard {
             index,
             server,
             poll,
-            sockets: Sockets::new(registry, listeners)?,
+            sockets: Sockets::new(registry, listeners, sessions)?,
             batch: Batch::new(),
             out: Outbound::new(mailboxes.len()),
             mailboxes,
@@ -142,14 +146,16 @@ impl Shard {
     /// What was done, refused and dropped, by name.
     pub(super) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let hops_dropped = ("hops_dropped", self.mailboxes[self.index].dropped());
-        self.server.counters().each().into_iter().chain(self.sockets.counters()).chain([hops_dropped])
+        let dtls = self.sockets.dtls.counters();
+        self.server.counters().each().into_iter().chain(self.sockets.counters()).chain(dtls).chain([hops_dropped])
     }
 
     fn timeout(&self) -> Duration {
         if !self.ready.is_empty() {
             return Duration::ZERO;
         }
-        let due = self.server.next_expiry().map_or(self.next_tick, |expiry| expiry.min(self.next_tick));
+        let due = [self.server.next_expiry(), self.sockets.dtls.next_due()].into_iter().flatten();
+        let due = due.fold(self.next_tick, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
 
@@ -163,6 +169,7 @@ impl Shard {
         // While they were served others may have become ready.
         tokens.append(&mut self.ready);
         self.ready = tokens;
+        self.sockets.dtls.expire(now.instant);
         self.flush();
         self.close_ended();
     }
@@ -201,6 +208,7 @@ impl Shard {
                 Command::Reconfigure(options) => self.server.reconfigure(options),
                 Command::Look(elsewhere) => self.look(*elsewhere, now),
                 Command::Settle(settled) => self.settle(settled, now.instant),
+                Command::Show(identity) => self.sockets.dtls.show(identity),
                 Command::Stop => self.stopped = true,
             }
         }
@@ -330,6 +338,7 @@ impl Shard {
             Step::Forward(Forward { payload, route }) => {
                 self.forward(route, range.start + payload.start..range.start + payload.end);
             }
+            Step::Decrypt => self.decrypt(from, range, now),
             Step::Open(opening) => self.open(from, *opening, now.instant),
             Step::Elsewhere(shard) => {
                 let packet = self.batch.bytes()[range].into();
@@ -380,6 +389,9 @@ impl Shard {
     }
 
     pub(super) fn close_ended(&mut self) {
+        while let Some(from) = self.sockets.dtls.take_ended() {
+            self.server.disconnected(from);
+        }
         while let Some(id) = self.server.take_closed() {
             // What it was sent before it ended goes out by its socket.
             if !self.out.is_empty() {
@@ -403,11 +415,13 @@ impl Shard {
         for reserved in self.server.expire_reservations(now) {
             self.spares.take(reserved);
         }
+        self.sockets.dtls.sweep(now, |from| self.server.has_allocation(from));
         let shard = self.index.to_string();
         for (event, count) in self.counters() {
             metrics::counter!("lanturn_relay_total", "event" => event, "shard" => shard.clone()).absolute(count);
         }
         metrics::gauge!("lanturn_relay_allocations", "shard" => shard.clone()).set(self.server.len() as f64);
+        metrics::gauge!("lanturn_relay_dtls_sessions", "shard" => shard.clone()).set(self.sockets.dtls.len() as f64);
         metrics::gauge!("lanturn_relay_streams", "shard" => shard).set(self.sockets.stream_count() as f64);
     }
 }
@@ -452,7 +466,7 @@ mod tests {
         let shared =
             Shared { quota, relayed, reservations, sightings, nonces: Nonces::new(&[0; 32]), unauthorized_rate: 1 };
         let server = turn::Server::new(ShardId(0), options, shared, [0; 32], Instant::now());
-        Shard::new(0, server, poll, Vec::new(), mailboxes, Arc::default()).unwrap()
+        Shard::new(0, server, poll, Vec::new(), Sessions::none(), mailboxes, Arc::default()).unwrap()
     }
 
     /// A connection as the listener hands it over, said to come from `client`, and the far end of it.

@@ -8,6 +8,7 @@ use mio::Registry;
 use slab::Slab;
 
 use super::departures::{Exit, Runs};
+use super::dtls::Sessions;
 use super::shard::Source;
 use super::stream::{Adopted, Stream};
 use super::udp::{Listener, RelaySocket, Sent};
@@ -22,6 +23,8 @@ pub(super) struct Sockets {
     relays: Vec<Option<(AllocationId, RelaySocket)>>,
     streams: Slab<Stream>,
     by_five_tuple: FastMap<FiveTuple, usize>,
+    /// DTLS sessions, over the listening sockets.
+    pub(super) dtls: Sessions,
     /// Connections that something waits for since they were last flushed.
     to_flush: Vec<usize>,
     /// Connections that failed while something was sent to them.
@@ -31,7 +34,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn new(registry: Registry, mut listeners: Vec<Listener>) -> io::Result<Self> {
+    pub(super) fn new(registry: Registry, mut listeners: Vec<Listener>, dtls: Sessions) -> io::Result<Self> {
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener.register(&registry, Source::Listener(index).token())?;
         }
@@ -41,6 +44,7 @@ impl Sockets {
             relays: Vec::new(),
             streams: Slab::new(),
             by_five_tuple: FastMap::default(),
+            dtls,
             to_flush: Vec::new(),
             broken: Vec::new(),
             unsent: 0,

@@ -15,7 +15,7 @@ use super::addresses::{Family, RelayAddresses};
 use super::allocation::{Allocation, AllocationId, Grant, Owner};
 use super::counters::Counters;
 use super::expiry::Expiry;
-use super::five_tuple::FiveTuple;
+use super::five_tuple::{FiveTuple, Transport};
 use super::forward::Forward;
 use super::mobility::{Moving, Ticket};
 use super::nonce::Nonces;
@@ -83,6 +83,8 @@ pub enum Step {
     Reply,
     /// Send a part of the packet on.
     Forward(Forward),
+    /// Decrypt the packet, which is DTLS, and hand what it holds back to [`Server::handle_client`].
+    Decrypt,
     /// Open a relay socket and hand the opening back to [`Server::opened`].
     Open(Box<Opening>),
     /// Hand the packet to another shard, and what that says of it back to this one.
@@ -137,7 +139,7 @@ impl Server {
     /// Takes a packet from a client. What is to be answered is appended to `reply`.
     ///
     /// The first byte decides (RFC 7983): 0 to 3 is STUN, 64 to 127 ChannelData of one of
-    /// [`crate::stun::CHANNEL_NUMBERS`], and nothing else is ours.
+    /// [`crate::stun::CHANNEL_NUMBERS`], 20 to 63 in a datagram is DTLS, and nothing else is ours.
     pub fn handle_client(&mut self, from: FiveTuple, packet: &[u8], now: Now, reply: &mut Vec<u8>) -> Step {
         match packet.first() {
             Some(64..=127) => self.handle_channel_data(from, packet, now.instant),
@@ -145,6 +147,7 @@ impl Server {
                 Ok(frame) => self.handle_message(from, frame, now, reply),
                 Err(_) => self.drop_malformed(),
             },
+            Some(20..=63) if from.transport == Transport::Udp => Step::Decrypt,
             _ => self.drop_malformed(),
         }
     }

@@ -85,8 +85,18 @@ fn channels_over_tls() {
 }
 
 #[test]
+fn channels_over_dtls() {
+    with_peer(&["-S"]);
+}
+
+#[test]
 fn send_indications_over_udp() {
     with_peer(&["-s"]);
+}
+
+#[test]
+fn send_indications_over_dtls() {
+    with_peer(&["-S", "-s"]);
 }
 
 #[test]
@@ -97,6 +107,11 @@ fn send_indications_over_tcp() {
 #[test]
 fn from_client_to_client_over_udp() {
     transfer(&Server::start(LOOPBACK), &["-y"]);
+}
+
+#[test]
+fn from_client_to_client_over_dtls() {
+    transfer(&Server::start(LOOPBACK), &["-y", "-S"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod acme;
 mod apprtc;
 mod ayame;
 mod crowd;
+mod dtls;
 mod hostile;
 mod http;
 mod ipv6;

@@ -162,7 +162,7 @@ impl Lab {
         let mut reply = Vec::new();
         let step = self.servers[client.shard].handle_client(client.five_tuple, packet, self.now, &mut reply);
         match step {
-            Step::Done => {
+            Step::Done | Step::Decrypt => {
                 assert!(reply.is_empty());
                 self.close_sockets();
                 Outcome::Nothing
