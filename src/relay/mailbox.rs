@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
 
-use super::stream::Adopted;
+use super::stream::{Adopted, Stream};
 use crate::credentials::RoomMember;
 use crate::turn;
 
@@ -25,6 +25,7 @@ pub(super) const WAKE: Token = Token(0);
 #[derive(Debug)]
 pub(super) enum Command {
     Adopt(Box<Adopted>),
+    TakeOver(Box<Stream>),
     Revoke(RoomMember),
     Reconfigure(Arc<turn::Options>),
     Stop,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ::stun::attributes::{ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType};
+use ::stun::attributes::{ATTR_CONNECTION_ID, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType};
 use ::stun::error_code::{ErrorCode, ErrorCodeAttribute};
 use ::stun::integrity::MessageIntegrity;
 use ::stun::message::{CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message, MessageClass, MessageType, Setter};
@@ -12,7 +12,7 @@ use ::stun::uattrs::UnknownAttributes;
 use ::stun::xoraddr::XorMappedAddress;
 use turn::proto::lifetime::Lifetime;
 
-use super::{Frame, integrity, plain};
+use super::{ConnectionId, Frame, integrity, plain};
 
 /// An answer in the making.
 #[derive(Debug)]
@@ -55,6 +55,12 @@ impl Response {
     /// Adds LIFETIME (RFC 8656 section 18.2).
     pub fn lifetime(self, lifetime: Duration) -> Self {
         self.with(Lifetime(lifetime))
+    }
+
+    /// Adds CONNECTION-ID (RFC 6062 section 6.2.1).
+    pub fn connection_id(mut self, id: ConnectionId) -> Self {
+        self.message.add(ATTR_CONNECTION_ID, &id.0.to_be_bytes());
+        self
     }
 
     /// Adds UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13).

@@ -4,12 +4,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use stun::attributes::{ATTR_DONT_FRAGMENT, ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
+
 use super::addresses::Family;
 use super::allocation::{Allocation, AllocationId, Grant, Owner};
 use super::five_tuple::{FiveTuple, canonical};
 use super::ports::Candidates;
 use super::quota::Charge;
 use super::reject::Reject;
+use super::relayed::RelayTransport;
 use super::server::{Answer, Server};
 use crate::credentials::{IntegrityKey, Scope};
 use crate::limit::SourcePrefix;
@@ -20,14 +23,16 @@ use crate::stun::{Request, Response, TransactionId, method};
 pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 /// The most that is granted (RFC 8656 section 7.2 recommends an hour).
 pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
-/// The IP protocol number in REQUESTED-TRANSPORT.
+/// The IP protocol numbers in REQUESTED-TRANSPORT.
 const UDP: u8 = 17;
+const TCP: u8 = 6;
 
 /// An allocation that waits for its relay socket: success is said only of what exists.
 #[derive(Debug)]
 pub struct Opening {
     five_tuple: FiveTuple,
     owner: Owner,
+    transport: RelayTransport,
     request: TransactionId,
     charge: Charge,
     lifetime: Duration,
@@ -41,6 +46,11 @@ pub struct Opening {
 }
 
 impl Opening {
+    /// What the relay socket is to speak.
+    pub fn transport(&self) -> RelayTransport {
+        self.transport
+    }
+
     /// The addresses to try, in this order. The first that can be bound is the one.
     pub fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let fits = |port: &u16| !self.even || port.is_multiple_of(2);
@@ -61,11 +71,7 @@ impl Server {
         }
         // One that has expired and is not swept out yet neither stands in the way nor counts.
         self.disconnected(from);
-        match request.requested_transport()? {
-            None => return Err(Reject::BadRequest),
-            Some(UDP) => {}
-            Some(_) => return Err(Reject::UnsupportedTransport),
-        }
+        let transport = relay_transport(from, request)?;
         let family = match request.requested_address_family() {
             Ok(None) => None,
             Ok(Some(family)) => Some(if family == 1 { Family::V4 } else { Family::V6 }),
@@ -85,6 +91,7 @@ impl Server {
         Ok(Answer::Open(Box::new(Opening {
             five_tuple: from,
             owner,
+            transport,
             request: request.frame().transaction_id(),
             charge,
             lifetime,
@@ -105,7 +112,7 @@ impl Server {
         now: Instant,
         reply: &mut Vec<u8>,
     ) -> Option<AllocationId> {
-        let Opening { five_tuple, owner, request, charge, lifetime, success, refusal, probe, .. } = opening;
+        let Opening { five_tuple, owner, transport, request, charge, lifetime, success, refusal, probe, .. } = opening;
         let key: IntegrityKey = owner.key.clone();
         let Ok(bound) = bound.map(canonical) else {
             self.counters.rejects += 1;
@@ -118,10 +125,25 @@ impl Server {
             self.options.verifier.memberships().saw(member, five_tuple.client.ip());
         }
         let expires = now + lifetime;
-        let id = self.insert(Grant { five_tuple, owner, request, bound, relayed, expires, charge }, now);
+        let id = self.insert(Grant { five_tuple, owner, transport, request, bound, relayed, expires, charge }, now);
         self.note(probe, five_tuple, method::ALLOCATE, Outcome::Answered, now);
         describe(success, relayed, five_tuple, lifetime).sign(key.bytes(), reply);
         Some(id)
+    }
+}
+
+/// REQUESTED-TRANSPORT (RFC 8656 section 7.2). TCP is for clients that come by TCP or TLS, and goes without what is about
+/// datagrams and pairs of ports (RFC 6062 section 5.1).
+fn relay_transport(from: FiveTuple, request: &Request<'_>) -> Result<RelayTransport, Reject> {
+    match request.requested_transport()? {
+        None => Err(Reject::BadRequest),
+        Some(UDP) => Ok(RelayTransport::Udp),
+        Some(TCP) if from.transport.is_stream() => {
+            let foreign = [ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN, ATTR_DONT_FRAGMENT];
+            let has_any = foreign.into_iter().any(|kind| request.frame().get(kind).is_some());
+            if has_any { Err(Reject::BadRequest) } else { Ok(RelayTransport::Tcp) }
+        }
+        Some(_) => Err(Reject::UnsupportedTransport),
     }
 }
 

@@ -7,6 +7,7 @@ use super::FastMap;
 use super::five_tuple::FiveTuple;
 use super::quota::Charge;
 use super::reject::Reject;
+use super::relayed::RelayTransport;
 use crate::credentials::{IntegrityKey, Scope};
 use crate::stun::{ChannelNumber, TransactionId};
 
@@ -46,6 +47,7 @@ pub(super) struct Allocation {
     pub(super) id: AllocationId,
     pub(super) five_tuple: FiveTuple,
     pub(super) owner: Owner,
+    pub(super) transport: RelayTransport,
     /// Of the Allocate request that made it: a retransmission is answered with the same success.
     pub(super) request: TransactionId,
     /// The address that the relay socket is bound to.
@@ -65,6 +67,7 @@ pub(super) struct Allocation {
 pub(super) struct Grant {
     pub(super) five_tuple: FiveTuple,
     pub(super) owner: Owner,
+    pub(super) transport: RelayTransport,
     pub(super) request: TransactionId,
     pub(super) bound: SocketAddr,
     pub(super) relayed: SocketAddr,
@@ -74,12 +77,13 @@ pub(super) struct Grant {
 
 impl Allocation {
     pub(super) fn new(id: AllocationId, grant: Grant) -> Self {
-        let Grant { five_tuple, owner, request, bound, relayed, expires, charge } = grant;
+        let Grant { five_tuple, owner, transport, request, bound, relayed, expires, charge } = grant;
         let (permissions, channels, by_peer) = Default::default();
         Self {
             id,
             five_tuple,
             owner,
+            transport,
             request,
             bound,
             relayed,

@@ -21,7 +21,9 @@ impl Server {
         let text = |kind| frame.text(kind).ok_or(Reject::BadRequest);
         let (username, realm, nonce) = (self.username(&frame), text(ATTR_REALM)?, text(ATTR_NONCE)?);
         let Some(username) = username? else { return Err(Reject::Unauthorized(Unproven::Unknown)) };
-        if !self.shared.nonces.is_fresh(nonce, from.client, now.unix) {
+        let control = self.control_of(from, &frame);
+        // A client may go on with the nonce of the connection that it has its allocation by.
+        if ![from, control].iter().any(|each| self.shared.nonces.is_fresh(nonce, each.client, now.unix)) {
             return Err(Reject::StaleNonce);
         }
         let algorithm = request.password_algorithm()?.unwrap_or(PasswordAlgorithm::Md5);
@@ -29,7 +31,7 @@ impl Server {
             return Err(Reject::Unauthorized(Unproven::WrongRealm));
         }
         let wrong_password = Reject::Unauthorized(Unproven::WrongPassword);
-        if let Some(owner) = self.known_owner(from, username, now).filter(|owner| owner.key.algorithm() == algorithm) {
+        if let Some(owner) = self.known_owner(control, username, now).filter(|owner| owner.key.algorithm() == algorithm) {
             return if request.is_signed_with(owner.key.bytes()) { Ok(owner) } else { Err(wrong_password) };
         }
         let (scope, keys) = self.options.verifier.keys(username, algorithm, now.unix)?;

@@ -12,7 +12,9 @@ use slab::Slab;
 use super::FastMap;
 use super::addresses::RelayAddresses;
 use super::allocate::Opening;
-use super::allocation::{Allocation, AllocationId, Grant};
+use super::allocation::{Allocation, AllocationId, Grant, Owner};
+use super::connect::Dial;
+use super::connections::{ConnectionIds, Connections};
 use super::counters::Counters;
 use super::expiry::Expiry;
 use super::five_tuple::FiveTuple;
@@ -26,7 +28,7 @@ use super::time::Now;
 use crate::credentials::{IntegrityKey, RoomMember, Scope, Verifier};
 use crate::limit::{RateLimit, SourcePrefix};
 use crate::sightings::{Outcome, Sightings};
-use crate::stun::{Class, Frame, Refusal, Request, Response, binding_success, method, refusal};
+use crate::stun::{Class, ConnectionId, Frame, Refusal, Request, Response, binding_success, method, refusal};
 
 /// What may be replaced while the server runs.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct Shared {
     pub quota: Arc<Quota>,
     /// Every relayed address of the box.
     pub relayed: Arc<RelayedAddresses>,
+    /// Every connection with a peer, by the shard that has it.
+    pub connections: Arc<ConnectionIds>,
     /// The same key for all: a client's connections may be on several shards.
     pub nonces: Nonces,
     /// Where requests of those who test their way are noted.
@@ -67,6 +71,12 @@ pub enum Step {
     Forward(Forward),
     /// Open a relay socket and hand the opening back to [`Server::opened`].
     Open(Box<Opening>),
+    /// Connect to a peer, and say what became of it to [`Server::connected`].
+    Connect(Dial),
+    /// Send what was appended to the reply buffer. From then on the client's connection and this one are one stream.
+    Bind(ConnectionId),
+    /// Hand the client's connection to another shard, with this packet unanswered and whatever follows it.
+    HandOver(ShardId),
 }
 
 /// The TURN server of one shard.
@@ -77,6 +87,7 @@ pub struct Server {
     pub(super) shared: Shared,
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
+    pub(super) connections: Connections,
     allocations: Slab<Allocation>,
     by_five_tuple: FastMap<FiveTuple, AllocationId>,
     by_member: HashMap<RoomMember, Vec<AllocationId>>,
@@ -95,6 +106,7 @@ impl Server {
             options,
             rng: StdRng::from_seed(seed),
             counters: Counters::default(),
+            connections: Connections::default(),
             allocations: Slab::new(),
             by_five_tuple: FastMap::default(),
             by_member: HashMap::new(),
@@ -150,7 +162,12 @@ impl Server {
     fn handle_request(&mut self, from: FiveTuple, frame: Frame<'_>, now: Now, reply: &mut Vec<u8>) -> Step {
         let known = matches!(
             frame.method(),
-            method::ALLOCATE | method::REFRESH | method::CREATE_PERMISSION | method::CHANNEL_BIND
+            method::ALLOCATE
+                | method::REFRESH
+                | method::CREATE_PERMISSION
+                | method::CHANNEL_BIND
+                | method::CONNECT
+                | method::CONNECTION_BIND
         );
         if !known {
             // RFC 8489 section 6.3: a method that is not known is not answered.
@@ -158,6 +175,9 @@ impl Server {
         }
         if !frame.is_signed() {
             return self.refuse(from, &frame, &Reject::Unauthorized(Unproven::NoCredential), None, now, reply);
+        }
+        if let Some(shard) = self.elsewhere(&from, &frame) {
+            return Step::HandOver(shard);
         }
         let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
         let owner = match self.authenticate(from, &mut request, now) {
@@ -167,12 +187,7 @@ impl Server {
         let key = owner.key.clone();
         let unknown = frame.unknown_attributes();
         let answer = if unknown.is_empty() {
-            match frame.method() {
-                method::ALLOCATE => self.handle_allocate(from, &request, owner, now.instant),
-                method::REFRESH => self.handle_refresh(from, &request, &owner, now.instant),
-                method::CREATE_PERMISSION => self.handle_create_permission(from, &request, &owner, now.instant),
-                _ => self.handle_channel_bind(from, &request, &owner, now.instant),
-            }
+            self.dispatch(from, &request, owner, now.instant)
         } else {
             Err(Reject::UnknownAttribute(unknown))
         };
@@ -182,8 +197,32 @@ impl Server {
                 response.sign(key.bytes(), reply);
                 Step::Reply
             }
+            Ok(Answer::Bind(id, response)) => {
+                self.note(self.probe_of(&frame), from, frame.method(), Outcome::Answered, now.instant);
+                response.sign(key.bytes(), reply);
+                Step::Bind(id)
+            }
             Ok(Answer::Open(opening)) => Step::Open(opening),
+            Ok(Answer::Connect(dial)) => Step::Connect(dial),
             Err(reject) => self.refuse(from, &frame, &reject, Some(&key), now, reply),
+        }
+    }
+
+    /// An authenticated request, whose attributes are all understood, to the handler of its method.
+    fn dispatch(
+        &mut self,
+        from: FiveTuple,
+        request: &Request<'_>,
+        owner: Owner,
+        now: Instant,
+    ) -> Result<Answer, Reject> {
+        match request.frame().method() {
+            method::ALLOCATE => self.handle_allocate(from, request, owner, now),
+            method::REFRESH => self.handle_refresh(from, request, &owner, now),
+            method::CREATE_PERMISSION => self.handle_create_permission(from, request, &owner, now),
+            method::CONNECT => self.handle_connect(from, request, &owner, now),
+            method::CONNECTION_BIND => self.handle_connection_bind(from, request, &owner, now),
+            _ => self.handle_channel_bind(from, request, &owner, now),
         }
     }
 
@@ -246,6 +285,7 @@ impl Server {
 
     /// Ends what has expired.
     pub fn expire(&mut self, now: Instant) {
+        self.expire_connections(now);
         while let Some(id) = self.expiry.pop_due(now) {
             let Some(allocation) = self.get_mut(id) else { continue };
             if allocation.expires <= now {
@@ -261,7 +301,7 @@ impl Server {
 
     /// When [`Server::expire`] is next due.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.next()
+        [self.expiry.next(), self.connections.next_due()].into_iter().flatten().min()
     }
 
     /// An allocation that has ended since the last call: its relay socket is to be closed.
@@ -325,8 +365,8 @@ impl Server {
             self.by_member.entry(member).or_default().push(id);
         }
         let holder = Holder { shard: self.shard, allocation: id, party: allocation.owner.scope.into() };
-        self.shared.relayed.insert(allocation.bound, holder);
-        self.shared.relayed.insert(allocation.relayed, holder);
+        self.shared.relayed.insert(allocation.transport, allocation.bound, holder);
+        self.shared.relayed.insert(allocation.transport, allocation.relayed, holder);
         entry.insert(allocation);
         self.counters.allocations += 1;
         id
@@ -336,6 +376,7 @@ impl Server {
         if self.get(id).is_none() {
             return;
         }
+        self.end_connections(id);
         let allocation = self.allocations.remove(id.index as usize);
         self.expiry.remove(allocation.wake, id);
         self.by_five_tuple.remove(&allocation.five_tuple);
@@ -347,8 +388,8 @@ impl Server {
                 self.by_member.remove(&member);
             }
         }
-        self.shared.relayed.remove(allocation.bound, self.shard, id);
-        self.shared.relayed.remove(allocation.relayed, self.shard, id);
+        self.shared.relayed.remove(allocation.transport, allocation.bound, self.shard, id);
+        self.shared.relayed.remove(allocation.transport, allocation.relayed, self.shard, id);
         self.closed.push(id);
     }
 }
@@ -358,7 +399,7 @@ impl Server {
     /// For how many entries there is memory, over everything that grows. The rate limit is a fixed table.
     pub(super) fn room_for(&self) -> usize {
         let maps = self.by_five_tuple.capacity() + self.by_member.capacity();
-        maps + self.allocations.capacity() + self.closed.capacity() + usize::from(self.expiry.next().is_some())
+        maps + self.connections.room_for() + self.allocations.capacity() + self.closed.capacity() + usize::from(self.expiry.next().is_some())
     }
 }
 
@@ -366,4 +407,6 @@ impl Server {
 pub(super) enum Answer {
     Success(Response),
     Open(Box<Opening>),
+    Connect(Dial),
+    Bind(ConnectionId, Response),
 }

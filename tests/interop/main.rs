@@ -97,6 +97,23 @@ fn from_client_to_client_over_tls() {
     transfer(&Server::start(LOOPBACK), &["-y", "-t", "-S"]);
 }
 
+/// One client connects to the relayed address of the other, and both bind their ends (RFC 6062).
+#[test]
+fn tcp_allocations_from_client_to_client() {
+    transfer(&Server::start(LOOPBACK), &["-T"]);
+}
+
+#[test]
+fn tcp_allocations_from_client_to_client_over_tls() {
+    transfer(&Server::start(LOOPBACK), &["-T", "-S"]);
+}
+
+/// A peer without an allocation connects to the relayed address.
+#[test]
+fn tcp_allocations_with_peers_that_connect() {
+    with_peer(&["-P"]);
+}
+
 #[test]
 fn a_binding_names_the_client() {
     let server = Server::start(LOOPBACK);

@@ -104,6 +104,7 @@ impl Lab {
         let shared = Shared {
             quota: Quota::new(setup.user, setup.prefix, setup.total, start),
             relayed: Arc::default(),
+            connections: Arc::default(),
             sightings: Arc::default(),
             nonces: Nonces::new(&[3; 32]),
             unauthorized_rate: setup.unauthorized_rate,
