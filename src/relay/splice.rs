@@ -73,13 +73,7 @@ impl Ends<'_> {
 impl Splice {
     /// Of the client's bytes, these have come already.
     pub(super) fn new(bytes: &[u8]) -> Self {
-        Self {
-            to_peer: bytes.to_vec(),
-            client_ended: false,
-            peer_told: false,
-            peer_ended: false,
-            client_told: false,
-        }
+        Self { to_peer: bytes.to_vec(), client_ended: false, peer_told: false, peer_ended: false, client_told: false }
     }
 
     /// Passes on what there is.

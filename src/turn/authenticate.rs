@@ -31,7 +31,8 @@ impl Server {
             return Err(Reject::Unauthorized(Unproven::WrongRealm));
         }
         let wrong_password = Reject::Unauthorized(Unproven::WrongPassword);
-        if let Some(owner) = self.known_owner(control, username, now).filter(|owner| owner.key.algorithm() == algorithm) {
+        if let Some(owner) = self.known_owner(control, username, now).filter(|owner| owner.key.algorithm() == algorithm)
+        {
             return if request.is_signed_with(owner.key.bytes()) { Ok(owner) } else { Err(wrong_password) };
         }
         let (scope, keys) = self.options.verifier.keys(username, algorithm, now.unix)?;

@@ -1,6 +1,7 @@
 //! Connections with the peers of TCP allocations (RFC 6062 section 3): which there are, and until when they wait for a
 //! client.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{PoisonError, RwLock};
@@ -36,8 +37,8 @@ impl ConnectionIds {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         loop {
             let id = ConnectionId(rng.random());
-            if !all.contains_key(&id) {
-                all.insert(id, shard);
+            if let Entry::Vacant(free) = all.entry(id) {
+                free.insert(shard);
                 return id;
             }
         }

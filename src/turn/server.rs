@@ -399,7 +399,10 @@ impl Server {
     /// For how many entries there is memory, over everything that grows. The rate limit is a fixed table.
     pub(super) fn room_for(&self) -> usize {
         let maps = self.by_five_tuple.capacity() + self.by_member.capacity();
-        maps + self.connections.room_for() + self.allocations.capacity() + self.closed.capacity() + usize::from(self.expiry.next().is_some())
+        maps + self.connections.room_for()
+            + self.allocations.capacity()
+            + self.closed.capacity()
+            + usize::from(self.expiry.next().is_some())
     }
 }
 

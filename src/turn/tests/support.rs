@@ -159,6 +159,7 @@ impl Lab {
                 assert!(reply.is_empty());
                 Outcome::Forward(forward)
             }
+            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("{other:?}"),
             Step::Open(opening) => {
                 self.close_sockets();
                 let free = opening.candidates().find(|address| !self.sockets.contains_key(address));
