@@ -20,7 +20,7 @@ use std::path::Path;
 pub use error::ConfigError;
 pub use layers::{Origin, SAMPLE};
 pub use schema::Config;
-pub use settings::{Acme, Credentials, Limits, Listen, Quota, Relay, Roles, Rooms, Settings, Tls, User};
+pub use settings::{Acme, Credentials, Limits, Listen, Outside, Quota, Relay, Roles, Rooms, Settings, Tls, User};
 
 /// Reads `file`, else `config.toml` in the working directory if there is one, and the environment over it.
 ///

@@ -24,6 +24,7 @@
 //! - [`http`] serves the page, the credentials, and the way in to the rooms.
 //! - [`signaling`], its hub, keeps the connections of those who are in a room.
 //! - [`discovery`] lets others on the local network find it by name.
+//! - [`outside`] finds out, from behind a NAT, where others see it, and has the router let them in.
 //! - [`metrics`] collects what the others count.
 //! - [`config`] reads the configuration, and [`cli`] alone sees all of it: `cli::serve` puts the parts together.
 //!
@@ -49,6 +50,7 @@ pub mod http;
 pub mod limit;
 pub mod listener;
 pub mod metrics;
+pub mod outside;
 pub mod proxies;
 pub mod relay;
 pub mod sightings;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::serve::outer;
 use super::{acme, interfaces, secrets};
 use crate::config::{Origin, Settings};
 use crate::tls;
@@ -22,7 +23,7 @@ pub(super) fn run(settings: &Settings, origin: &Origin, out: &mut impl Write) ->
 }
 
 fn print(settings: &Settings, origin: &Origin, own: &[IpAddr], out: &mut impl Write) -> anyhow::Result<()> {
-    let Settings { listen, relay, credentials, rooms, limits: _, tls } = settings;
+    let Settings { listen, relay, outside: _, credentials, rooms, limits: _, tls } = settings;
     writeln!(out, "configuration: {origin}")?;
     writeln!(out, "listens on: {} (UDP and TCP), {} threads", list(&listen.addresses), listen.shards)?;
     writeln!(out, "reached at: {}", list(&interfaces::reachable(&listen.addresses, own)))?;
@@ -34,6 +35,7 @@ fn print(settings: &Settings, origin: &Origin, own: &[IpAddr], out: &mut impl Wr
     for (inner, outer) in &relay.external {
         writeln!(out, "known outside: {inner} as {outer}")?;
     }
+    asked(settings, out)?;
     writeln!(out, "key holders and users may relay to: {}", list(&relay.allow))?;
     writeln!(out, "and never to: {}", list(&relay.deny))?;
     if relay.allow_loopback {
@@ -68,6 +70,15 @@ fn public_certificate(settings: &Settings, out: &mut impl Write) -> anyhow::Resu
     if settings.tls.dir.join("cert.pem").exists() {
         writeln!(out, "but it is not ordered while there is a certificate of yours")?;
     }
+    Ok(())
+}
+
+/// Of whom the server would ask what.
+fn asked(settings: &Settings, out: &mut impl Write) -> anyhow::Result<()> {
+    let asked = outer::options(settings, &settings.listen.addresses).unwrap_or_default();
+    writeln!(out, "asks for its address outside: {}", list(&asked.stun))?;
+    let router = asked.ports.map_or_else(|| "nothing".into(), |ports| format!("its address, and to let in {ports}"));
+    writeln!(out, "asks the router for: {router}")?;
     Ok(())
 }
 
@@ -126,6 +137,8 @@ mod tests {
             "listens on: [::]:3478 (UDP and TCP), ",
             "reached at: 192.168.1.5:3478\n",
             "relays from: 192.168.1.5, ports 49152-65535\n",
+            "outside: none\n",
+            "the router for: nothing\n",
             "may relay to: public, lan\n",
             "never to: 10.0.0.0/8\n",
             "pages may use the rooms: https://example.org\n",
@@ -139,6 +152,10 @@ mod tests {
         }
         assert!(!text.contains("0123456789abcdef") && !text.contains("allow_loopback"), "{text}");
         result.unwrap();
+        let asking = checked("outside.stun = ['stun.example.org']\noutside.router = true", None).0;
+        assert!(asking.contains("asks for its address outside: stun.example.org:3478\n"), "{asking}");
+        let ports = "the router for: its address, and to let in UDP and TCP 3478, UDP 49152-49183\n";
+        assert!(asking.contains(ports), "{asking}");
         assert!(checked("relay.allow_loopback = true", None).0.contains("allow_loopback is on"));
     }
 

@@ -3,10 +3,12 @@
 mod bind;
 mod live;
 mod named;
+pub(super) mod outer;
 mod routes;
 mod self_test;
 mod surroundings;
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -21,12 +23,14 @@ use tokio::sync::watch;
 use self::bind::Port;
 use self::live::{Fresh, RoomGrants};
 use self::named::Named;
+use self::outer::Outer;
 use self::surroundings::Surroundings;
 use super::{banner, interfaces};
 use crate::config::{self, Origin, Quota, Settings};
 use crate::credentials::{Memberships, RoomMember};
 use crate::http::{self, Live, Web};
 use crate::listener::{self, Admission};
+use crate::outside::Known;
 use crate::proxies::Proxies;
 use crate::relay::Relay;
 use crate::sightings::Sightings;
@@ -43,7 +47,7 @@ pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> a
     tracing::info!("settings from {origin}");
     raise_descriptor_limit(&settings);
     let render = metrics::install()?;
-    let mut fresh = Fresh::read(&settings, None)?;
+    let mut fresh = Fresh::read(&settings, None, Known::default())?;
     let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)
         .with_context(|| origin.place("listen.addresses"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -74,6 +78,10 @@ struct Server {
     named: Named,
     /// The name that multicast DNS had to take, as it was then.
     renamed: Option<String>,
+    outer: Outer,
+    /// What was found out of the outside by then, and the outer addresses that came of it.
+    known: Known,
+    external: HashMap<IpAddr, IpAddr>,
     stop: watch::Sender<bool>,
 }
 
@@ -112,8 +120,8 @@ impl Server {
         }
         let mut named = Named::default();
         named.moved(&settings.listen, &listening, &own);
-        let renamed = None;
-        let server = Self {
+        let outer = Outer::start(&settings, &listening, &own);
+        Ok(Self {
             settings,
             listening,
             own,
@@ -125,10 +133,12 @@ impl Server {
             tls,
             keeper,
             named,
-            renamed,
+            renamed: None,
+            outer,
+            known: Known::default(),
+            external: fresh.external().clone(),
             stop,
-        };
-        Ok(server)
+        })
     }
 
     /// Says what to open, and that all is ready.
@@ -166,7 +176,13 @@ impl Server {
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
                 _ = signals.hangup.recv() => self.reload(file),
-                () = async { tokio::select! { () = self.named.changed() => {}, () = surroundings.stirred() => {} } } => {
+                () = async {
+                    tokio::select! {
+                        () = self.named.changed() => {}
+                        () = self.outer.changed() => {}
+                        () = surroundings.stirred() => {}
+                    }
+                } => {
                     if !self.has_moved() {
                         continue;
                     }
@@ -180,16 +196,17 @@ impl Server {
         }
     }
 
-    /// Whether the machine's addresses, or its name, have changed.
+    /// Whether the machine's addresses, inside or outside, or its name have changed.
     fn has_moved(&self) -> bool {
-        interfaces::addresses().is_ok_and(|own| own != self.own) || self.named.renamed() != self.renamed
+        let has_changed = self.named.renamed() != self.renamed || self.outer.known() != self.known;
+        has_changed || interfaces::addresses().is_ok_and(|own| own != self.own)
     }
 
     /// Puts the machine's new addresses and its new name in force: in the policy, in what is relayed from, in the
     /// certificate, and in what is announced.
     fn reload_addresses(&mut self) -> anyhow::Result<()> {
-        let renamed = self.named.renamed();
-        let fresh = Fresh::read(&self.settings, renamed.as_deref())?;
+        let (renamed, known) = (self.named.renamed(), self.outer.known());
+        let fresh = Fresh::read(&self.settings, renamed.as_deref(), known.clone())?;
         if renamed != self.renamed
             && let Some(name) = &renamed
         {
@@ -198,9 +215,10 @@ impl Server {
         if fresh.addresses != self.own {
             tracing::info!("this machine's addresses are now {:?}", fresh.addresses);
             self.named.moved(&self.settings.listen, &self.listening, &fresh.addresses);
+            self.outer.look(&fresh.addresses);
         }
         self.apply(&fresh);
-        self.renamed = renamed;
+        (self.renamed, self.known) = (renamed, known);
         Ok(())
     }
 
@@ -210,10 +228,11 @@ impl Server {
         for section in keep_until_restart(&self.settings, &mut settings) {
             tracing::warn!("{section} has changed: restart lanturn for that to take effect");
         }
-        let mut fresh = Fresh::read(&settings, self.renamed.as_deref())?;
+        let mut fresh = Fresh::read(&settings, self.renamed.as_deref(), self.known.clone())?;
         self.settings = settings;
         self.apply(&fresh);
         keep_public(&mut self.keeper, &self.settings, &mut fresh);
+        self.outer.look(&fresh.addresses);
         Ok(())
     }
 
@@ -223,13 +242,18 @@ impl Server {
         self.room_grants.replace(fresh, &self.settings);
         self.tls.resolver.swap(&fresh.identity);
         self.own.clone_from(&fresh.addresses);
+        if *fresh.external() != self.external {
+            self.external.clone_from(fresh.external());
+            tracing::info!("this machine is known outside as {:?}", self.external.values());
+            self.hub.moved();
+        }
     }
 
     async fn stop(self) {
         tracing::info!("stopping");
         self.stop.send_replace(true);
         self.hub.shutdown();
-        self.named.stop().await;
+        tokio::join!(self.named.stop(), self.outer.stop());
         if tokio::time::timeout(PARTING, self.hub.closed()).await.is_err() {
             tracing::debug!("some connections did not close in time");
         }
@@ -272,6 +296,7 @@ fn shared(settings: &Settings, sightings: Arc<Sightings>) -> anyhow::Result<turn
         quota: turn::Quota::new(quota(limits.user), quota(limits.prefix), quota(limits.total), Instant::now()),
         relayed: Arc::default(),
         connections: Arc::default(),
+        reservations: Arc::default(),
         sightings,
         nonces: turn::Nonces::new(&key),
         unauthorized_rate: limits.unauthorized_rate,
@@ -377,6 +402,7 @@ fn keep_until_restart(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     [
         ("listen", keep(&old.listen, &mut new.listen)),
         ("relay.realm", keep(&old.relay.realm, &mut new.relay.realm)),
+        ("outside", keep(&old.outside, &mut new.outside)),
         ("limits", keep(&old.limits, &mut new.limits)),
         ("rooms", keep(&old.rooms, &mut new.rooms)),
     ]

@@ -151,6 +151,18 @@ pub(super) fn host(text: &str) -> Result<String, Wrong> {
     Err(wrong(format!("`{text}` is no host name"), "a name or an address without a port, such as calls.example.org"))
 }
 
+/// A STUN server as `host:port`, at the port of RFC 8489 section 18.6 unless it names another.
+pub(super) fn stun_server(text: &str) -> Result<String, Wrong> {
+    let right = "a name or an IPv4 address, and a port, such as stun.example.org:3478";
+    let error = || wrong(format!("`{text}` is no STUN server"), right);
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, digits)) => (name, port(digits).ok_or_else(error)?),
+        None => (text, 3478),
+    };
+    let name = host(name).map_err(|_| error())?;
+    if name.contains(':') { Err(error()) } else { Ok(format!("{name}:{port}")) }
+}
+
 fn is_dns_name(name: &str) -> bool {
     let label = |label: &str| {
         let edge = label.starts_with('-') || label.ends_with('-');

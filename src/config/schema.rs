@@ -10,6 +10,7 @@ use serde::Deserialize;
 pub struct Config {
     pub(crate) listen: ListenTable,
     pub(crate) relay: RelayTable,
+    pub(crate) outside: OutsideTable,
     pub(crate) credentials: CredentialsTable,
     pub(crate) limits: LimitsTable,
     pub(crate) rooms: RoomsTable,
@@ -36,6 +37,14 @@ pub(crate) struct RelayTable {
     pub(crate) allow: Vec<String>,
     pub(crate) deny: Vec<String>,
     pub(crate) allow_loopback: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutsideTable {
+    pub(crate) stun: Vec<String>,
+    pub(crate) router: bool,
+    pub(crate) relay_ports: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]

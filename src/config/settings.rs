@@ -18,6 +18,8 @@ pub struct Settings {
     pub listen: Listen,
     /// How to relay.
     pub relay: Relay,
+    /// Who is asked what is outside.
+    pub outside: Outside,
     /// Who may relay.
     pub credentials: Credentials,
     /// How much each may hold.
@@ -60,6 +62,17 @@ pub struct Relay {
     pub deny: Vec<PeerRule>,
     /// Whether peers on this machine's loopback are let through: for tests.
     pub allow_loopback: bool,
+}
+
+/// `[outside]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// STUN servers, as `host:port`. Empty: none is asked.
+    pub stun: Vec<String>,
+    /// Whether the router is asked for its address, and to let ports in.
+    pub router: bool,
+    /// How many of `relay.ports`, from the first on, it is to let in: 0..=1024.
+    pub relay_ports: u16,
 }
 
 /// `[credentials]`

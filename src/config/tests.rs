@@ -40,6 +40,7 @@ fn the_defaults_are_those_promised() {
     assert_eq!((settings.relay.realm.as_str(), settings.relay.ports), ("lanturn", 49152..=65535));
     assert_eq!(settings.relay.allow, [PeerRule::Public, PeerRule::Lan]);
     assert!(!settings.relay.allow_loopback);
+    assert!(settings.outside.stun.is_empty() && !settings.outside.router, "nobody is asked");
     assert_eq!(settings.credentials.ttl.as_secs(), 3600);
     assert_eq!(settings.limits.user.allocations, 100);
     assert_eq!(settings.rooms.hello_deadline.as_secs(), 10);
@@ -74,7 +75,7 @@ fn the_sample_names_every_key_with_prose_above() {
 fn a_junk_key_is_refused_in_every_table() {
     let mut found = Vec::new();
     tables(&SAMPLE.parse().unwrap(), "", &mut found);
-    assert_eq!(found.len(), 12, "{found:?}");
+    assert_eq!(found.len(), 13, "{found:?}");
     for table in found {
         let full = format!("{table}.junk").trim_start_matches('.').to_owned();
         let text = if table.is_empty() { "junk = 1".into() } else { format!("[{table}]\njunk = 1") };
@@ -164,6 +165,22 @@ fn each_wrong_value_says_what_would_be_right() {
             "relay.ports: `0-9` is no range of ports: first and last port, from 1 to 65535, such as 49152-65535",
         ),
         ("relay.ports = '9-8'", "relay.ports: `9-8` ends before it begins: 8-9"),
+        (
+            "outside.stun = ['stun.example.org:0']",
+            "outside.stun: `stun.example.org:0` is no STUN server: a name or an IPv4 address, and a port, such as \
+             stun.example.org:3478",
+        ),
+        (
+            "outside.stun = ['[2001:db8::1]:3478']",
+            "outside.stun: `[2001:db8::1]:3478` is no STUN server: a name or an IPv4 address, and a port, such as \
+             stun.example.org:3478",
+        ),
+        (
+            "outside.stun = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']",
+            "outside.stun: names 9 servers: up to 8, of which one that answers is enough",
+        ),
+        ("outside.router = 'upnp'", "outside.router: is \"upnp\": true or false"),
+        ("outside.relay_ports = 1025", "outside.relay_ports: 1025 is out of range: from 0 to 1024"),
         (
             "relay.allow = ['world']",
             "relay.allow: `world` names no peers: one of public, lan, private, or a network such as 192.168.1.0/24",
@@ -289,6 +306,7 @@ fn the_environment_wins_and_its_values_are_not_guessed_at() {
         ("LANTURN__RELAY__ADDRESSES", ""),
         ("LANTURN__RELAY__EXTERNAL", "192.168.1.5=203.0.113.7, fd00::5=2001:db8::7"),
         ("LANTURN__RELAY__ALLOW", "10.0.0.0/8"),
+        ("LANTURN__OUTSIDE__STUN", "Stun.Example.org, 203.0.113.1:19302"),
         ("LANTURN__RELAY__ALLOW_LOOPBACK", "true"),
         ("LANTURN__LIMITS__USER__BANDWIDTH", "5000"),
         ("LANTURN__CREDENTIALS__TTL", "90s"),
@@ -302,6 +320,7 @@ fn the_environment_wins_and_its_values_are_not_guessed_at() {
     assert_eq!(settings.relay.external.len(), 2);
     assert_eq!(settings.relay.external[&"192.168.1.5".parse().unwrap()].to_string(), "203.0.113.7");
     assert_eq!(settings.relay.allow, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(settings.outside.stun, ["stun.example.org:3478", "203.0.113.1:19302"]);
     assert!(settings.relay.allow_loopback);
     assert_eq!((settings.limits.user.bandwidth, settings.credentials.ttl.as_secs()), (5000, 90));
 }

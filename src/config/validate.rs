@@ -8,14 +8,19 @@ use super::acme;
 use super::error::ConfigError;
 use super::layers::Origin;
 use super::parse::{self, Wrong};
-use super::schema::{Config, CredentialsTable, LimitsTable, ListenTable, QuotaTable, RelayTable, RoomsTable, TlsTable};
-use super::settings::{Credentials, Limits, Listen, Quota, Relay, Roles, Rooms, Settings, Tls, User};
+use super::schema::{
+    Config, CredentialsTable, LimitsTable, ListenTable, OutsideTable, QuotaTable, RelayTable, RoomsTable, TlsTable,
+};
+use super::settings::{Credentials, Limits, Listen, Outside, Quota, Relay, Roles, Rooms, Settings, Tls, User};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 const MAX_HELLO: Duration = Duration::from_secs(300);
 const MAX_RESUME: Duration = Duration::from_secs(300);
 const MAX_SHARDS: u32 = 256;
+/// A router has room for so many, and each is asked for by itself.
+const MAX_MAPPED: u32 = 1024;
+const MAX_STUN: usize = 8;
 
 /// Checks every value.
 ///
@@ -26,6 +31,7 @@ pub(super) fn settings(config: &Config, origin: &Origin) -> Result<Settings, Con
     Ok(Settings {
         listen: keys.listen(&config.listen)?,
         relay: keys.relay(&config.relay)?,
+        outside: keys.outside(&config.outside)?,
         credentials: keys.credentials(&config.credentials)?,
         limits: keys.limits(&config.limits)?,
         rooms: keys.rooms(&config.rooms)?,
@@ -80,6 +86,21 @@ impl Keys<'_> {
             deny: self.list("relay.deny", &table.deny, parse::peer_rule)?,
             allow_loopback: table.allow_loopback,
         })
+    }
+
+    fn outside(&self, table: &OutsideTable) -> Result<Outside, ConfigError> {
+        let key = "outside.stun";
+        let stun = self.list(key, &table.stun, parse::stun_server)?;
+        if stun.len() > MAX_STUN {
+            let wrong = format!("names {} servers", stun.len());
+            return Err(self.origin.error(
+                key,
+                wrong,
+                format!("up to {MAX_STUN}, of which one that answers is enough"),
+            ));
+        }
+        let relay_ports = self.at("outside.relay_ports", parse::number(table.relay_ports, 0..=MAX_MAPPED))? as u16;
+        Ok(Outside { stun, router: table.router, relay_ports })
     }
 
     /// Two allocations with the same port could not be told apart from outside if their addresses were one there.

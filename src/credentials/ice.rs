@@ -23,6 +23,12 @@ pub struct IceServer {
 /// The address at which one client reaches the box, and the name by which it came, if it came by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
+    /// Where its connection came in.
+    local: SocketAddr,
+    /// Whether it is elsewhere than on a local network.
+    is_outside: bool,
+    /// Behind a reverse proxy: the literal address by which it named the box, if it named one.
+    past_proxy: Option<Option<IpAddr>>,
     address: SocketAddr,
     /// Whether the address is of no use to this client.
     needs_name: bool,
@@ -35,11 +41,7 @@ impl Reach {
     /// From the connection that the client came in on. A client from outside the local network, on an address
     /// that stands behind a 1:1 NAT (`relay.external`), is told the outer address.
     pub fn of(local: SocketAddr, peer: SocketAddr, external: &HashMap<IpAddr, IpAddr>) -> Self {
-        let ip = local.ip().to_canonical();
-        let is_outside = !is_local(peer.ip().to_canonical());
-        let ip = external.get(&ip).filter(|_| is_outside).copied().unwrap_or(ip);
-        let needs_name = is_scoped(ip) || is_outside && is_local(ip);
-        Self { address: SocketAddr::new(ip, local.port()), needs_name, name: None, is_hidden: false }
+        Self::new(local, peer, None).under(external)
     }
 
     /// For a client behind a reverse proxy, which came in on `local` from the proxy: that address is theirs to reach one
@@ -52,13 +54,27 @@ impl Reach {
         external: &HashMap<IpAddr, IpAddr>,
         named: Option<IpAddr>,
     ) -> Self {
-        let reach = Self::of(local, peer, external);
-        let is_outer = reach.address.ip() != local.ip().to_canonical();
-        match named {
-            _ if is_outer => reach,
-            Some(ip) => Self { address: SocketAddr::new(ip.to_canonical(), local.port()), needs_name: false, ..reach },
-            None => Self { needs_name: true, ..reach },
-        }
+        Self::new(local, peer, Some(named.map(|ip| ip.to_canonical()))).under(external)
+    }
+
+    fn new(local: SocketAddr, peer: SocketAddr, past_proxy: Option<Option<IpAddr>>) -> Self {
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        let is_outside = !is_local(peer.ip().to_canonical());
+        Self { local, is_outside, past_proxy, address: local, needs_name: false, name: None, is_hidden: false }
+    }
+
+    /// The same client, where these are the outer addresses of the box.
+    #[must_use]
+    pub fn under(self, external: &HashMap<IpAddr, IpAddr>) -> Self {
+        let local = self.local.ip();
+        let outer = external.get(&local).filter(|_| self.is_outside);
+        let (ip, needs_name) = match (outer, self.past_proxy) {
+            (Some(&outer), _) => (outer, is_local(outer)),
+            (None, Some(Some(named))) => (named, false),
+            (None, Some(None)) => (local, true),
+            (None, None) => (local, is_scoped(local) || self.is_outside && is_local(local)),
+        };
+        Self { address: SocketAddr::new(ip, self.local.port()), needs_name, ..self }
     }
 
     /// The client came by this name, so it can resolve it. It stands in `turns:` URIs: Firefox checks certificates
@@ -149,6 +165,18 @@ mod tests {
     fn behind_a_nat_an_outside_client_is_told_the_outer_address() {
         assert_eq!(reach("192.168.1.5:3478", "198.51.100.1:5000"), "203.0.113.7:3478");
         assert_eq!(reach("10.0.0.5:3478", "198.51.100.1:5000"), "10.0.0.5:3478");
+    }
+
+    #[test]
+    fn when_the_outer_address_changes_only_those_outside_are_told_another() {
+        let parse = |text: &str| text.parse().unwrap();
+        let to = |outer| HashMap::from([("192.168.1.5".parse().unwrap(), outer)]);
+        let (before, after) = (to("203.0.113.7".parse().unwrap()), to("203.0.113.8".parse().unwrap()));
+        let outside = Reach::of(parse("192.168.1.5:3478"), parse("198.51.100.1:5000"), &before).by_name("box.test");
+        assert_eq!(outside.clone().under(&after).turn_uris()[0], "turn:203.0.113.8:3478?transport=udp");
+        assert_eq!(outside.under(&HashMap::new()).authority(), "box.test:3478");
+        let inside = Reach::of(parse("192.168.1.5:3478"), parse("192.168.1.9:5000"), &before);
+        assert_eq!(inside.clone().under(&after), inside);
     }
 
     #[test]

@@ -115,12 +115,13 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
         policy: PeerPolicy { allow_loopback: true, own: [ip].into(), ..PeerPolicy::default() },
         addresses: RelayAddresses { interfaces: vec![ip], loopback: true, ..RelayAddresses::default() },
         ports: 20_000..=32_000,
+        open_ports: None,
     });
     let limits = Limits { allocations: 100, permissions: 100, channels: 100, bandwidth: 0 };
     let quota = Quota::new(limits, limits, limits, Instant::now());
-    let (relayed, connections, sightings) = (Arc::default(), Arc::default(), Arc::default());
-    let nonces = Nonces::new(&[0; 32]);
-    let shared = Shared { quota, relayed, connections, sightings, nonces, unauthorized_rate: 1000 };
+    let (relayed, connections, reservations) = (Arc::default(), Arc::default(), Arc::default());
+    let (sightings, nonces) = (Arc::default(), Nonces::new(&[0; 32]));
+    let shared = Shared { quota, relayed, connections, reservations, sightings, nonces, unauthorized_rate: 1000 };
     let polls: Vec<Poll> = (0..SHARDS).map(|_| Poll::new().unwrap()).collect();
     let mailboxes: Arc<[Mailbox]> = polls.iter().map(|poll| Mailbox::new(poll.registry()).unwrap()).collect();
     let mut shards = Vec::new();
@@ -131,7 +132,7 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
         let listeners = bound.into_listeners().collect::<io::Result<_>>().unwrap();
         let id = ShardId(index as u16);
         let server = Server::new(id, Arc::clone(&options), shared.clone(), [index as u8; 32], Instant::now());
-        shards.push(Shard::new(index, server, poll, listeners, Arc::clone(&mailboxes)).unwrap());
+        shards.push(Shard::new(index, server, poll, listeners, Arc::clone(&mailboxes), Arc::default()).unwrap());
     }
     (shards, servers)
 }

@@ -10,28 +10,29 @@ use super::shard::{STREAM_SLOTS, Shard, Source};
 use super::splice::{CHUNK, Ends, Progress};
 use super::stream::Stream;
 use crate::stun::ConnectionId;
-use crate::turn::{Dial, FiveTuple, Now, Opening, ShardId};
+use crate::turn::{Dial, Direction, FiveTuple, Now, Opening, ShardId, Wanted};
 
 /// Connections that are accepted at one relayed address before other sockets get their turn.
 const ACCEPT_TURN: usize = 16;
 
 impl Shard {
-    /// Binds the relay socket of a TCP allocation, and only then answers.
+    /// Binds the relay sockets of a TCP allocation, and only then answers.
     pub(super) fn open_tcp(&mut self, from: FiveTuple, opening: Opening, now: Instant) {
-        let (listener, address) = match RelayListener::bind(opening.candidates()) {
-            Ok((listener, address)) => (Some(listener), Ok(address)),
-            Err(error) => {
-                tracing::debug!(%error, "no relay socket");
-                (None, Err(error))
-            }
+        let bind = |wanted: &Wanted| {
+            let bound = RelayListener::bind(wanted.candidates());
+            bound.inspect_err(|error| tracing::debug!(%error, "no relay socket")).ok()
         };
+        let listeners: Vec<_> = opening.wanted().iter().map(bind).collect();
+        let bound: Vec<_> = listeners.iter().map(|bound| bound.as_ref().map(|(_, address)| *address)).collect();
         let replies = self.out.replies.len();
-        if let (Some(id), Some(listener)) = (self.server.opened(opening, address, now, &mut self.out.replies), listener)
-            && let Err(error) = self.peers.insert_listener(id, listener)
-        {
-            tracing::warn!(%error, "a relay socket cannot be polled");
-            self.server.disconnected(from);
-            return;
+        let ids = self.server.opened(opening, &bound, now, &mut self.out.replies);
+        for (id, listener) in ids.into_iter().zip(listeners) {
+            let (Some(id), Some((listener, _))) = (id, listener) else { continue };
+            if let Err(error) = self.peers.insert_listener(id, listener) {
+                tracing::warn!(%error, "a relay socket cannot be polled");
+                self.server.disconnected(from);
+                return;
+            }
         }
         self.out.reply(&from, replies, &self.batch, &mut self.sockets);
     }
@@ -106,7 +107,7 @@ impl Shard {
             return false;
         };
         stream.spliced = Some(id);
-        self.server.passed(id, crate::turn::Direction::Up, rest.len(), now.instant);
+        self.server.passed(id, Direction::Up, rest.len(), now.instant);
         self.pump(id, now)
     }
 

@@ -17,10 +17,12 @@ mod batching_tests;
 mod connections;
 mod departures;
 mod mailbox;
+mod opening;
 mod outbound;
 mod peers;
 mod shard;
 mod sockets;
+mod spares;
 mod splice;
 mod stream;
 mod udp;
@@ -62,11 +64,11 @@ impl Relay {
         }
         let polls = (0..count).map(|_| mio::Poll::new()).collect::<io::Result<Vec<_>>>()?;
         let mailboxes = polls.iter().map(|poll| Mailbox::new(poll.registry())).collect::<io::Result<Arc<[_]>>>()?;
-        let mut threads = Vec::new();
+        let (spares, mut threads) = (Arc::default(), Vec::new());
         for (index, (poll, listeners)) in polls.into_iter().zip(listeners).enumerate() {
             let id = turn::ShardId(index as u16);
             let server = turn::Server::new(id, Arc::clone(options), shared.clone(), seed()?, Instant::now());
-            let mut shard = Shard::new(index, server, poll, listeners, Arc::clone(&mailboxes))?;
+            let mut shard = Shard::new(index, server, poll, listeners, Arc::clone(&mailboxes), Arc::clone(&spares))?;
             let thread = std::thread::Builder::new().name(format!("shard-{index}"));
             threads.push(thread.spawn(move || {
                 let fate = SharedFate;

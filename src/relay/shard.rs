@@ -10,12 +10,14 @@ use mio::{Events, Poll, Token};
 use super::batch::Batch;
 use super::departures::Place;
 use super::mailbox::{Command, Mailbox, WAKE};
+use super::opening::Opened;
 use super::outbound::Outbound;
 use super::peers::Peers;
 use super::server_address;
 use super::sockets::Sockets;
+use super::spares::Spares;
 use super::stream::{Adopted, ReadEnd};
-use super::udp::{Listener, RelaySocket};
+use super::udp::Listener;
 use crate::stun::{ConnectionId, NextMessage, next_message};
 use crate::turn::{self, FiveTuple, Forward, Now, Opening, RelayTransport, Route, ShardId, Step, Transport};
 
@@ -90,6 +92,7 @@ pub(super) struct Shard {
     pub(super) sockets: Sockets,
     pub(super) peers: Peers,
     pub(super) mailboxes: Arc<[Mailbox]>,
+    spares: Arc<Spares>,
     pub(super) batch: Batch,
     pub(super) out: Outbound,
     /// Sources that may have something.
@@ -105,6 +108,7 @@ impl Shard {
         poll: Poll,
         listeners: Vec<Listener>,
         mailboxes: Arc<[Mailbox]>,
+        spares: Arc<Spares>,
     ) -> io::Result<Self> {
         let registry = poll.registry().try_clone()?;
         let peers = Peers::new(poll.registry().try_clone()?);
@@ -117,6 +121,7 @@ impl Shard {
             batch: Batch::new(),
             out: Outbound::new(mailboxes.len()),
             mailboxes,
+            spares,
             ready: Vec::new(),
             next_tick: Instant::now(),
             stopped: false,
@@ -390,23 +395,19 @@ impl Shard {
         }
     }
 
-    /// Binds the relay socket that an Allocate asks for, and only then answers.
+    /// Binds the relay sockets that an Allocate asks for, and only then answers.
     fn open(&mut self, from: FiveTuple, opening: Opening, now: Instant) {
-        let bound = RelaySocket::bind(opening.candidates());
-        if let Err(error) = &bound {
-            tracing::debug!(%error, "no relay socket");
-        }
-        let (socket, address) = match bound {
-            Ok((socket, address)) => (Some(socket), Ok(address)),
-            Err(error) => (None, Err(error)),
-        };
+        let mut opened = Opened::new(&opening, &self.spares);
         let replies = self.out.replies.len();
-        if let (Some(id), Some(socket)) = (self.server.opened(opening, address, now, &mut self.out.replies), socket)
-            && let Err(error) = self.sockets.insert_relay(id, socket)
-        {
-            tracing::warn!(%error, "a relay socket cannot be polled");
-            self.server.disconnected(from);
-            return;
+        let ids = self.server.opened(opening, &opened.addresses(), now, &mut self.out.replies);
+        opened.keep_beside(&self.spares);
+        for (id, socket) in ids.into_iter().zip(opened.sockets) {
+            let (Some(id), Some((socket, _))) = (id, socket) else { continue };
+            if let Err(error) = self.sockets.insert_relay(id, socket) {
+                tracing::warn!(%error, "a relay socket cannot be polled");
+                self.server.disconnected(from);
+                return;
+            }
         }
         self.out.reply(&from, replies, &self.batch, &mut self.sockets);
     }
@@ -444,6 +445,9 @@ impl Shard {
         for key in self.sockets.idle_streams(&self.server, now, STREAM_IDLE) {
             self.disconnect(key);
         }
+        for reserved in self.server.expire_reservations(now) {
+            self.spares.take(reserved);
+        }
         let shard = self.index.to_string();
         for (event, count) in self.counters() {
             metrics::counter!("lanturn_relay_total", "event" => event, "shard" => shard.clone()).absolute(count);
@@ -480,14 +484,14 @@ mod tests {
         let mailboxes = [Mailbox::new(poll.registry()).unwrap()].into();
         let verifier = Verifier::new("r", Secrets::parse("0123456789abcdef").unwrap(), &[], Arc::default());
         let (policy, addresses) = (PeerPolicy::default(), RelayAddresses::default());
-        let options = Arc::new(Options { verifier, policy, addresses, ports: 50_000..=50_999 });
+        let options = Arc::new(Options { verifier, policy, addresses, ports: 50_000..=50_999, open_ports: None });
         let limits = Limits { allocations: 1, permissions: 1, channels: 1, bandwidth: 0 };
         let quota = Quota::new(limits, limits, limits, Instant::now());
-        let (relayed, connections, sightings) = (Arc::default(), Arc::default(), Arc::default());
-        let nonces = Nonces::new(&[0; 32]);
-        let shared = Shared { quota, relayed, connections, sightings, nonces, unauthorized_rate: 1 };
+        let (relayed, connections, reservations) = (Arc::default(), Arc::default(), Arc::default());
+        let (sightings, nonces) = (Arc::default(), Nonces::new(&[0; 32]));
+        let shared = Shared { quota, relayed, connections, reservations, sightings, nonces, unauthorized_rate: 1 };
         let server = turn::Server::new(ShardId(0), options, shared, [0; 32], Instant::now());
-        Shard::new(0, server, poll, Vec::new(), mailboxes).unwrap()
+        Shard::new(0, server, poll, Vec::new(), mailboxes, Arc::default()).unwrap()
     }
 
     /// A connection as the listener hands it over, said to come from `client`, and the far end of it.

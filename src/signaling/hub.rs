@@ -123,6 +123,7 @@ pub struct Hub {
     signals: Counter,
     pub(super) connections: watch::Sender<u32>,
     closing: watch::Sender<bool>,
+    moved: watch::Sender<()>,
 }
 
 /// A member who says something.
@@ -172,6 +173,7 @@ impl Hub {
             signals: metrics::counter!("lanturn_signals_total"),
             connections: watch::Sender::new(0),
             closing: watch::Sender::new(false),
+            moved: watch::Sender::new(()),
         }
     }
 
@@ -233,6 +235,11 @@ impl Hub {
         self.closing.send_replace(true);
     }
 
+    /// The way to the box, or from its relay, is another: members are given what they are to use from now on.
+    pub fn moved(&self) {
+        self.moved.send_replace(());
+    }
+
     /// Returns when no connection is left.
     pub async fn closed(&self) {
         // Fails only when the sender is gone, and that is `self`.
@@ -256,6 +263,11 @@ impl Hub {
 
     pub(crate) fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
+    }
+
+    /// Changes each time that [`moved`](Self::moved) is called from now on.
+    pub(super) fn moves(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
     }
 
     /// Lets a connection in, whose mailbox is `outbox`.
@@ -451,6 +463,11 @@ impl Hub {
         if let Some(outbox) = lock(&self.state).outboxes.get(&id) {
             outbox.end(why);
         }
+    }
+
+    /// Whether a member may relay: one that is not listed may not.
+    pub(super) fn has_credential(&self, member: RoomMember) -> bool {
+        self.memberships.is_member(member)
     }
 
     /// How many members the room of `id` has, itself included.

@@ -173,12 +173,15 @@ pub enum ServerMessage {
         /// What was sent.
         data: Payload,
     },
-    /// A new credential, before the last one ends.
+    /// A new credential, before the last one ends or because the box is to be reached elsewhere.
     IceServers {
         /// As in `joined`.
         ice_servers: Vec<IceServer>,
         /// How long it lasts, in seconds.
         ttl: u64,
+        /// Whether the relay's addresses are others now, so that ICE has to restart.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        restart: bool,
     },
     /// The answer to `invite`.
     Invite {

@@ -143,6 +143,23 @@ async fn who_answers_pings_stays_and_who_is_silent_is_seen_to_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_the_relay_is_elsewhere_those_in_a_room_are_told_to_restart() {
+    let setup = setup(options());
+    let (mut anna, _) = setup.joined("kitchen").await;
+    let mut waiting = setup.connect().await;
+    setup.hub.moved();
+    let told = json!({ "type": "ice-servers", "iceServers": [], "ttl": 60, "restart": true });
+    assert_eq!(hear(&mut anna).await, told);
+    say(&mut waiting, json!({ "type": "join", "room": "kitchen" })).await;
+    assert_eq!(hear(&mut waiting).await["type"], "joined", "before that, there was nothing to restart");
+    assert_eq!(hear(&mut anna).await["type"], "peer-joined");
+    drop(waiting);
+    assert_eq!(hear(&mut anna).await["type"], "peer-left");
+    let later = hear(&mut anna).await;
+    assert_eq!(later, json!({ "type": "ice-servers", "iceServers": [], "ttl": 60 }), "each once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_closed_and_nobody_waits_for_it() {
     let setup = setup(HubOptions { message_rate: 10_000, ..options() });
     let (mut slow, slow_id) = setup.joined("kitchen").await;

@@ -268,10 +268,12 @@ impl Session {
         self.member.map(|member| Handle { hub, member, outbox, holder })
     }
 
-    /// Queues a new credential for this member. Says for how many seconds it lasts.
-    pub fn refresh(&self) -> Option<u64> {
-        let (ice_servers, ttl) = self.hub.grants().ice_servers(self.member?, &self.reach);
-        self.tell(ServerMessage::IceServers { ice_servers, ttl });
+    /// Queues a new credential for this member, if it has had one, with whether ICE is to restart. Says for how many
+    /// seconds it lasts.
+    pub fn refresh(&self, restart: bool) -> Option<u64> {
+        let member = self.member.filter(|member| self.hub.has_credential(*member))?;
+        let (ice_servers, ttl) = self.hub.grants().ice_servers(member, &self.reach);
+        self.tell(ServerMessage::IceServers { ice_servers, ttl, restart });
         Some(ttl)
     }
 

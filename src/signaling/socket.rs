@@ -46,8 +46,9 @@ pub fn websocket_config(message_bytes: usize) -> WebSocketConfig {
 /// Drives one connection to its end. The membership ends with it, and with this future.
 pub(super) async fn drive<W: Wire, D: Dialect>(wire: W, session: Session, dialect: D) {
     let closing = session.hub().closing();
+    let moves = session.hub().moves();
     let deadlines = Deadlines::new(session.hub().options(), D::BEAT, Instant::now());
-    let connection = Connection { wire, dialect, session, closing, deadlines, frames: Vec::new(), asked: 0 };
+    let connection = Connection { wire, dialect, session, closing, moves, deadlines, frames: Vec::new(), asked: 0 };
     // The tasks that this is part of are moved several times before they run.
     Box::pin(connection.run()).await;
 }
@@ -58,6 +59,7 @@ struct Connection<W, D> {
     dialect: D,
     session: Session,
     closing: watch::Receiver<bool>,
+    moves: watch::Receiver<()>,
     deadlines: Deadlines,
     /// What the client is to be sent next.
     frames: Vec<String>,
@@ -83,6 +85,7 @@ enum Event {
     Heard(Option<Result<Message, tungstenite::Error>>),
     Next(Next),
     Due(Due),
+    Moved,
     Shutdown,
 }
 
@@ -134,12 +137,15 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
                 frame = self.wire.next() => Event::Heard(frame),
                 next = self.session.next() => Event::Next(next),
                 () = &mut alarm => Event::Due(due),
+                // Fails only when the hub is gone, which the session keeps alive.
+                _ = self.moves.changed() => Event::Moved,
                 () = &mut closed => Event::Shutdown,
             };
             let end = match event {
                 Event::Heard(frame) => self.hear(frame).await,
                 Event::Next(next) => self.say(next).await,
                 Event::Due(due) => self.act(due).await,
+                Event::Moved => self.grant(true),
                 Event::Shutdown => Some(End::Close(GOING_AWAY)),
             };
             if let Some(end) = end {
@@ -156,12 +162,7 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
         match due {
             Due::Ping => self.ask().await,
             Due::Beat => self.beat().await,
-            Due::Refresh => {
-                self.deadlines.ungranted();
-                let ttl = self.session.refresh()?;
-                self.deadlines.granted(ttl, Instant::now());
-                None
-            }
+            Due::Refresh => self.grant(false),
             Due::Silence => {
                 // While it was written to, it may have been heard.
                 if let Some(frame) = self.wire.next().now_or_never() {
@@ -172,6 +173,13 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
             }
             Due::NoHello => self.close_for(ErrorId::HelloTimeout),
         }
+    }
+
+    fn grant(&mut self, restart: bool) -> Option<End> {
+        self.deadlines.ungranted();
+        let ttl = self.session.refresh(restart)?;
+        self.deadlines.granted(ttl, Instant::now());
+        None
     }
 
     /// Sends what is queued, but not so much that what the client says would have to wait, and then flushes once.

@@ -2,6 +2,13 @@
 
 use stun::attributes::*;
 
+/// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 section 18.11).
+pub const ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
+/// The same, as coturn and its client up to 4.6 have it: by the number of the draft.
+pub const DRAFT_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8032);
+/// ADDRESS-ERROR-CODE (RFC 8656 section 18.12).
+pub const ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
+
 /// Whether a comprehension-required attribute is one that this server understands. Any other makes the answer a
 /// 420 with UNKNOWN-ATTRIBUTES (RFC 8489 section 6.3.1).
 pub fn is_known(attribute: AttrType) -> bool {
@@ -27,6 +34,7 @@ pub fn is_known(attribute: AttrType) -> bool {
             | ATTR_DATA
             | ATTR_XOR_RELAYED_ADDRESS
             | ATTR_EVEN_PORT
+            | ATTR_RESERVATION_TOKEN
             | ATTR_REQUESTED_TRANSPORT
             | ATTR_REQUESTED_ADDRESS_FAMILY
     )

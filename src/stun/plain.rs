@@ -8,10 +8,24 @@ use ::stun::attributes::{
 };
 use ::stun::fingerprint::fingerprint_value;
 
-use super::{AttrType, Frame, HEADER_BYTES, MAGIC_COOKIE, PasswordAlgorithm, encode_xor_address, padded};
+use super::{
+    AttrType, Frame, HEADER_BYTES, MAGIC_COOKIE, PasswordAlgorithm, TransactionId, encode_xor_address, padded,
+};
+
+/// The type of a Binding success (RFC 8489 section 5): the method, and the class.
+pub const BINDING_SUCCESS: u16 = 0x0101;
 
 const SUCCESS: u16 = 0x0100;
 const ERROR: u16 = 0x0110;
+
+/// A Binding request without attributes (RFC 8489 section 5).
+pub fn binding_request(id: TransactionId) -> [u8; HEADER_BYTES] {
+    let mut request = [0; HEADER_BYTES];
+    request[1] = 1;
+    request[4..8].copy_from_slice(&MAGIC_COOKIE);
+    request[8..].copy_from_slice(&id.0);
+    request
+}
 
 /// Appends a Binding success with the address that the request came from (RFC 8489 section 7.3.1.1).
 pub fn binding_success(frame: &Frame<'_>, mapped: SocketAddr, out: &mut Vec<u8>) {
@@ -93,7 +107,9 @@ pub(super) fn fingerprint(start: usize, out: &mut Vec<u8>) {
 mod tests {
     use ::stun::error_code::ErrorCodeAttribute;
     use ::stun::fingerprint::FINGERPRINT;
-    use ::stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Getter as _, Message, Setter as _};
+    use ::stun::message::{
+        BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS as BINDING_SUCCEEDED, Getter as _, Message, Setter as _,
+    };
     use ::stun::textattrs::{Nonce, Realm};
     use ::stun::uattrs::UnknownAttributes;
     use ::stun::xoraddr::XorMappedAddress;
@@ -123,11 +139,19 @@ mod tests {
         let mut out = Vec::new();
         binding_success(&Frame::parse(&request.raw).unwrap(), "[2001:db8::7]:4000".parse().unwrap(), &mut out);
         let answer = read(&out);
-        assert_eq!((answer.typ, answer.transaction_id), (BINDING_SUCCESS, request.transaction_id));
+        assert_eq!((answer.typ, answer.transaction_id), (BINDING_SUCCEEDED, request.transaction_id));
+        assert_eq!(Frame::parse(&out).unwrap().raw_type(), BINDING_SUCCESS);
         let mut mapped = XorMappedAddress::default();
         mapped.get_from(&answer).unwrap();
         assert_eq!((mapped.ip.to_string(), mapped.port), ("2001:db8::7".into(), 4000));
         FINGERPRINT.check(&answer).unwrap();
+    }
+
+    #[test]
+    fn another_codec_reads_the_binding_request() {
+        let id = TransactionId(*b"twelve bytes");
+        let request = read(&binding_request(id));
+        assert_eq!((request.typ, request.transaction_id, request.length), (BINDING_REQUEST, id, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::stun::attributes::{
     ATTR_CHANNEL_NUMBER, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS,
-    ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT, ATTR_XOR_PEER_ADDRESS, AttrType,
+    ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_XOR_PEER_ADDRESS, AttrType,
 };
 use ::stun::integrity::MessageIntegrity;
 use ::stun::message::{Getter, Message};
@@ -14,7 +14,10 @@ use turn::proto::lifetime::Lifetime;
 use turn::proto::reqfamily::RequestedAddressFamily;
 use turn::proto::reqtrans::RequestedTransport;
 
-use super::{ChannelNumber, Frame, Malformed, PasswordAlgorithm, integrity};
+use super::{
+    ADDITIONAL_ADDRESS_FAMILY, ChannelNumber, DRAFT_ADDITIONAL_ADDRESS_FAMILY, Frame, Malformed, PasswordAlgorithm,
+    integrity,
+};
 
 /// A request whose attributes are read by type. An attribute that is there but cannot be read is an error, one that
 /// is not there is `None`.
@@ -100,6 +103,29 @@ impl<'a> Request<'a> {
         match self.frame.get(ATTR_EVEN_PORT).map(|attribute| attribute.value) {
             None => Ok(None),
             Some(&[flags]) => Ok(Some(flags & 0x80 != 0)),
+            Some(_) => Err(Malformed::Attribute),
+        }
+    }
+
+    /// RESERVATION-TOKEN (RFC 8656 section 18.9).
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`]
+    pub fn reservation_token(&self) -> Result<Option<[u8; 8]>, Malformed> {
+        let token = self.frame.get(ATTR_RESERVATION_TOKEN);
+        token.map(|token| token.value.try_into().map_err(|_| Malformed::Attribute)).transpose()
+    }
+
+    /// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 section 18.11): 2, which is IPv6.
+    ///
+    /// # Errors
+    /// [`Malformed::Attribute`] also for another family.
+    pub fn additional_address_family(&self) -> Result<Option<u8>, Malformed> {
+        let one = self.frame.get(ADDITIONAL_ADDRESS_FAMILY);
+        let one = one.or_else(|| self.frame.get(DRAFT_ADDITIONAL_ADDRESS_FAMILY));
+        match one.map(|attribute| attribute.value) {
+            None => Ok(None),
+            Some(&[2, _, _, _]) => Ok(Some(2)),
             Some(_) => Err(Malformed::Attribute),
         }
     }

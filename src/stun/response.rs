@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ::stun::attributes::{ATTR_CONNECTION_ID, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType};
+use ::stun::attributes::{
+    ATTR_CONNECTION_ID, ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
+};
 use ::stun::error_code::{ErrorCode, ErrorCodeAttribute};
 use ::stun::integrity::MessageIntegrity;
 use ::stun::message::{CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message, MessageClass, MessageType, Setter};
@@ -12,7 +14,7 @@ use ::stun::uattrs::UnknownAttributes;
 use ::stun::xoraddr::XorMappedAddress;
 use turn::proto::lifetime::Lifetime;
 
-use super::{ConnectionId, Frame, integrity, plain};
+use super::{ADDRESS_ERROR_CODE, ConnectionId, Frame, integrity, plain};
 
 /// An answer in the making.
 #[derive(Debug)]
@@ -50,6 +52,19 @@ impl Response {
     /// Adds XOR-RELAYED-ADDRESS (RFC 8656 section 18.5).
     pub fn relayed_address(self, address: SocketAddr) -> Self {
         self.address(address, ATTR_XOR_RELAYED_ADDRESS)
+    }
+
+    /// Adds RESERVATION-TOKEN (RFC 8656 section 18.9).
+    pub fn reservation_token(mut self, token: [u8; 8]) -> Self {
+        self.message.add(ATTR_RESERVATION_TOKEN, &token);
+        self
+    }
+
+    /// Adds ADDRESS-ERROR-CODE (RFC 8656 section 18.12): why there is no address of a family, which is 1 or 2.
+    pub fn address_error(mut self, family: u8, code: u16, reason: &str) -> Self {
+        let head = [family, 0, (code / 100) as u8, (code % 100) as u8];
+        self.message.add(ADDRESS_ERROR_CODE, &[&head, reason.as_bytes()].concat());
+        self
     }
 
     /// Adds LIFETIME (RFC 8656 section 18.2).

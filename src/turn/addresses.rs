@@ -13,6 +13,14 @@ pub enum Family {
 }
 
 impl Family {
+    /// As attributes have it (RFC 8656 section 18.8).
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::V4 => 1,
+            Self::V6 => 2,
+        }
+    }
+
     /// The family of an address.
     pub fn of(ip: IpAddr) -> Self {
         if ip.is_ipv4() { Self::V4 } else { Self::V6 }
@@ -26,7 +34,7 @@ pub struct RelayAddresses {
     pub configured: Vec<IpAddr>,
     /// Those of the interfaces, the preferred ones first.
     pub interfaces: Vec<IpAddr>,
-    /// `relay.external`: what peers see in place of an address behind a 1:1 NAT.
+    /// What peers see in place of an address behind a NAT: `relay.external`, and what was found out.
     pub external: HashMap<IpAddr, IpAddr>,
     /// Relays loopback clients from loopback: for tests. Elsewhere no peer could reach such an address.
     pub loopback: bool,

@@ -1,23 +1,21 @@
 //! Allocate (RFC 8656 section 7).
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use stun::attributes::{ATTR_DONT_FRAGMENT, ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
 use super::addresses::Family;
-use super::allocation::{Allocation, AllocationId, Grant, Owner};
-use super::five_tuple::{FiveTuple, canonical};
+use super::allocation::Owner;
+use super::five_tuple::FiveTuple;
+use super::opening::{Opening, Port, Wanted};
 use super::ports::Candidates;
 use super::quota::Charge;
 use super::reject::Reject;
 use super::relayed::RelayTransport;
+use super::reservation::ReservationToken;
 use super::server::{Answer, Server};
-use crate::credentials::{IntegrityKey, Scope};
 use crate::limit::SourcePrefix;
-use crate::sightings::{Outcome, ProbeId};
-use crate::stun::{Request, Response, TransactionId, method};
+use crate::stun::{Request, Response};
 
 /// Granted when the client asks for nothing else, and the least that is granted (RFC 8656 section 7.2).
 pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
@@ -27,35 +25,22 @@ pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 const UDP: u8 = 17;
 const TCP: u8 = 6;
 
-/// An allocation that waits for its relay socket: success is said only of what exists.
-#[derive(Debug)]
-pub struct Opening {
-    five_tuple: FiveTuple,
-    owner: Owner,
-    transport: RelayTransport,
-    request: TransactionId,
-    charge: Charge,
-    lifetime: Duration,
-    address: IpAddr,
-    ports: Candidates,
-    even: bool,
-    success: Response,
-    refusal: Response,
-    /// Whose way is tested with it.
-    probe: Option<ProbeId>,
+/// What an Allocate asks for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    what: What,
+    /// EVEN-PORT, and whether the port after it is to be held back.
+    even: Option<bool>,
 }
 
-impl Opening {
-    /// What the relay socket is to speak.
-    pub fn transport(&self) -> RelayTransport {
-        self.transport
-    }
-
-    /// The addresses to try, in this order. The first that can be bound is the one.
-    pub fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        let fits = |port: &u16| !self.even || port.is_multiple_of(2);
-        self.ports.filter(fits).map(|port| SocketAddr::new(self.address, port))
-    }
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// An address of this family, or of the usual one.
+    One(Option<Family>),
+    /// ADDITIONAL-ADDRESS-FAMILY: one of each.
+    Both,
+    /// RESERVATION-TOKEN.
+    Reserved(ReservationToken),
 }
 
 impl Server {
@@ -66,69 +51,87 @@ impl Server {
         owner: Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        if let Some(allocation) = self.of(&from, now) {
-            return repeat(allocation, request, &owner, now).map(Answer::Success);
+        if self.of(&from, now).is_some() {
+            return self.repeat(from, request, &owner, now).map(Answer::Success);
         }
         // One that has expired and is not swept out yet neither stands in the way nor counts.
         self.disconnected(from);
         let transport = relay_transport(from, request)?;
-        let family = match request.requested_address_family() {
-            Ok(None) => None,
-            Ok(Some(family)) => Some(if family == 1 { Family::V4 } else { Family::V6 }),
-            Err(_) => return Err(Reject::AddressFamilyNotSupported),
-        };
-        let even = match request.even_port()? {
-            // Nothing here holds a port back for later.
-            Some(true) => return Err(Reject::InsufficientCapacity),
-            even => even.is_some(),
-        };
+        let asked = Asked::read(request)?;
         let lifetime = granted(request)?;
-        let server = from.server.ip();
-        let address = self.options.addresses.choose(server, family).ok_or(Reject::AddressFamilyNotSupported)?;
-        let charge = self.shared.quota.charge(&owner.username, SourcePrefix::from(from.client.ip()))?;
-        let ports = Candidates::new(&self.options.ports, &mut self.rng);
+        let (wanted, lacks) = self.wanted(from, asked, &owner, now)?;
+        let beside = match asked.even {
+            Some(true) => Some(self.charge(from, &owner)?),
+            Some(false) | None => None,
+        };
         let full = Reject::InsufficientCapacity;
         Ok(Answer::Open(Box::new(Opening {
             five_tuple: from,
             owner,
             transport,
             request: request.frame().transaction_id(),
-            charge,
             lifetime,
-            address,
-            ports,
-            even,
+            wanted,
+            beside,
+            lacks,
             success: Response::success(request.frame()),
             refusal: Response::error(request.frame(), full.code(), full.reason()),
             probe: self.probe_of(request.frame()),
         })))
     }
 
-    /// Ends an opening: with the address that a relay socket was bound to, or with 508 when none could be.
-    pub fn opened(
+    /// The sockets that are needed, and the family that is not to be had where two were asked for.
+    fn wanted(
         &mut self,
-        opening: Opening,
-        bound: io::Result<SocketAddr>,
+        from: FiveTuple,
+        Asked { what, even }: Asked,
+        owner: &Owner,
         now: Instant,
-        reply: &mut Vec<u8>,
-    ) -> Option<AllocationId> {
-        let Opening { five_tuple, owner, transport, request, charge, lifetime, success, refusal, probe, .. } = opening;
-        let key: IntegrityKey = owner.key.clone();
-        let Ok(bound) = bound.map(canonical) else {
-            self.counters.rejects += 1;
-            self.note(probe, five_tuple, method::ALLOCATE, Reject::InsufficientCapacity.outcome(), now);
-            refusal.sign(key.bytes(), reply);
-            return None;
-        };
-        let relayed = SocketAddr::new(self.options.addresses.advertised(bound.ip()), bound.port());
-        if let Scope::Room(member) = owner.scope {
-            self.options.verifier.memberships().saw(member, five_tuple.client.ip());
+    ) -> Result<(Vec<Wanted>, Option<(Family, Reject)>), Reject> {
+        let even = even.is_some();
+        match what {
+            What::One(family) => Ok((vec![self.place(from, family, even, owner)?], None)),
+            What::Both => {
+                let mut place = |family| (family, self.place(from, Some(family), even, owner));
+                match [place(Family::V4), place(Family::V6)] {
+                    [(_, Ok(one)), (_, Ok(other))] => Ok((vec![one, other], None)),
+                    [(_, Ok(one)), (family, Err(reject))] | [(family, Err(reject)), (_, Ok(one))] => {
+                        Ok((vec![one], Some((family, reject.of_family()))))
+                    }
+                    [(_, Err(reject)), (_, Err(_))] => Err(reject),
+                }
+            }
+            What::Reserved(token) => {
+                let claimed = self.shared.reservations.claim(token, &owner.username, now);
+                let (bound, charge) = claimed.ok_or(Reject::InsufficientCapacity)?;
+                Ok((vec![Wanted { charge, port: Port::Reserved(bound) }], None))
+            }
         }
-        let expires = now + lifetime;
-        let id = self.insert(Grant { five_tuple, owner, transport, request, bound, relayed, expires, charge }, now);
-        self.note(probe, five_tuple, method::ALLOCATE, Outcome::Answered, now);
-        describe(success, relayed, five_tuple, lifetime).sign(key.bytes(), reply);
-        Some(id)
+    }
+
+    fn place(&mut self, from: FiveTuple, family: Option<Family>, even: bool, owner: &Owner) -> Result<Wanted, Reject> {
+        let address = self.options.addresses.choose(from.server.ip(), family);
+        let address = address.ok_or(Reject::AddressFamilyNotSupported)?;
+        let charge = self.charge(from, owner)?;
+        let ports = Candidates::new(&self.options.ports, &mut self.rng);
+        let open = self.options.open_ports.as_ref().map(|open| Candidates::new(open, &mut self.rng));
+        Ok(Wanted { charge, port: Port::Free { address, open, ports, even } })
+    }
+
+    fn charge(&self, from: FiveTuple, owner: &Owner) -> Result<Charge, Reject> {
+        self.shared.quota.charge(&owner.username, SourcePrefix::from(from.client.ip()))
+    }
+
+    /// A retransmission is answered as the first one was; anything else on a five-tuple that has an allocation is a 437.
+    fn repeat(&self, from: FiveTuple, request: &Request<'_>, owner: &Owner, now: Instant) -> Result<Response, Reject> {
+        let allocation = self.of(&from, now).ok_or(Reject::AllocationMismatch)?;
+        let same = allocation.request == request.frame().transaction_id();
+        if !same || allocation.owner.username != owner.username {
+            return Err(Reject::AllocationMismatch);
+        }
+        let left = allocation.expires.saturating_duration_since(now);
+        let left = Duration::from_secs(left.as_millis().div_ceil(1000) as u64);
+        Ok(self.describe(allocation.id, Response::success(request.frame()), left))
     }
 }
 
@@ -147,19 +150,20 @@ fn relay_transport(from: FiveTuple, request: &Request<'_>) -> Result<RelayTransp
     }
 }
 
-/// A retransmission is answered as the first one was; anything else on a five-tuple that has an allocation is a 437.
-fn repeat(allocation: &Allocation, request: &Request<'_>, owner: &Owner, now: Instant) -> Result<Response, Reject> {
-    let same = allocation.request == request.frame().transaction_id() && allocation.owner.username == owner.username;
-    if !same {
-        return Err(Reject::AllocationMismatch);
+impl Asked {
+    /// What goes together (RFC 8656 section 7.2).
+    fn read(request: &Request<'_>) -> Result<Self, Reject> {
+        let family = request.requested_address_family().map_err(|_| Reject::AddressFamilyNotSupported)?;
+        let family = family.map(|family| if family == 1 { Family::V4 } else { Family::V6 });
+        let even = request.even_port()?;
+        let what = match (request.reservation_token()?, request.additional_address_family()?) {
+            (None, None) => What::One(family),
+            (None, Some(_)) if family.is_none() && even != Some(true) => What::Both,
+            (Some(token), None) if family.is_none() && even.is_none() => What::Reserved(ReservationToken(token)),
+            (_, _) => return Err(Reject::BadRequest),
+        };
+        Ok(Self { what, even })
     }
-    let left = allocation.expires.saturating_duration_since(now);
-    let left = Duration::from_secs(left.as_millis().div_ceil(1000) as u64);
-    Ok(describe(Response::success(request.frame()), allocation.relayed, allocation.five_tuple, left))
-}
-
-fn describe(response: Response, relayed: SocketAddr, five_tuple: FiveTuple, lifetime: Duration) -> Response {
-    response.relayed_address(relayed).lifetime(lifetime).mapped_address(five_tuple.client)
 }
 
 /// What a client gets of the lifetime it asks for.

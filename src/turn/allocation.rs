@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::FastMap;
+use super::addresses::Family;
 use super::five_tuple::FiveTuple;
 use super::quota::Charge;
 use super::reject::Reject;
 use super::relayed::RelayTransport;
+use super::reservation::ReservationToken;
 use crate::credentials::{IntegrityKey, Scope};
 use crate::stun::{ChannelNumber, TransactionId};
 
@@ -55,12 +57,24 @@ pub(super) struct Allocation {
     /// The address that peers see: the same, or its outer one behind a 1:1 NAT.
     pub(super) relayed: SocketAddr,
     pub(super) expires: Instant,
+    /// The one of the other address family on the same five-tuple.
+    pub(super) sibling: Option<AllocationId>,
+    pub(super) told: Told,
     /// Its entry in the server's expiry.
     pub(super) wake: Instant,
     pub(super) charge: Charge,
     permissions: FastMap<IpAddr, Instant>,
     channels: FastMap<ChannelNumber, ChannelBinding>,
     by_peer: FastMap<SocketAddr, ChannelNumber>,
+}
+
+/// What the success said besides addresses: a retransmission is told the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// For the port beside this one.
+    pub(super) token: Option<ReservationToken>,
+    /// The address family that was asked for as well, and the code that said why there is none.
+    pub(super) lacks: Option<(Family, u16)>,
 }
 
 /// What a new allocation is made of.
@@ -88,12 +102,19 @@ impl Allocation {
             bound,
             relayed,
             expires,
+            sibling: None,
+            told: Told::default(),
             wake: expires,
             charge,
             permissions,
             channels,
             by_peer,
         }
+    }
+
+    /// That of the relayed address, and so of its peers.
+    pub(super) fn family(&self) -> Family {
+        Family::of(self.relayed.ip())
     }
 
     /// Whether packets may pass between the client and any port of the peer.
@@ -112,21 +133,21 @@ impl Allocation {
         self.peer_of(*channel, now).map(|_| *channel)
     }
 
-    /// Installs or refreshes permissions, each peer named once, all or none.
+    /// Installs or refreshes permissions, each peer named once, all or none, and says which are new.
     ///
     /// # Errors
     /// [`Reject::InsufficientCapacity`] when the quota does not reach for all the new ones.
-    pub(super) fn permit(&mut self, peers: &[IpAddr], now: Instant) -> Result<(), Reject> {
+    pub(super) fn permit(&mut self, peers: &[IpAddr], now: Instant) -> Result<Vec<IpAddr>, Reject> {
         self.sweep_permissions(now);
-        let new = peers.iter().filter(|peer| !self.permissions.contains_key(peer)).count() as u32;
-        for taken in 0..new {
+        let new: Vec<IpAddr> = peers.iter().filter(|peer| !self.permissions.contains_key(peer)).copied().collect();
+        for taken in 0..new.len() as u32 {
             if !self.charge.take_permission() {
                 self.charge.give_permissions(taken);
                 return Err(Reject::InsufficientCapacity);
             }
         }
         self.permissions.extend(peers.iter().map(|&peer| (peer, now + PERMISSION_LIFETIME)));
-        Ok(())
+        Ok(new)
     }
 
     /// Binds or refreshes a channel, and the permission for its peer (RFC 8656 section 12.2).
@@ -155,6 +176,15 @@ impl Allocation {
         self.channels.insert(channel, ChannelBinding { peer, expires: now + CHANNEL_LIFETIME });
         self.by_peer.insert(peer, channel);
         Ok(())
+    }
+
+    /// Takes back permissions that were just given.
+    pub(super) fn withdraw(&mut self, peers: &[IpAddr]) {
+        for peer in peers {
+            if self.permissions.remove(peer).is_some() {
+                self.charge.give_permissions(1);
+            }
+        }
     }
 
     /// Gives back what has expired.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::addresses::Family;
 use super::allocation::Owner;
 use super::five_tuple::FiveTuple;
 use super::policy::{Denied, Reachable};
@@ -31,7 +32,11 @@ impl Server {
                 return Err(Reject::Forbidden(Denied::NotRelayed));
             }
         }
-        self.own(&from, &owner.username, now)?.bind(channel, peer, now)?;
+        let other = self.all_of(&from, now).find(|one| one.family() != Family::of(peer.ip()));
+        if other.is_some_and(|other| other.peer_of(channel, now).is_some()) {
+            return Err(Reject::BadRequest);
+        }
+        self.own_of(&from, &owner.username, Family::of(peer.ip()), now)?.bind(channel, peer, now)?;
         Ok(Answer::Success(Response::success(request.frame())))
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::addresses::Family;
 use super::allocation::{AllocationId, Owner};
 use super::connections::{BIND_WITHIN, CONNECT_WITHIN, State};
 use super::five_tuple::FiveTuple;
@@ -44,15 +45,15 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        let allocation = self.own(&from, &owner.username, now)?;
-        let (id, bound) = (allocation.id, allocation.bound);
-        if allocation.transport != RelayTransport::Tcp {
+        if self.own(&from, &owner.username, now)?.transport != RelayTransport::Tcp {
             return Err(Reject::BadRequest);
         }
         let [peer] = request.peer_addresses()?[..] else { return Err(Reject::BadRequest) };
         if peer.port() == 0 {
             return Err(Reject::BadRequest);
         }
+        let allocation = self.own_of(&from, &owner.username, Family::of(peer.ip()), now)?;
+        let (id, bound) = (allocation.id, allocation.bound);
         let to = self.way_to(&from, owner, peer, now)?;
         if self.connections.with(id, peer).is_some() {
             return Err(Reject::ConnectionExists);
@@ -119,7 +120,7 @@ impl Server {
     ) -> Result<SocketAddr, Reject> {
         let reachable = self.authorize(from, owner, peer.ip(), now)?;
         let holder = self.shared.relayed.get_of(RelayTransport::Tcp, peer);
-        let is_own = self.own(from, &owner.username, now)?.relayed == peer;
+        let is_own = self.all_of(from, now).any(|allocation| allocation.relayed == peer);
         match (reachable, holder) {
             (Reachable::Network, _) | (Reachable::HairpinOrNetwork, None) => Ok(peer),
             (Reachable::Hairpin | Reachable::HairpinOrNetwork, Some(holder))

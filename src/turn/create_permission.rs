@@ -32,8 +32,26 @@ impl Server {
         for peer in &peers {
             self.authorize(&from, owner, *peer, now)?;
         }
-        self.own(&from, &owner.username, now)?.permit(&peers, now)?;
+        self.permit_all(&from, owner, &peers, now)?;
         Ok(Answer::Success(Response::success(request.frame())))
+    }
+
+    /// In the allocation of each address family, or in none.
+    fn permit_all(&mut self, from: &FiveTuple, owner: &Owner, peers: &[IpAddr], now: Instant) -> Result<(), Reject> {
+        // They are sorted, and IPv4 comes first.
+        let (v4, v6) = peers.split_at(peers.partition_point(IpAddr::is_ipv4));
+        let mut given = Vec::new();
+        if !v4.is_empty() {
+            given = self.own_of(from, &owner.username, Family::V4, now)?.permit(v4, now)?;
+        }
+        if !v6.is_empty() {
+            let permitted = self.own_of(from, &owner.username, Family::V6, now)?.permit(v6, now);
+            if permitted.is_err() && !v4.is_empty() {
+                self.own_of(from, &owner.username, Family::V4, now)?.withdraw(&given);
+            }
+            permitted?;
+        }
+        Ok(())
     }
 
     /// Whether the owner of an allocation may exchange packets with a peer address, and how it is reached.
@@ -47,10 +65,7 @@ impl Server {
         peer: IpAddr,
         now: Instant,
     ) -> Result<Reachable, Reject> {
-        let relayed = self.own(from, &owner.username, now)?.relayed.ip();
-        if Family::of(peer) != Family::of(relayed) {
-            return Err(Reject::PeerAddressFamilyMismatch);
-        }
+        self.own_of(from, &owner.username, Family::of(peer), now)?;
         let options = &self.options;
         let rooms = options.verifier.memberships();
         options.policy.authorize_peer(owner.scope, peer, rooms).map_err(|denied| {

@@ -71,8 +71,7 @@ impl Server {
             self.counters.malformed += 1;
             return Step::Done;
         };
-        let found = self.of(&from, now).and_then(|allocation| Some((allocation.id, allocation.peer_of(channel, now)?)));
-        match found {
+        match self.peer_of(&from, channel, now) {
             Some((id, peer)) => self.send(id, peer, data, now),
             None => self.drop_unpermitted(),
         }
@@ -89,7 +88,7 @@ impl Server {
             return Step::Done;
         }
         let payload = data.offset..data.offset + data.value.len();
-        match self.of(&from, now).map(|allocation| allocation.id) {
+        match self.for_peer(&from, peer.ip(), now).map(|allocation| allocation.id) {
             Some(id) => self.send(id, peer, payload, now),
             None => self.drop_unpermitted(),
         }

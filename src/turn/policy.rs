@@ -65,7 +65,7 @@ pub struct PeerPolicy {
     pub deny: Vec<PeerRule>,
     /// Lets clients relay to this machine itself: for tests.
     pub allow_loopback: bool,
-    /// Every address of this box, the outer ones of `relay.external` too.
+    /// Every address of this box, the outer ones too.
     pub own: HashSet<IpAddr>,
     /// The reverse proxies that are believed. Who was seen at one of them was not seen where it is.
     pub proxies: Proxies,

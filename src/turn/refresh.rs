@@ -21,21 +21,26 @@ impl Server {
         let family = request.requested_address_family().map_err(|_| Reject::PeerAddressFamilyMismatch)?;
         let ends = request.lifetime()? == Some(Duration::ZERO);
         let lifetime = if ends { Duration::ZERO } else { granted(request)? };
-        let allocation = match self.own(&from, &owner.username, now) {
+        match self.own(&from, &owner.username, now) {
             // The answer to an earlier copy of this request was lost: there is nothing left to end.
             Err(Reject::AllocationMismatch) if ends => {
                 return Ok(Answer::Success(Response::success(request.frame()).lifetime(lifetime)));
             }
             other => other?,
         };
-        if family.is_some_and(|family| (family == 1) != (Family::of(allocation.relayed.ip()) == Family::V4)) {
+        let wanted = |is: Family| family.is_none_or(|family| family == is.code());
+        let ids: Vec<_> = self.all_of(&from, now).filter(|one| wanted(one.family())).map(|one| one.id).collect();
+        if ids.is_empty() {
             return Err(Reject::PeerAddressFamilyMismatch);
         }
-        let id = allocation.id;
-        // Its entry in the expiry stays: that is due sooner than any lifetime ends, and then finds the new one.
-        allocation.expires = now + lifetime;
-        if ends {
-            self.end(id);
+        for id in ids {
+            // Its entry in the expiry stays: that is due sooner than any lifetime ends, and then finds the new one.
+            if let Some(allocation) = self.get_mut(id) {
+                allocation.expires = now + lifetime;
+            }
+            if ends {
+                self.end(id);
+            }
         }
         Ok(Answer::Success(Response::success(request.frame()).lifetime(lifetime)))
     }

@@ -68,6 +68,20 @@ impl Reject {
         }
     }
 
+    /// The RFC's phrase for a code.
+    pub(super) fn reason_of(code: u16) -> &'static str {
+        if code == Self::AddressFamilyNotSupported.code() {
+            Self::AddressFamilyNotSupported.reason()
+        } else {
+            Self::InsufficientCapacity.reason()
+        }
+    }
+
+    /// As ADDRESS-ERROR-CODE says it of one family, where there is the other (RFC 8656 section 7.2): 440 or 508.
+    pub(super) fn of_family(self) -> Self {
+        if self == Self::AddressFamilyNotSupported { self } else { Self::InsufficientCapacity }
+    }
+
     /// Whether the answer carries a realm and a fresh nonce.
     pub(crate) fn challenges(&self) -> bool {
         matches!(self, Self::Unauthorized(_) | Self::StaleNonce)

@@ -1,6 +1,7 @@
 //! The server of one shard: who holds what, and which handler a packet goes to.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +11,7 @@ use rand::rngs::StdRng;
 use slab::Slab;
 
 use super::FastMap;
-use super::addresses::RelayAddresses;
-use super::allocate::Opening;
+use super::addresses::{Family, RelayAddresses};
 use super::allocation::{Allocation, AllocationId, Grant, Owner};
 use super::connect::Dial;
 use super::connections::{ConnectionIds, Connections};
@@ -20,15 +20,19 @@ use super::expiry::Expiry;
 use super::five_tuple::FiveTuple;
 use super::forward::Forward;
 use super::nonce::Nonces;
+use super::opening::Opening;
 use super::policy::PeerPolicy;
 use super::quota::Quota;
 use super::reject::{Reject, Unproven};
 use super::relayed::{Holder, RelayedAddresses, ShardId};
+use super::reservation::Reservations;
 use super::time::Now;
 use crate::credentials::{IntegrityKey, RoomMember, Scope, Verifier};
 use crate::limit::{RateLimit, SourcePrefix};
 use crate::sightings::{Outcome, Sightings};
-use crate::stun::{Class, ConnectionId, Frame, Refusal, Request, Response, binding_success, method, refusal};
+use crate::stun::{
+    ChannelNumber, Class, ConnectionId, Frame, Refusal, Request, Response, binding_success, method, refusal,
+};
 
 /// What may be replaced while the server runs.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub struct Options {
     pub addresses: RelayAddresses,
     /// The ports of relayed addresses.
     pub ports: RangeInclusive<u16>,
+    /// Those of them that a router lets in, if one does: as long as there are any left, they are taken first.
+    pub open_ports: Option<RangeInclusive<u16>>,
 }
 
 /// What the servers of all shards share.
@@ -52,6 +58,8 @@ pub struct Shared {
     pub relayed: Arc<RelayedAddresses>,
     /// Every connection with a peer, by the shard that has it.
     pub connections: Arc<ConnectionIds>,
+    /// Every port that is held back.
+    pub reservations: Arc<Reservations>,
     /// The same key for all: a client's connections may be on several shards.
     pub nonces: Nonces,
     /// Where requests of those who test their way are noted.
@@ -271,7 +279,7 @@ impl Server {
 
     /// Ends what a client's connection held, when the connection has ended.
     pub fn disconnected(&mut self, from: FiveTuple) {
-        if let Some(&id) = self.by_five_tuple.get(&from) {
+        while let Some(&id) = self.by_five_tuple.get(&from) {
             self.end(id);
         }
     }
@@ -304,6 +312,11 @@ impl Server {
         [self.expiry.next(), self.connections.next_due()].into_iter().flatten().min()
     }
 
+    /// Ends the reservations that nobody asked for in time, and says where their sockets are bound.
+    pub fn expire_reservations(&self, now: Instant) -> Vec<SocketAddr> {
+        self.shared.reservations.expire(now)
+    }
+
     /// An allocation that has ended since the last call: its relay socket is to be closed.
     pub fn take_closed(&mut self) -> Option<AllocationId> {
         self.closed.pop()
@@ -329,10 +342,46 @@ impl Server {
         &self.counters
     }
 
-    /// The allocation of a client, unless it has expired.
+    /// The allocation of a client, unless it has expired: the first, if it has one of each address family.
     pub(super) fn of(&self, from: &FiveTuple, now: Instant) -> Option<&Allocation> {
-        let allocation = self.get(*self.by_five_tuple.get(from)?)?;
-        (allocation.expires > now).then_some(allocation)
+        let first = self.get(*self.by_five_tuple.get(from)?)?;
+        if first.expires > now {
+            return Some(first);
+        }
+        self.get(first.sibling?).filter(|sibling| sibling.expires > now)
+    }
+
+    /// The allocations of a client: none, one, or one of each address family.
+    pub(super) fn all_of(&self, from: &FiveTuple, now: Instant) -> impl Iterator<Item = &Allocation> {
+        let first = self.of(from, now);
+        let second = first.and_then(|first| self.get(first.sibling?)).filter(|second| second.expires > now);
+        first.into_iter().chain(second)
+    }
+
+    /// The allocation by which a client reaches a peer.
+    pub(super) fn for_peer(&self, from: &FiveTuple, peer: IpAddr, now: Instant) -> Option<&Allocation> {
+        let first = self.of(from, now)?;
+        if first.sibling.is_none() {
+            return Some(first);
+        }
+        self.all_of(from, now).find(|one| one.family() == Family::of(peer))
+    }
+
+    /// The allocation and the peer of a channel.
+    pub(super) fn peer_of(
+        &self,
+        from: &FiveTuple,
+        channel: ChannelNumber,
+        now: Instant,
+    ) -> Option<(AllocationId, SocketAddr)> {
+        let first = self.of(from, now)?;
+        match first.peer_of(channel, now) {
+            Some(peer) => Some((first.id, peer)),
+            None => {
+                let second = self.get(first.sibling?).filter(|second| second.expires > now)?;
+                Some((second.id, second.peer_of(channel, now)?))
+            }
+        }
     }
 
     /// The allocation that a request by its owner is about.
@@ -343,6 +392,22 @@ impl Server {
         let id = self.of(from, now).ok_or(Reject::AllocationMismatch)?.id;
         let allocation = self.get_mut(id).ok_or(Reject::AllocationMismatch)?;
         if allocation.owner.username == username { Ok(allocation) } else { Err(Reject::WrongCredentials) }
+    }
+
+    /// The allocation by which peers of a family are reached, as [`Server::own`] finds it.
+    ///
+    /// # Errors
+    /// As there, and [`Reject::PeerAddressFamilyMismatch`] when there is none of the family.
+    pub(super) fn own_of(
+        &mut self,
+        from: &FiveTuple,
+        username: &str,
+        family: Family,
+        now: Instant,
+    ) -> Result<&mut Allocation, Reject> {
+        self.own(from, username, now)?;
+        let id = self.all_of(from, now).find(|one| one.family() == family).map(|one| one.id);
+        id.and_then(|id| self.get_mut(id)).ok_or(Reject::PeerAddressFamilyMismatch)
     }
 
     pub(super) fn get(&self, id: AllocationId) -> Option<&Allocation> {
@@ -360,7 +425,7 @@ impl Server {
         let mut allocation = Allocation::new(id, grant);
         allocation.wake = allocation.next_wake(now);
         self.expiry.insert(allocation.wake, id);
-        self.by_five_tuple.insert(allocation.five_tuple, id);
+        self.by_five_tuple.entry(allocation.five_tuple).or_insert(id);
         if let Scope::Room(member) = allocation.owner.scope {
             self.by_member.entry(member).or_default().push(id);
         }
@@ -372,6 +437,15 @@ impl Server {
         id
     }
 
+    /// Makes two allocations on one five-tuple know each other.
+    pub(super) fn join(&mut self, one: AllocationId, other: AllocationId) {
+        for (id, sibling) in [(one, other), (other, one)] {
+            if let Some(allocation) = self.get_mut(id) {
+                allocation.sibling = Some(sibling);
+            }
+        }
+    }
+
     pub(super) fn end(&mut self, id: AllocationId) {
         if self.get(id).is_none() {
             return;
@@ -379,7 +453,16 @@ impl Server {
         self.end_connections(id);
         let allocation = self.allocations.remove(id.index as usize);
         self.expiry.remove(allocation.wake, id);
-        self.by_five_tuple.remove(&allocation.five_tuple);
+        match allocation.sibling.and_then(|sibling| self.get_mut(sibling)) {
+            Some(sibling) => {
+                sibling.sibling = None;
+                let sibling = sibling.id;
+                self.by_five_tuple.insert(allocation.five_tuple, sibling);
+            }
+            None => {
+                self.by_five_tuple.remove(&allocation.five_tuple);
+            }
+        }
         if let Scope::Room(member) = allocation.owner.scope
             && let Some(ids) = self.by_member.get_mut(&member)
         {

@@ -280,6 +280,10 @@ export class Room extends EventTarget {
     for (const peer of this.peers.values()) peer.moved();
   }
 
+  #rerouted() {
+    for (const peer of this.peers.values()) peer.rerouted();
+  }
+
   #hello() {
     const { name, role, pin, invite } = this.#options;
     return { room: this.name, name: name || undefined, role, pin, invite };
@@ -361,7 +365,8 @@ export class Room extends EventTarget {
       case "broadcast":
         return peer && this.#read(peer, message.data);
       case "ice-servers":
-        return this.#configure(message.iceServers);
+        this.#configure(message.iceServers);
+        return message.restart && this.#rerouted();
       case "room":
         this.#stands(message);
         return this.#tell("room", {});

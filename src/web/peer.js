@@ -308,6 +308,12 @@ export class Peer {
     if (this.#negotiation.stands) this.connection.restartIce();
   }
 
+  /** The box and its relay are elsewhere now: what goes by there, or by nowhere yet, needs another path. @internal */
+  rerouted() {
+    if (!this.#negotiation.stands) this.reached();
+    else if (this.stats?.path?.kind !== "direct") this.connection.restartIce();
+  }
+
   /** @internal */
   close() {
     this.#over = true;

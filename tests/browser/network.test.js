@@ -159,6 +159,28 @@ members(inEachAtHasty, "Anna", "Ben")("a call has new credentials before the las
   }, old);
 });
 
+inEachAtHasty("a call that is relayed goes by the relay's new address, once that has changed", async (box, browser, kind) => {
+  const outer = { chromium: "127.0.0.2", firefox: "127.0.0.3" }[kind];
+  const [anna, ben] = [await Member.open(browser, box.url, "Anna"), await Member.open(browser, box.url, "Ben")];
+  try {
+    for (const member of [anna, ben]) await member.enters(`${kind} moves`, { iceTransportPolicy: "relay", relayTransport: "udp" });
+    await ben.until("has a path", () => me.other?.stats?.path);
+    await box.reload(`[relay]\nexternal = { "127.0.0.1" = "${outer}" }\n`);
+    // The old path stands here: when a browser leaves it is up to the browser.
+    await ben.until("offers the new address, and stands", (outer) => {
+      const { connection } = me.other;
+      const isOffered = connection.localDescription.sdp.includes(` ${outer} `);
+      return isOffered && connection.signalingState === "stable" && connection.connectionState === "connected";
+    }, outer);
+    assert.deepEqual(await ben.broken(), [], "the call has gone on meanwhile");
+    for (const member of [anna, ben]) await member.close();
+  } catch (error) {
+    throw await explained(error, box, anna, ben);
+  } finally {
+    for (const member of [anna, ben]) await member.page.close().catch(() => {});
+  }
+});
+
 two("an address and a configuration that are none are refused at once", async (_, anna) => {
   const refused = await anna.page.evaluate(async () => {
     const { join } = await import(/** @type {string} */ ("/lanturn.js"));

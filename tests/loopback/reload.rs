@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use rustls::pki_types::CertificateDer;
+use serde_json::json;
 
 use super::support::echo_at;
+use super::support::room::Member;
 use super::support::server::{LOOPBACK, Server};
 use super::support::stun::RawClient;
 use super::support::turn_client::Over;
@@ -122,4 +124,17 @@ async fn the_policy_of_a_reload_holds_for_the_next_permission() {
     eventually("the rest is in force", || server.log().matches(" reloaded").count() == 2);
     eventually("the server still listens where it did", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     assert_eq!(client.permit(peer).await, Err(403));
+}
+
+#[tokio::test]
+async fn who_is_in_a_room_hears_of_an_outer_address_and_restarts() {
+    let mut server = Server::start(LOOPBACK);
+    let (mut anna, _) = Member::join(&server, server.address(), "kitchen", "Anna").await;
+    server.write("config.toml", &format!("{LOOPBACK}external = {{ '127.0.0.1' = '127.0.0.7' }}\n"));
+    server.signal("HUP");
+    server.wait_for("this machine is known outside as [127.0.0.7]");
+    let told = anna.hear().await;
+    assert_eq!((&told["type"], &told["restart"]), (&json!("ice-servers"), &json!(true)), "{told}");
+    let mut client = RawClient::new(&server, server.address(), Over::Udp, "anna").await;
+    assert_eq!(client.allocate(&[]).await.unwrap().ip().to_string(), "127.0.0.7");
 }

@@ -7,6 +7,7 @@ use super::client::{Client, Way};
 use super::matrix;
 use super::named;
 use super::net::{BOX, BOX_LAN, BOX_TOO, BOX_V6, Mapping, World};
+use super::outside;
 use super::probes;
 use super::support::PATIENCE;
 use super::support::server::Server;
@@ -25,6 +26,12 @@ pub const ALL: &[(&str, fn())] = &[
     ("ice_names_the_address_that_the_client_came_in_on", ice_names_the_address),
     ("a_new_address_of_the_box_is_served", a_new_address_of_the_box),
     ("behind_a_one_to_one_nat_the_outer_address_is_told", one_to_one_nat),
+    ("a_router_lets_in_what_pcp_asks_for", outside::a_router_lets_in_what_pcp_asks_for),
+    ("a_router_lets_in_what_natpmp_asks_for", outside::a_router_lets_in_what_natpmp_asks_for),
+    ("a_router_lets_in_what_upnp_asks_for", outside::a_router_lets_in_what_upnp_asks_for),
+    ("a_mapping_follows_the_router", outside::a_mapping_follows_the_router),
+    ("a_router_that_speaks_no_language_is_no_hindrance", outside::a_router_that_speaks_no_language),
+    ("the_outer_address_is_found_and_followed", outside::the_outer_address_is_found_and_followed),
     ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),
     ("avahi_finds_the_box_by_name", named::avahi_finds_the_box_by_name),
     ("two_boxes_of_one_name", named::two_boxes_of_one_name),
@@ -49,16 +56,16 @@ shards = 2
 allow = ["203.0.113.0/24", "lan"]
 "#;
 
-fn at(ip: &str) -> SocketAddr {
+pub fn at(ip: &str) -> SocketAddr {
     SocketAddr::new(ip.parse().unwrap(), 3478)
 }
 
-fn ip(text: &str) -> IpAddr {
+pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
 /// Packets both ways, each seen to come from the other's address.
-fn exchange(one: &mut Client, one_at: SocketAddr, other: &mut Client, other_at: SocketAddr) {
+pub fn exchange(one: &mut Client, one_at: SocketAddr, other: &mut Client, other_at: SocketAddr) {
     let give_up = Instant::now() + PATIENCE;
     loop {
         one.send(other_at, "from one");
@@ -225,28 +232,8 @@ fn a_new_address_of_the_box() {
 fn one_to_one_nat() {
     const OUTER: &str = "203.0.113.7";
     let mut world = World::new();
-    let inside = world.host("box");
-    world.plug(&inside, "lan", "lan", &[&format!("{BOX_LAN}/24")]);
-    world.gateway(&inside, "192.168.7.1");
-    let gate = world.host("gate");
-    world.plug(&gate, "wan", "internet", &[&format!("{OUTER}/24")]);
-    world.plug(&gate, "inside", "lan", &["192.168.7.1/24"]);
-    world.forwards(&gate);
-    world.nft(
-        &gate,
-        &format!(
-            "table ip nat {{
-                chain enter {{
-                    type nat hook prerouting priority dstnat; policy accept;
-                    iifname \"wan\" dnat to {BOX_LAN}
-                }}
-                chain leave {{
-                    type nat hook postrouting priority srcnat; policy accept;
-                    oifname \"wan\" ip saddr {BOX_LAN} snat to {OUTER}
-                }}
-            }}"
-        ),
-    );
+    let (inside, gate) = world.box_at_home(OUTER);
+    world.map_one_to_one(&gate, OUTER);
     let server = Server::start_within(&inside, &format!("{CONFIG}external = {{ \"{BOX_LAN}\" = \"{OUTER}\" }}\n"));
 
     let (_, client) = world.behind_nat(1, "203.0.113.11", Mapping::Random);
@@ -260,8 +247,20 @@ fn one_to_one_nat() {
 
     let peer = world.outsider("peer", &["203.0.113.20/24"]);
     let mut peer = Client::in_namespace(&peer);
+    let peer_at = reach_unasked(&mut client, relayed, &mut peer, ip("203.0.113.20"));
+    exchange(&mut client, relayed, &mut peer, peer_at);
+
+    let other = world.outsider("other", &["203.0.113.21/24"]);
+    let mut other = Client::in_namespace(&other);
+    let other_at = other.allocate(&server, at(OUTER), Way::Tls).relayed;
+    assert_eq!(other_at.ip(), ip(OUTER));
+    exchange(&mut client, relayed, &mut other, other_at);
+}
+
+/// Has a packet of a peer get to a relayed address that has never sent the peer one. Returns where the peer is then.
+pub fn reach_unasked(client: &mut Client, relayed: SocketAddr, peer: &mut Client, peer_ip: IpAddr) -> SocketAddr {
     // From another port than the one that the client sends to, so that no packet of ours has opened the way.
-    let (silent, peer_at) = ("203.0.113.20:6999".parse().unwrap(), "203.0.113.20:7000".parse().unwrap());
+    let (silent, peer_at) = (SocketAddr::new(peer_ip, 6999), SocketAddr::new(peer_ip, 7000));
     peer.bind(peer_at);
     let give_up = Instant::now() + PATIENCE;
     let came = loop {
@@ -273,13 +272,7 @@ fn one_to_one_nat() {
         assert!(Instant::now() < give_up, "nothing comes through the outer address");
     };
     assert_eq!(came, ("unasked".into(), peer_at));
-    exchange(&mut client, relayed, &mut peer, peer_at);
-
-    let other = world.outsider("other", &["203.0.113.21/24"]);
-    let mut other = Client::in_namespace(&other);
-    let other_at = other.allocate(&server, at(OUTER), Way::Tls).relayed;
-    assert_eq!(other_at.ip(), ip(OUTER));
-    exchange(&mut client, relayed, &mut other, other_at);
+    peer_at
 }
 
 fn ipv6_and_ipv4() {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::program::Program;
 use super::support::PATIENCE;
@@ -32,6 +33,10 @@ pub enum Ask {
     Send { to: SocketAddr, text: String },
     /// The next packet, if one comes soon: [`Answer::Received`].
     Receive,
+    /// Joins a room, and stays: [`Answer::Heard`].
+    Join { server: SocketAddr, room: String, authority: String },
+    /// What is said in the room next: [`Answer::Heard`].
+    Hear,
     /// A page over HTTPS: [`Answer::Page`].
     Get { server: SocketAddr, path: String, authority: String },
 }
@@ -44,6 +49,8 @@ pub enum Answer {
     Allocated(Allocated),
     Received(Option<(String, SocketAddr)>),
     Page(String),
+    /// A message of the box, as JSON.
+    Heard(String),
     Done,
     Failed(String),
 }
@@ -107,12 +114,38 @@ impl Client {
         }
     }
 
+    /// Joins a room of the box.
+    pub fn join(&mut self, server: &Server, at: SocketAddr, room: &str) {
+        let authority = server.read("certs/ca.pem");
+        let joined = self.heard(&Ask::Join { server: at, room: room.into(), authority });
+        assert_eq!(joined["type"], "joined", "{joined}");
+    }
+
+    /// What it is told in the room next.
+    pub fn hear(&mut self) -> Value {
+        self.heard(&Ask::Hear)
+    }
+
+    fn heard(&mut self, ask: &Ask) -> Value {
+        match self.ask(ask) {
+            Answer::Heard(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What the box answers to a GET.
+    pub fn page(&mut self, server: &Server, at: SocketAddr, path: &str) -> String {
+        let authority = server.read("certs/ca.pem");
+        match self.ask(&Ask::Get { server: at, path: path.into(), authority }) {
+            Answer::Page(page) => page,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The `iceServers` that the box tells this client when it comes in on an address.
     pub fn ice_urls(&mut self, server: &Server, at: SocketAddr) -> Vec<String> {
-        let path = format!("/ice?key={}", server.key());
-        let answer = self.ask(&Ask::Get { server: at, path, authority: server.read("certs/ca.pem") });
-        let Answer::Page(page) = answer else { panic!("{answer:?}") };
-        let reply: serde_json::Value = serde_json::from_str(&page).unwrap_or_else(|_| panic!("{page}"));
+        let page = self.page(server, at, &format!("/ice?key={}", server.key()));
+        let reply: Value = serde_json::from_str(&page).unwrap_or_else(|_| panic!("{page}"));
         let entries = reply["iceServers"].as_array().unwrap();
         let urls = entries.iter().flat_map(|entry| entry["urls"].as_array().unwrap());
         urls.map(|url| url.as_str().unwrap().to_owned()).collect()

@@ -16,6 +16,7 @@ mod matrix;
 mod named;
 mod net;
 mod networks;
+mod outside;
 mod probes;
 mod program;
 mod role;
@@ -57,7 +58,7 @@ fn run(filter: Option<&str>) -> ExitCode {
 
 /// What the tests need of the machine.
 fn prepare() -> Result<(), String> {
-    for tool in ["ip", "nft", "unshare", "node", "avahi-daemon", "avahi-resolve", "dbus-daemon"] {
+    for tool in ["ip", "nft", "unshare", "node", "avahi-daemon", "avahi-resolve", "dbus-daemon", "miniupnpd"] {
         let found = Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
         found.map_err(|error| format!("{tool} does not start ({error}): make deps-nat"))?;
     }

@@ -157,6 +157,41 @@ impl World {
         hosts.map(|(host, _)| host)
     }
 
+    /// A box on the LAN alone, and the router before it, at `outer` on the internet, which forwards and translates
+    /// nothing yet: the names of both. The router's interfaces are "wan" and "inside".
+    pub fn box_at_home(&mut self, outer: &str) -> (String, String) {
+        let inside = self.host("box");
+        self.plug(&inside, "lan", "lan", &[&format!("{BOX_LAN}/24")]);
+        self.gateway(&inside, "192.168.7.1");
+        let gate = self.host("gate");
+        self.plug(&gate, "wan", "internet", &[&format!("{outer}/24")]);
+        self.plug(&gate, "inside", "lan", &["192.168.7.1/24"]);
+        self.forwards(&gate);
+        (inside, gate)
+    }
+
+    /// Has the router before the box map one outer address to it, and no other any more.
+    pub fn map_one_to_one(&self, gate: &str, outer: &str) {
+        self.nft(
+            gate,
+            &format!(
+                "table ip nat {{
+                }}
+                delete table ip nat
+                table ip nat {{
+                    chain enter {{
+                        type nat hook prerouting priority dstnat; policy accept;
+                        iifname \"wan\" dnat to {BOX_LAN}
+                    }}
+                    chain leave {{
+                        type nat hook postrouting priority srcnat; policy accept;
+                        oifname \"wan\" ip saddr {BOX_LAN} snat to {outer}
+                    }}
+                }}"
+            ),
+        );
+    }
+
     /// A host on a network of its own inside a router: at `.2` of the network, and the router at `.1`.
     fn inside(&mut self, router: &str, role: &str, network: &str) -> String {
         let client = self.host(role);

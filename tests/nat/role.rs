@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use lanturn::stun::Frame;
 use rustls::pki_types::ServerName;
+use serde_json::json;
 use stun::attributes::ATTR_XORMAPPED_ADDRESS;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -18,10 +20,14 @@ use webrtc_util::Conn;
 
 use super::client::{Allocated, Answer, Ask, Way};
 use super::support::conn::StreamConn;
+use super::support::room::Member;
 use super::support::{PATIENCE, tls};
 
 /// How long to wait for one packet: many times what these wires take.
 const SOON: Duration = Duration::from_millis(400);
+
+/// How long somebody stays in a room where nothing is said.
+const STAY: Duration = Duration::from_secs(600);
 
 type Error = Box<dyn std::error::Error>;
 
@@ -30,6 +36,8 @@ type Error = Box<dyn std::error::Error>;
 struct State {
     turn: Option<Client>,
     socket: Option<Arc<dyn Conn + Send + Sync>>,
+    /// What it was told in the room.
+    heard: Option<UnboundedReceiver<String>>,
 }
 
 /// Until there is nothing more to read.
@@ -74,6 +82,21 @@ impl State {
                 let (length, from) = received?;
                 let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
                 Ok(Answer::Received(Some((text, from))))
+            }
+            Ask::Join { server, room, authority } => {
+                let stream = secure(server, &authority, &["http/1.1"]).await?;
+                let mut member = Member::over(Box::new(stream), server, None).await?;
+                member.say(json!({ "type": "join", "room": room })).await;
+                let joined = member.hear().await.to_string();
+                let (sender, heard) = unbounded_channel();
+                self.heard = Some(heard);
+                // Whoever reads nothing answers no ping, and is taken for gone.
+                tokio::spawn(async move { while sender.send(member.hear_within(STAY).await.to_string()).is_ok() {} });
+                Ok(Answer::Heard(joined))
+            }
+            Ask::Hear => {
+                let heard = self.heard.as_mut().ok_or("it is in no room")?;
+                Ok(Answer::Heard(heard.recv().await.ok_or("the connection has ended")?))
             }
             Ask::Get { server, path, authority } => Ok(Answer::Page(get(server, &path, &authority).await?)),
         }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::Request;
@@ -82,8 +83,13 @@ impl Member {
 
     /// What it is told next.
     pub async fn hear(&mut self) -> Value {
+        self.hear_within(PATIENCE).await
+    }
+
+    /// What it is told next, which may take so long.
+    pub async fn hear_within(&mut self, patience: Duration) -> Value {
         loop {
-            let next = timeout(PATIENCE, self.ws.next()).await.expect("nothing is said");
+            let next = timeout(patience, self.ws.next()).await.expect("nothing is said");
             match next.expect("the connection has ended").unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
                 Message::Close(frame) => panic!("closed: {frame:?}"),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -115,13 +115,18 @@ impl Server {
 
     /// Waits until it has printed a text.
     pub fn wait_for(&mut self, text: &str) {
-        let give_up = Instant::now() + PATIENCE;
+        self.wait_within(PATIENCE, text);
+    }
+
+    /// Waits so long until it has printed a text.
+    pub fn wait_within(&mut self, patience: Duration, text: &str) {
+        let give_up = Instant::now() + patience;
         while !self.log().contains(text) {
             assert!(Instant::now() < give_up, "{text:?} was never printed:\n{}", self.log());
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("lanturn has ended with {status}:\n{}", self.log());
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -184,7 +189,7 @@ impl Server {
                 return (status, self.log());
             }
             assert!(Instant::now() < give_up, "lanturn does not end:\n{}", self.log());
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 }
@@ -208,7 +213,7 @@ pub fn refusal(dir: &Path) -> String {
             let _ = child.kill();
             panic!("lanturn runs, and should not");
         }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     };
     assert_eq!(status.code(), Some(1));
     let mut text = String::new();

@@ -1,7 +1,8 @@
 //! What is read at the start and again on SIGHUP: secrets, keys, certificates, policy.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use crate::credentials::{
     IceServer, Memberships, Reach, RoomMember, Secrets, Verifier, ice_servers, mint, mint_for_member, mint_for_page,
     mint_invite, verify_invite,
 };
+use crate::outside::Known;
 use crate::proxies::Proxies;
 use crate::signaling::{Grants, Pin, Role, RoomName};
 use crate::tls::acme::{Public, Wanted};
@@ -29,23 +31,31 @@ pub(super) struct Fresh {
     pub(super) addresses: Vec<IpAddr>,
     /// By which multicast DNS finds this machine, with `.local`.
     names: Vec<String>,
+    outside: Known,
 }
 
 impl Fresh {
-    /// Reads it, making what a first run makes. `renamed` is the name that multicast DNS had to take.
-    pub(super) fn read(settings: &Settings, renamed: Option<&str>) -> anyhow::Result<Self> {
+    /// Reads it, making what a first run makes. `renamed` is the name that multicast DNS had to take, `known` what was
+    /// found out of the outside.
+    pub(super) fn read(settings: &Settings, renamed: Option<&str>, known: Known) -> anyhow::Result<Self> {
         let addresses = interfaces::addresses().context("the addresses of this machine cannot be read")?;
         let names = named::names(&settings.listen, &addresses, renamed);
+        let outside = Known { addresses: external(&settings.relay.external, known.addresses), ..known };
         let loaded = secrets::load_or_make(&settings.credentials)?;
         let identity = tls::load(&tls::Options {
             dir: settings.tls.dir.clone(),
             names: settings.tls.names.iter().cloned().chain(names.clone()).collect(),
-            addresses: addresses.iter().chain(settings.relay.external.values()).copied().collect(),
+            addresses: addresses.iter().chain(outside.addresses.values()).copied().collect(),
             hostname: interfaces::hostname(),
         })?;
         let acme = acme::options(settings).filter(|_| identity.ca.is_some());
         let wanted = acme.map(Wanted::read).transpose()?;
-        Ok(Self { loaded, identity, wanted, addresses, names })
+        Ok(Self { loaded, identity, wanted, addresses, names, outside })
+    }
+
+    /// From an address of this machine to the one that others see, configured or found.
+    pub(super) fn external(&self) -> &HashMap<IpAddr, IpAddr> {
+        &self.outside.addresses
     }
 
     /// What the relay needs of it.
@@ -63,15 +73,19 @@ impl Fresh {
         let addresses = turn::RelayAddresses {
             configured: relay.addresses.clone(),
             interfaces: self.addresses.iter().copied().chain(interfaces::loopback()).collect(),
-            external: relay.external.clone(),
+            external: self.outside.addresses.clone(),
             loopback: relay.allow_loopback,
         };
-        Arc::new(turn::Options { verifier, policy, addresses, ports: relay.ports.clone() })
+        // The router was told of the ports that were configured at the start.
+        let is_ours =
+            |open: &RangeInclusive<u16>| relay.ports.contains(open.start()) && relay.ports.contains(open.end());
+        let open_ports = self.outside.relay_ports.clone().filter(is_ours);
+        Arc::new(turn::Options { verifier, policy, addresses, ports: relay.ports.clone(), open_ports })
     }
 
     /// Every address that is this machine, inside or outside.
     fn own(&self, settings: &Settings) -> HashSet<IpAddr> {
-        let configured = settings.relay.addresses.iter().chain(settings.relay.external.values());
+        let configured = settings.relay.addresses.iter().chain(self.outside.addresses.values());
         let listening = settings.listen.addresses.iter().map(|address| address.ip().to_canonical());
         let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let all = self.addresses.iter().chain(configured).copied().chain(listening).chain(loopback);
@@ -89,7 +103,7 @@ impl Fresh {
             accepts_key: Box::new(move |key| keys.contains(key)),
             ttl: settings.credentials.ttl.as_secs(),
             hosts: hosts(settings).chain(self.names.clone()).collect(),
-            external: settings.relay.external.clone(),
+            external: self.outside.addresses.clone(),
             authority: self.identity.ca.as_ref().map(|ca| http::Authority {
                 certificate: ca.der.clone().into(),
                 name: ca.name.clone(),
@@ -103,42 +117,75 @@ impl Fresh {
     }
 }
 
-/// What the rooms give, with the secrets that are in force at the time.
+/// What the rooms give, with what is in force at the time.
 #[derive(Clone)]
-pub(super) struct RoomGrants(Arc<RwLock<(Secrets, u64)>>);
+pub(super) struct RoomGrants(Arc<RwLock<Granting>>);
+
+struct Granting {
+    secrets: Secrets,
+    /// In seconds.
+    ttl: u64,
+    external: HashMap<IpAddr, IpAddr>,
+}
+
+impl Granting {
+    fn new(fresh: &Fresh, settings: &Settings) -> Self {
+        Self {
+            secrets: fresh.loaded.secrets.clone(),
+            ttl: settings.credentials.ttl.as_secs(),
+            external: fresh.outside.addresses.clone(),
+        }
+    }
+}
 
 impl RoomGrants {
     pub(super) fn new(fresh: &Fresh, settings: &Settings) -> Self {
-        Self(Arc::new(RwLock::new((fresh.loaded.secrets.clone(), settings.credentials.ttl.as_secs()))))
+        Self(Arc::new(RwLock::new(Granting::new(fresh, settings))))
     }
 
     pub(super) fn replace(&self, fresh: &Fresh, settings: &Settings) {
-        let current = (fresh.loaded.secrets.clone(), settings.credentials.ttl.as_secs());
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = current;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Granting::new(fresh, settings);
     }
 
-    fn current(&self) -> RwLockReadGuard<'_, (Secrets, u64)> {
+    fn current(&self) -> RwLockReadGuard<'_, Granting> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Grants for RoomGrants {
     fn ice_servers(&self, member: RoomMember, reach: &Reach) -> (Vec<IceServer>, u64) {
-        let (secrets, ttl) = &*self.current();
+        let Granting { secrets, ttl, external } = &*self.current();
         let credential = mint_for_member(secrets.minting(), member, unix_now(), *ttl);
-        (ice_servers(reach, &credential), *ttl)
+        // The client came when the outer address may have been another.
+        (ice_servers(&reach.clone().under(external), &credential), *ttl)
     }
 
     fn invite(&self, room: &RoomName, pin: Option<&Pin>, role: Role, ttl: Duration) -> (String, u64) {
-        let (secrets, _) = &*self.current();
-        mint_invite(secrets.minting(), room.as_str(), pin.map(Pin::as_str), role.name(), unix_now(), ttl.as_secs())
+        mint_invite(
+            self.current().secrets.minting(),
+            room.as_str(),
+            pin.map(Pin::as_str),
+            role.name(),
+            unix_now(),
+            ttl.as_secs(),
+        )
     }
 
     fn invited(&self, invite: &str, room: &RoomName, pin: Option<&Pin>) -> Option<Role> {
-        let (secrets, _) = &*self.current();
-        let role = verify_invite(secrets, room.as_str(), pin.map(Pin::as_str), invite, unix_now())?;
+        let role = verify_invite(&self.current().secrets, room.as_str(), pin.map(Pin::as_str), invite, unix_now())?;
         Role::parse(role)
     }
+}
+
+/// The outer address of each address: as configured, or else as found. No two have the same.
+fn external(configured: &HashMap<IpAddr, IpAddr>, found: HashMap<IpAddr, IpAddr>) -> HashMap<IpAddr, IpAddr> {
+    let mut all = configured.clone();
+    for (inner, outer) in found {
+        if !configured.values().any(|known| *known == outer) {
+            all.entry(inner).or_insert(outer);
+        }
+    }
+    all
 }
 
 /// The names that browsers may use for this machine.
@@ -151,4 +198,21 @@ fn hosts(settings: &Settings) -> impl Iterator<Item = String> {
 
 pub(super) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_configured_wins_over_what_is_found() {
+        let map = |pairs: &[(&str, &str)]| -> HashMap<IpAddr, IpAddr> {
+            pairs.iter().map(|(inner, outer)| (inner.parse().unwrap(), outer.parse().unwrap())).collect()
+        };
+        let configured = map(&[("192.168.1.5", "203.0.113.7")]);
+        assert_eq!(external(&configured, map(&[("192.168.1.5", "203.0.113.9")])), configured);
+        assert_eq!(external(&configured, map(&[("10.0.0.5", "203.0.113.7")])), configured, "no two are seen at one");
+        let both = map(&[("192.168.1.5", "203.0.113.7"), ("10.0.0.5", "203.0.113.9")]);
+        assert_eq!(external(&configured, map(&[("10.0.0.5", "203.0.113.9")])), both);
+    }
 }

@@ -139,18 +139,20 @@ pub(super) struct RelaySocket {
 impl RelaySocket {
     /// Binds the first of the addresses that is free.
     pub(super) fn bind(candidates: impl Iterator<Item = SocketAddr>) -> io::Result<(Self, SocketAddr)> {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in candidates {
-            match UdpSocket::bind(address) {
-                Ok(socket) => {
-                    let is_v6 = address.is_ipv6();
-                    return Ok((Self { socket: Bare::new(socket, is_v6)?, is_v6 }, address));
-                }
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(last)
+        first_free(candidates, |address| Ok((Self::at(address)?, address)))
+    }
+
+    /// Binds the first of the addresses that is free and has another free port after it, and that one too.
+    pub(super) fn bind_pair(candidates: impl Iterator<Item = SocketAddr>) -> io::Result<(Self, Self, SocketAddr)> {
+        first_free(candidates, |address| {
+            let beside = address.port().checked_add(1).ok_or(io::ErrorKind::AddrInUse)?;
+            Ok((Self::at(address)?, Self::at(SocketAddr::new(address.ip(), beside))?, address))
+        })
+    }
+
+    fn at(address: SocketAddr) -> io::Result<Self> {
+        let is_v6 = address.is_ipv6();
+        Ok(Self { socket: Bare::new(UdpSocket::bind(address)?, is_v6)?, is_v6 })
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -169,6 +171,21 @@ impl RelaySocket {
     pub(super) fn send<'a>(&self, runs: impl Iterator<Item = Run<'a>>) -> Sent {
         self.socket.send(self.is_v6, runs)
     }
+}
+
+/// What comes of the first address that nobody has.
+fn first_free<T>(
+    candidates: impl Iterator<Item = SocketAddr>,
+    bind: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in candidates {
+        match bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+            other => return other,
+        }
+    }
+    Err(last)
 }
 
 /// A socket and what its system needs to know of it.

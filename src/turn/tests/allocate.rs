@@ -40,15 +40,15 @@ fn unknown_required_attributes_are_420_and_all_listed() {
     let mut lab = Lab::new();
     let client = lab.client("anna", "192.0.2.1:5000");
     let asked = allocate()
-        .raw(ATTR_RESERVATION_TOKEN, &[0; 8])
-        .raw(ATTR_DONT_FRAGMENT, &[])
+        .raw(AttrType(0x7E00), &[0; 8])
+        .raw(AttrType(0x7E01), &[])
         .raw(AttrType(0x7F00), b"x")
         .raw(AttrType(0xC001), b"optional");
     let answer = lab.ask(&client, asked);
     let mut list = UnknownAttributes(Vec::new());
     list.get_from(&answer).unwrap();
     assert_eq!(code(&answer), 420);
-    assert_eq!(list.0, [ATTR_RESERVATION_TOKEN, ATTR_DONT_FRAGMENT, AttrType(0x7F00)]);
+    assert_eq!(list.0, [AttrType(0x7E00), AttrType(0x7E01), AttrType(0x7F00)]);
     assert!(answer.contains(ATTR_MESSAGE_INTEGRITY) && lab.sockets.is_empty());
     assert_eq!(lab.code(&client, allocate().raw(AttrType(0xC001), b"optional")), 0);
 }
@@ -111,10 +111,9 @@ fn the_relay_transport_is_one_that_is_known() {
 }
 
 #[test]
-fn an_even_port_is_even_and_none_is_reserved_beside_it() {
+fn an_even_port_is_even() {
     let mut lab = Lab::with(Setup { ports: 50_000..=50_019, ..Setup::default() });
     let clients: Vec<_> = (1..=11).map(|port| lab.client("anna", &format!("192.0.2.1:{port}"))).collect();
-    assert_eq!(lab.code(&clients[0], allocate().raw(ATTR_EVEN_PORT, &[0x80])), 508);
     assert_eq!(lab.code(&clients[0], allocate().raw(ATTR_EVEN_PORT, &[0, 0])), 400);
     for client in &clients[..10] {
         let answer = lab.ask(client, allocate().raw(ATTR_EVEN_PORT, &[0]));
@@ -193,4 +192,18 @@ fn peers_see_the_outer_address_of_a_nat() {
     let address = lab.allocate(&client);
     assert_eq!(address.ip().to_string(), "203.0.113.7");
     assert!(lab.sockets.contains_key(&at(&format!("192.168.1.5:{}", address.port()))));
+}
+
+#[test]
+fn ports_that_a_router_lets_in_are_taken_first() {
+    let mut lab = Lab::with(Setup { open_ports: Some(50_000..=50_003), ..Setup::default() });
+    let mut taken: Vec<u16> = (0..6)
+        .map(|number| {
+            let client = lab.client("anna", &format!("192.0.2.1:{}", 5000 + number));
+            lab.allocate(&client).port()
+        })
+        .collect();
+    taken[..4].sort_unstable();
+    assert_eq!(taken[..4], [50_000, 50_001, 50_002, 50_003]);
+    assert!(taken[4..].iter().all(|port| (50_004..=50_999).contains(port)), "then any other: {taken:?}");
 }

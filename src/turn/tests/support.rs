@@ -1,6 +1,6 @@
 //! A laboratory: servers that share a box, sockets that are only names, clients that sign, and a clock to turn.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +31,7 @@ pub(super) struct Setup {
     pub(super) total: Limits,
     pub(super) unauthorized_rate: u32,
     pub(super) ports: std::ops::RangeInclusive<u16>,
+    pub(super) open_ports: Option<std::ops::RangeInclusive<u16>>,
     pub(super) interfaces: Vec<&'static str>,
     pub(super) external: Option<(&'static str, &'static str)>,
     pub(super) allow_loopback: bool,
@@ -45,6 +46,7 @@ impl Default for Setup {
             total: MANY,
             unauthorized_rate: 1_000_000,
             ports: 50_000..=50_999,
+            open_ports: None,
             interfaces: vec!["127.0.0.1", "192.168.1.5", "2001:db8::5"],
             external: None,
             allow_loopback: false,
@@ -69,6 +71,8 @@ pub(super) struct Lab {
     pub(super) start: Instant,
     /// The relay sockets that are open.
     pub(super) sockets: HashMap<SocketAddr, (usize, AllocationId)>,
+    /// Those that are held back.
+    pub(super) spares: HashSet<SocketAddr>,
 }
 
 impl Lab {
@@ -99,12 +103,14 @@ impl Lab {
             },
             addresses: RelayAddresses { interfaces, external, ..RelayAddresses::default() },
             ports: setup.ports,
+            open_ports: setup.open_ports,
         });
         let start = Instant::now();
         let shared = Shared {
             quota: Quota::new(setup.user, setup.prefix, setup.total, start),
             relayed: Arc::default(),
             connections: Arc::default(),
+            reservations: Arc::default(),
             sightings: Arc::default(),
             nonces: Nonces::new(&[3; 32]),
             unauthorized_rate: setup.unauthorized_rate,
@@ -112,7 +118,7 @@ impl Lab {
         let server = |n: u16| Server::new(ShardId(n), Arc::clone(&options), shared.clone(), [n as u8; 32], start);
         let servers = (0..setup.shards).map(server).collect();
         let now = Now { instant: start, unix: UNIX };
-        Self { servers, shared, rooms, now, start, sockets: HashMap::new() }
+        Self { servers, shared, rooms, now, start, sockets: HashMap::new(), spares: HashSet::new() }
     }
 
     /// Turns the clock forward and tells nobody.
@@ -124,6 +130,9 @@ impl Lab {
     /// Tells the servers what time it is, and closes the sockets that they no longer want.
     pub(super) fn expire(&mut self) {
         self.servers.iter_mut().for_each(|server| server.expire(self.now.instant));
+        for reserved in self.servers[0].expire_reservations(self.now.instant) {
+            assert!(self.spares.remove(&reserved));
+        }
         self.close_sockets();
     }
 
@@ -162,14 +171,30 @@ impl Lab {
             other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("{other:?}"),
             Step::Open(opening) => {
                 self.close_sockets();
-                let free = opening.candidates().find(|address| !self.sockets.contains_key(address));
-                let bound = free.ok_or_else(|| std::io::ErrorKind::AddrInUse.into());
-                let id = self.servers[client.shard].opened(*opening, bound, self.now.instant, &mut reply);
-                assert_eq!(id.is_some(), free.is_some(), "an allocation exactly when there is a socket");
-                self.sockets.extend(free.zip(id).map(|(address, id)| (address, (client.shard, id))));
+                let bound = self.bind(&opening);
+                let ids = self.servers[client.shard].opened(*opening, &bound, self.now.instant, &mut reply);
+                for (id, bound) in ids.into_iter().zip(bound) {
+                    assert_eq!(id.is_some(), bound.is_some(), "an allocation exactly when there is a socket");
+                    self.sockets.extend(bound.zip(id).map(|(address, id)| (address, (client.shard, id))));
+                }
                 Outcome::Reply(read(&reply))
             }
         }
+    }
+
+    /// Binds what is wanted, as the relay does.
+    fn bind(&mut self, opening: &Opening) -> Vec<Option<SocketAddr>> {
+        let next = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
+        let taken = |address: &SocketAddr| self.sockets.contains_key(address) || self.spares.contains(address);
+        let free = |address: &SocketAddr| !taken(address) && !(opening.wants_pair() && taken(&next(*address)));
+        let place = |wanted: &Wanted| match wanted.reserved() {
+            Some(reserved) => Some(reserved).filter(|reserved| self.spares.contains(reserved)),
+            None => wanted.candidates().find(free),
+        };
+        let bound: Vec<_> = opening.wanted().iter().map(place).collect();
+        self.spares.retain(|spare| !bound.contains(&Some(*spare)));
+        self.spares.extend(bound[0].filter(|_| opening.wants_pair()).map(next));
+        bound
     }
 
     /// Signs and sends a request and checks that the answer belongs to it and is signed with the same key.

@@ -2,10 +2,11 @@
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { until } from "./tab.js";
 
 const READY_MS = 20_000;
 const STOP_MS = 5_000;
@@ -69,6 +70,14 @@ export class Box {
       clearTimeout(late);
     }
     if (!keep) await rm(this.dir, { recursive: true, force: true });
+  }
+
+  /** Has it read another configuration. @param {string} config */
+  async reload(config) {
+    await writeFile(join(this.dir, "config.toml"), config);
+    const before = this.log.length;
+    this.#process.kill("SIGHUP");
+    await until("the box has reloaded", async () => /reloaded/.test(this.log.slice(before)));
   }
 
   #ready() {

@@ -1,7 +1,6 @@
 //! Clients with credentials, and a record of what each was promised that the servers are held to.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -199,6 +198,7 @@ impl World {
             Step::Reply => {}
             Step::Open(opening) => self.open(who, *opening, &mut reply),
             Step::Forward(forward) => self.forward(who, packet, forward),
+            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("client {who}: {other:?}"),
         }
         if reply.is_empty() {
             return false;
@@ -216,13 +216,14 @@ impl World {
         assert!(is_fresh, "client {who} allocates with an old credential");
         assert!(client.member.is_none_or(|member| self.fixture.rooms.is_member(member)), "client {who} has left");
         let taken: Vec<_> = self.clients.iter().filter_map(|client| client.allocation.map(|(_, at)| at)).collect();
-        let free = opening.candidates().find(|address| !taken.contains(address));
-        let bound = free.ok_or_else(|| io::Error::from(io::ErrorKind::AddrInUse));
+        let free = opening.wanted()[0].candidates().find(|address| !taken.contains(address));
+        // Only the first socket can be had: two allocations on one five-tuple are more than this model knows.
+        let bound: Vec<_> = (0..opening.wanted().len()).map(|index| free.filter(|_| index == 0)).collect();
         // An allocation that has expired gives way to the new one.
         self.close_ended();
-        let id = self.fixture.servers[who % 2].opened(opening, bound, self.now.instant, reply);
-        assert_eq!(id.is_some(), free.is_some());
-        self.clients[who].allocation = id.zip(free);
+        let ids = self.fixture.servers[who % 2].opened(opening, &bound, self.now.instant, reply);
+        assert!(ids.iter().zip(&bound).all(|(id, bound)| id.is_some() == bound.is_some()));
+        self.clients[who].allocation = ids[0].zip(free);
     }
 
     fn forward(&mut self, who: usize, packet: &[u8], Forward { payload, route }: Forward) {

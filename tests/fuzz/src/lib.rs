@@ -43,12 +43,14 @@ impl Fixture {
             },
             addresses: RelayAddresses { interfaces: own, ..RelayAddresses::default() },
             ports: 50_000..=50_009,
+            open_ports: Some(50_000..=50_004),
         });
         let limits = |n| Limits { allocations: n, permissions: 2 * n, channels: n, bandwidth: 8 * n };
         let shared = Shared {
             quota: Quota::new(limits(4), limits(5), limits(6), start),
             relayed: Arc::default(),
             connections: Arc::default(),
+            reservations: Arc::default(),
             sightings: Arc::default(),
             nonces: Nonces::new(&[7; 32]),
             unauthorized_rate: 50,
