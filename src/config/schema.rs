@@ -52,6 +52,7 @@ pub(crate) struct OutsideTable {
 pub(crate) struct CredentialsTable {
     pub(crate) secret_file: String,
     pub(crate) keys_file: String,
+    pub(crate) token_keys_file: String,
     pub(crate) ttl: String,
     pub(crate) users: Vec<UserTable>,
 }

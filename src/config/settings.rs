@@ -82,6 +82,8 @@ pub struct Credentials {
     pub secret_file: PathBuf,
     /// One API key a line.
     pub keys_file: PathBuf,
+    /// The id and the key of an authorization server a line. `None` takes no access tokens.
+    pub token_keys_file: Option<PathBuf>,
     /// How long a credential lasts, 1 s to 30 days, in whole seconds.
     pub ttl: Duration,
     /// Users with a fixed password, each with another name.

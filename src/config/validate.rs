@@ -130,6 +130,7 @@ impl Keys<'_> {
         Ok(Credentials {
             secret_file: self.at("credentials.secret_file", parse::path(&table.secret_file))?,
             keys_file: self.at("credentials.keys_file", parse::path(&table.keys_file))?,
+            token_keys_file: Some(&table.token_keys_file).filter(|file| !file.is_empty()).map(Into::into),
             ttl: self.at("credentials.ttl", parse::duration(&table.ttl, SECOND..=MAX_TTL))?,
             users,
         })

@@ -25,7 +25,10 @@ pub use ::stun::agent::TransactionId;
 pub use ::stun::attributes::AttrType;
 pub use ::stun::message::Method;
 pub use address::{decode_xor_address, encode_xor_address};
-pub use attributes::{ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, DRAFT_ADDITIONAL_ADDRESS_FAMILY, is_known};
+pub use attributes::{
+    ACCESS_TOKEN, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, DRAFT_ADDITIONAL_ADDRESS_FAMILY,
+    THIRD_PARTY_AUTHORIZATION, is_known,
+};
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
 pub use connection::{ConnectionId, connection_attempt};
 pub use frame::{Attribute, Class, Frame, Malformed};

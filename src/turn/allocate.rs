@@ -43,6 +43,9 @@ enum What {
     Reserved(ReservationToken),
 }
 
+/// The family of two that is not to be had, and why.
+type Lacking = Option<(Family, Reject)>;
+
 impl Server {
     pub(super) fn handle_allocate(
         &mut self,
@@ -58,7 +61,7 @@ impl Server {
         self.disconnected(from);
         let transport = relay_transport(from, request)?;
         let asked = Asked::read(request)?;
-        let lifetime = granted(request)?;
+        let lifetime = owner.bounded(granted(request)?, now);
         let (wanted, lacks) = self.wanted(from, asked, &owner, now)?;
         let beside = match asked.even {
             Some(true) => Some(self.charge(from, &owner)?),
@@ -87,7 +90,7 @@ impl Server {
         Asked { what, even }: Asked,
         owner: &Owner,
         now: Instant,
-    ) -> Result<(Vec<Wanted>, Option<(Family, Reject)>), Reject> {
+    ) -> Result<(Vec<Wanted>, Lacking), Reject> {
         let even = even.is_some();
         match what {
             What::One(family) => Ok((vec![self.place(from, family, even, owner)?], None)),
@@ -119,7 +122,7 @@ impl Server {
     }
 
     fn charge(&self, from: FiveTuple, owner: &Owner) -> Result<Charge, Reject> {
-        self.shared.quota.charge(&owner.username, SourcePrefix::from(from.client.ip()))
+        self.shared.quota.charge(&owner.account(), SourcePrefix::from(from.client.ip()))
     }
 
     /// A retransmission is answered as the first one was; anything else on a five-tuple that has an allocation is a 437.

@@ -35,6 +35,31 @@ pub(super) struct Owner {
     pub(super) username: String,
     pub(super) key: IntegrityKey,
     pub(super) scope: Scope,
+    /// When the access token ends that says so.
+    pub(super) until: Option<Instant>,
+}
+
+impl Owner {
+    /// Whether a request by `other` is about what is this one's. Tokens may follow one another under several keys, and only
+    /// whoever is at the client's address has a nonce for it.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.username == other.username || (self.until.is_some() && other.until.is_some())
+    }
+
+    /// Whose quota it counts against: all who hold tokens under one key have the same USERNAME.
+    pub(super) fn account(&self) -> String {
+        if self.until.is_none() {
+            return self.username.clone();
+        }
+        let hash = ring::digest::digest(&ring::digest::SHA256, self.key.bytes());
+        let hash: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}/{hash}", self.username)
+    }
+
+    /// A lifetime, or what is left of the token (RFC 7635 section 4.1.1).
+    pub(super) fn bounded(&self, lifetime: Duration, now: Instant) -> Duration {
+        self.until.map_or(lifetime, |until| lifetime.min(until.saturating_duration_since(now)))
+    }
 }
 
 #[derive(Debug)]

@@ -1,4 +1,6 @@
-//! The long-term credential mechanism (RFC 8489 section 9.2.4).
+//! The long-term credential mechanism (RFC 8489 section 9.2.4), and access tokens (RFC 7635).
+
+use std::time::Duration;
 
 use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USER_HASH, ATTR_USERNAME};
 
@@ -7,8 +9,8 @@ use super::five_tuple::FiveTuple;
 use super::reject::{Reject, Unproven};
 use super::server::Server;
 use super::time::Now;
-use crate::credentials::Scope;
-use crate::stun::{Frame, PasswordAlgorithm, Request};
+use crate::credentials::{IntegrityKey, Scope, Token};
+use crate::stun::{ACCESS_TOKEN, Frame, PasswordAlgorithm, Request};
 
 impl Server {
     /// Who signed a request.
@@ -26,6 +28,9 @@ impl Server {
         if ![from, control].iter().any(|each| self.shared.nonces.is_fresh(nonce, each.client, now.unix)) {
             return Err(Reject::StaleNonce);
         }
+        if let Some(token) = frame.get(ACCESS_TOKEN) {
+            return self.bearer(username, token.value, request, now);
+        }
         let algorithm = request.password_algorithm()?.unwrap_or(PasswordAlgorithm::Md5);
         if realm != self.options.verifier.realm() {
             return Err(Reject::Unauthorized(Unproven::WrongRealm));
@@ -37,7 +42,19 @@ impl Server {
         }
         let (scope, keys) = self.options.verifier.keys(username, algorithm, now.unix)?;
         let key = keys.into_iter().find(|key| request.is_signed_with(key.bytes())).ok_or(wrong_password)?;
-        Ok(Owner { username: username.to_owned(), key, scope })
+        Ok(Owner { username: username.to_owned(), key, scope, until: None })
+    }
+
+    /// Whoever holds an access token (RFC 7635 section 4.1): USERNAME says which key it was made with.
+    fn bearer(&self, kid: &str, sealed: &[u8], request: &mut Request<'_>, now: Now) -> Result<Owner, Reject> {
+        let verifier = &self.options.verifier;
+        let Token { key, ends } = verifier.tokens().open(kid, sealed, verifier.realm(), now.unix)?;
+        // coturn and its client sign with the first 16 bytes of a key of whatever length.
+        let short = IntegrityKey::given(&key.bytes()[..16]);
+        let signed = [key, short].into_iter().find(|key| request.is_signed_with(key.bytes()));
+        let key = signed.ok_or(Reject::Unauthorized(Unproven::WrongPassword))?;
+        let until = now.instant + Duration::from_secs(ends.saturating_sub(now.unix));
+        Ok(Owner { username: kid.to_owned(), key, scope: Scope::Policy, until: Some(until) })
     }
 
     /// USERNAME, or whom USERHASH stands for: `None` if for nobody.
@@ -55,7 +72,7 @@ impl Server {
     /// lasts goes on, but not longer than its room membership.
     fn known_owner(&self, from: FiveTuple, username: &str, now: Now) -> Option<Owner> {
         let owner = &self.of(&from, now.instant)?.owner;
-        if owner.username != username {
+        if owner.username != username || owner.until.is_some_and(|until| until <= now.instant) {
             return None;
         }
         match owner.scope {

@@ -19,7 +19,7 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        if self.own(&from, &owner.username, now)?.transport == RelayTransport::Tcp {
+        if self.own(&from, owner, now)?.transport == RelayTransport::Tcp {
             return Err(Reject::BadRequest);
         }
         let channel = request.channel_number()?.ok_or(Reject::BadRequest)?;
@@ -36,7 +36,7 @@ impl Server {
         if other.is_some_and(|other| other.peer_of(channel, now).is_some()) {
             return Err(Reject::BadRequest);
         }
-        self.own_of(&from, &owner.username, Family::of(peer.ip()), now)?.bind(channel, peer, now)?;
+        self.own_of(&from, owner, Family::of(peer.ip()), now)?.bind(channel, peer, now)?;
         Ok(Answer::Success(Response::success(request.frame())))
     }
 }

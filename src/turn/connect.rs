@@ -45,14 +45,14 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        if self.own(&from, &owner.username, now)?.transport != RelayTransport::Tcp {
+        if self.own(&from, owner, now)?.transport != RelayTransport::Tcp {
             return Err(Reject::BadRequest);
         }
         let [peer] = request.peer_addresses()?[..] else { return Err(Reject::BadRequest) };
         if peer.port() == 0 {
             return Err(Reject::BadRequest);
         }
-        let allocation = self.own_of(&from, &owner.username, Family::of(peer.ip()), now)?;
+        let allocation = self.own_of(&from, owner, Family::of(peer.ip()), now)?;
         let (id, bound) = (allocation.id, allocation.bound);
         let to = self.way_to(&from, owner, peer, now)?;
         if self.connections.with(id, peer).is_some() {
@@ -103,7 +103,7 @@ impl Server {
     pub(super) fn charge_connection(&self, id: AllocationId) -> Result<Charge, Reject> {
         let allocation = self.get(id).ok_or(Reject::AllocationMismatch)?;
         let source = SourcePrefix::from(allocation.five_tuple.client.ip());
-        self.shared.quota.charge(&allocation.owner.username, source)
+        self.shared.quota.charge(&allocation.owner.account(), source)
     }
 
     /// Where to connect for a peer address. One of this box's must be a relayed address for TCP now, of the same room or

@@ -42,7 +42,8 @@ impl Server {
         let connection = self.connections.get(id).filter(|connection| connection.is_pending(now));
         let allocation = connection.and_then(|connection| self.get(connection.allocation));
         let allocation = allocation.filter(|allocation| allocation.expires > now).ok_or(Reject::BadRequest)?;
-        if allocation.owner.username != owner.username {
+        // It comes from another address than what the allocation is held by, so a token must be of the same key.
+        if allocation.owner.account() != owner.account() {
             return Err(Reject::WrongCredentials);
         }
         self.connections.change(id, State::Bound, None);

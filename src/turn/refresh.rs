@@ -20,8 +20,8 @@ impl Server {
     ) -> Result<Answer, Reject> {
         let family = request.requested_address_family().map_err(|_| Reject::PeerAddressFamilyMismatch)?;
         let ends = request.lifetime()? == Some(Duration::ZERO);
-        let lifetime = if ends { Duration::ZERO } else { granted(request)? };
-        match self.own(&from, &owner.username, now) {
+        let lifetime = if ends { Duration::ZERO } else { owner.bounded(granted(request)?, now) };
+        match self.own(&from, owner, now) {
             // The answer to an earlier copy of this request was lost: there is nothing left to end.
             Err(Reject::AllocationMismatch) if ends => {
                 return Ok(Answer::Success(Response::success(request.frame()).lifetime(lifetime)));
@@ -37,6 +37,8 @@ impl Server {
             // Its entry in the expiry stays: that is due sooner than any lifetime ends, and then finds the new one.
             if let Some(allocation) = self.get_mut(id) {
                 allocation.expires = now + lifetime;
+                // It may have shown a new token.
+                allocation.owner.clone_from(owner);
             }
             if ends {
                 self.end(id);

@@ -261,7 +261,9 @@ impl Server {
         let unknown = if let Reject::UnknownAttribute(list) = reject { &list[..] } else { &[] };
         let Some(key) = key else {
             let challenge = nonce.as_deref().map(|nonce| (self.options.verifier.realm(), nonce));
-            refusal(frame, Refusal { code: reject.code(), reason: reject.reason(), challenge, unknown }, reply);
+            let (code, reason) = (reject.code(), reject.reason());
+            let takes_tokens = !self.options.verifier.tokens().is_empty();
+            refusal(frame, Refusal { code, reason, challenge, takes_tokens, unknown }, reply);
             return Step::Reply;
         };
         let mut response = Response::error(frame, reject.code(), reject.reason());
@@ -388,10 +390,10 @@ impl Server {
     ///
     /// # Errors
     /// [`Reject::AllocationMismatch`] when there is none, [`Reject::WrongCredentials`] when it is another user's.
-    pub(super) fn own(&mut self, from: &FiveTuple, username: &str, now: Instant) -> Result<&mut Allocation, Reject> {
+    pub(super) fn own(&mut self, from: &FiveTuple, owner: &Owner, now: Instant) -> Result<&mut Allocation, Reject> {
         let id = self.of(from, now).ok_or(Reject::AllocationMismatch)?.id;
         let allocation = self.get_mut(id).ok_or(Reject::AllocationMismatch)?;
-        if allocation.owner.username == username { Ok(allocation) } else { Err(Reject::WrongCredentials) }
+        if allocation.owner.is_same(owner) { Ok(allocation) } else { Err(Reject::WrongCredentials) }
     }
 
     /// The allocation by which peers of a family are reached, as [`Server::own`] finds it.
@@ -401,11 +403,11 @@ impl Server {
     pub(super) fn own_of(
         &mut self,
         from: &FiveTuple,
-        username: &str,
+        owner: &Owner,
         family: Family,
         now: Instant,
     ) -> Result<&mut Allocation, Reject> {
-        self.own(from, username, now)?;
+        self.own(from, owner, now)?;
         let id = self.all_of(from, now).find(|one| one.family() == family).map(|one| one.id);
         id.and_then(|id| self.get_mut(id)).ok_or(Reject::PeerAddressFamilyMismatch)
     }

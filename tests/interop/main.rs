@@ -7,6 +7,7 @@ mod matchbox;
 mod nginx;
 #[path = "../support/mod.rs"]
 mod support;
+mod turn_options;
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -44,14 +45,20 @@ fn run(program: &str, arguments: &[&str]) -> String {
 
 /// It exits with 0 whatever comes of it, so what it prints is held to what it should be.
 fn transfer(server: &Server, options: &[&str]) {
-    transfer_of(server, options, CLIENTS * MESSAGES, "0 (0.000000%)");
+    let secret = server.secret();
+    transfer_as(server, &["-W", &secret, "-u", "anna", "-e", "127.0.0.1"], &[options, &["-c"]].concat());
 }
 
-fn transfer_of(server: &Server, options: &[&str], received: u32, lost: &str) {
-    let (secret, port) = (server.secret(), server.address().port().to_string());
+/// As whom the options say.
+fn transfer_as(server: &Server, who: &[&str], options: &[&str]) {
+    transfer_of(server, who, options, CLIENTS * MESSAGES, "0 (0.000000%)");
+}
+
+fn transfer_of(server: &Server, who: &[&str], options: &[&str], received: u32, lost: &str) {
+    let port = server.address().port().to_string();
     let (clients, messages) = (CLIENTS.to_string(), MESSAGES.to_string());
-    let common = ["-W", &secret, "-u", "anna", "-e", "127.0.0.1", "-p", &port, "-m", &clients, "-n", &messages, "-c"];
-    let text = run("turnutils_uclient", &[&common[..], options, &["127.0.0.1"]].concat());
+    let common = ["-p", &port, "-m", &clients, "-n", &messages];
+    let text = run("turnutils_uclient", &[who, &common, options, &["127.0.0.1"]].concat());
     let all = CLIENTS * MESSAGES;
     assert!(text.contains(&format!("tot_send_msgs={all}, tot_recv_msgs={received}\n")), "{options:?}:\n{text}");
     assert!(text.contains(&format!("Total lost packets {lost}")), "{options:?}:\n{text}");
@@ -116,7 +123,9 @@ fn tcp_allocations_from_client_to_client_over_tls() {
 /// that clients hear is half of it: no more comes through coturn's own server.
 #[test]
 fn tcp_allocations_with_peers_that_connect() {
-    transfer_of(&Server::start(LOOPBACK), &["-P"], CLIENTS * MESSAGES / 2, "200 (50.000000%)");
+    let server = Server::start(LOOPBACK);
+    let who = ["-W", &server.secret(), "-u", "anna", "-e", "127.0.0.1"];
+    transfer_of(&server, &who, &["-P", "-c"], CLIENTS * MESSAGES / 2, "200 (50.000000%)");
 }
 
 #[test]

@@ -16,3 +16,4 @@ mod refresh;
 mod reservations;
 mod strangers;
 pub(crate) mod support;
+mod tokens;

@@ -35,6 +35,8 @@ pub(super) struct Setup {
     pub(super) interfaces: Vec<&'static str>,
     pub(super) external: Option<(&'static str, &'static str)>,
     pub(super) allow_loopback: bool,
+    /// The file of token keys.
+    pub(super) tokens: Option<String>,
 }
 
 impl Default for Setup {
@@ -50,6 +52,7 @@ impl Default for Setup {
             interfaces: vec!["127.0.0.1", "192.168.1.5", "2001:db8::5"],
             external: None,
             allow_loopback: false,
+            tokens: None,
         }
     }
 }
@@ -85,6 +88,8 @@ impl Lab {
         let camera = StaticUser { name: "camera".into(), password: Secret::new("front door") };
         let verifier =
             Verifier::new(REALM, Secrets::parse(&SECRETS.join("\n")).unwrap(), &[camera], Arc::clone(&rooms));
+        let tokens = setup.tokens.map(|text| TokenKeys::parse(&text).unwrap()).unwrap_or_default();
+        let verifier = verifier.with_tokens(tokens);
         let interfaces: Vec<_> = setup.interfaces.iter().map(|ip| ip.parse().unwrap()).collect();
         let external: HashMap<_, _> =
             setup.external.iter().map(|(inner, outer)| (inner.parse().unwrap(), outer.parse().unwrap())).collect();
@@ -186,7 +191,7 @@ impl Lab {
     fn bind(&mut self, opening: &Opening) -> Vec<Option<SocketAddr>> {
         let next = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
         let taken = |address: &SocketAddr| self.sockets.contains_key(address) || self.spares.contains(address);
-        let free = |address: &SocketAddr| !taken(address) && !(opening.wants_pair() && taken(&next(*address)));
+        let free = |address: &SocketAddr| !(taken(address) || opening.wants_pair() && taken(&next(*address)));
         let place = |wanted: &Wanted| match wanted.reserved() {
             Some(reserved) => Some(reserved).filter(|reserved| self.spares.contains(reserved)),
             None => wanted.candidates().find(free),
