@@ -441,3 +441,18 @@ fn ids_are_of_the_whole_box_and_not_in_order() {
     ids.dedup_by_key(|(id, _)| *id);
     assert_eq!(ids.len(), 400);
 }
+
+#[test]
+fn an_allocation_of_both_families_connects_from_the_one_that_the_peer_has() {
+    let mut lab = Lab::new();
+    let client = lab.client("anna", "192.0.2.1:5000").over(Transport::Tcp);
+    let answer = lab.ask(&client, allocate_of(TCP).raw(AttrType(0x8000), &[2, 0, 0, 0]));
+    assert_eq!((code(&answer), lab.sockets.len()), (0, 2));
+    for peer in [PEER, "[2001:db8:9::1]:7000"] {
+        let dial = lab.dial(&client, peer);
+        assert_eq!((dial.from.is_ipv4(), dial.to), (at(peer).is_ipv4(), at(peer)));
+        lab.dialed(&client, dial, Ok(()));
+    }
+    assert_eq!(lab.code(&client, refresh(0)), 0);
+    assert_eq!((lab.closed().len(), lab.servers[0].connections.len()), (2, 0));
+}
