@@ -163,6 +163,10 @@ impl Shard {
 
     /// Takes a client's connection from another shard.
     pub(super) fn take_over(&mut self, stream: Stream) {
+        // As for one that is adopted: one that had its five-tuple is gone.
+        if let Some(gone) = self.sockets.stream_of(&stream.five_tuple()) {
+            self.disconnect(gone);
+        }
         match self.sockets.insert_stream(stream) {
             // What it has kept will not wake the poll.
             Ok(key) => self.ready.push(Source::Stream(key).token()),
