@@ -122,8 +122,9 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
     });
     let limits = Limits { allocations: 100, permissions: 100, channels: 100, bandwidth: 0 };
     let quota = Quota::new(limits, limits, limits, Instant::now());
-    let (relayed, sightings, nonces) = (Arc::default(), Arc::default(), Nonces::new(&[0; 32]));
-    let shared = Shared { quota, relayed, reservations: Arc::default(), sightings, nonces, unauthorized_rate: 1000 };
+    let (relayed, connections, reservations) = (Arc::default(), Arc::default(), Arc::default());
+    let (sightings, nonces) = (Arc::default(), Nonces::new(&[0; 32]));
+    let shared = Shared { quota, relayed, connections, reservations, sightings, nonces, unauthorized_rate: 1000 };
     let polls: Vec<Poll> = (0..SHARDS).map(|_| Poll::new().unwrap()).collect();
     let mailboxes: Arc<[Mailbox]> = polls.iter().map(|poll| Mailbox::new(poll.registry()).unwrap()).collect();
     let mut shards = Vec::new();

@@ -31,5 +31,6 @@ mod self_test;
 mod sites;
 mod stacks;
 mod start;
+mod tcp_allocations;
 mod turn;
 mod y_webrtc;

@@ -3,6 +3,7 @@
 mod allocate;
 mod authentication;
 mod channels;
+mod connections;
 mod data;
 mod families;
 mod hairpin;

@@ -50,6 +50,7 @@ impl Fixture {
         let shared = Shared {
             quota: Quota::new(limits(4), limits(5), limits(6), start),
             relayed: Arc::default(),
+            connections: Arc::default(),
             reservations: Arc::default(),
             sightings: Arc::default(),
             nonces: Nonces::new(&[7; 32]),
