@@ -334,7 +334,9 @@ impl Shard {
 
     fn forward(&mut self, route: Route, payload: Range<usize>) {
         match route {
-            Route::Peer { allocation, to } => self.out.pass_to_peer(allocation, to, (Place::Batch, payload)),
+            Route::Peer { allocation, to, dont_fragment } => {
+                self.out.pass_to_peer(allocation, (to, dont_fragment), (Place::Batch, payload));
+            }
             Route::Client(delivery) => {
                 self.out.deliver(delivery, (Place::Batch, payload), &self.batch, &mut self.sockets);
             }

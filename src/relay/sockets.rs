@@ -119,7 +119,8 @@ impl Sockets {
     pub(super) fn send(&mut self, exit: Exit, runs: Runs<'_>) -> Sent {
         let sent = match exit {
             Exit::Listener(index) => self.listeners[index].send(runs),
-            Exit::Relay(id) => match self.relay(id.index as usize) {
+            Exit::Relay(id) | Exit::RelayWhole(id) => match self.relay(id.index as usize) {
+                Some((held, socket)) if held == id && exit == Exit::RelayWhole(id) => socket.send_whole(runs),
                 Some((held, socket)) if held == id => socket.send(runs),
                 Some(_) | None => Sent { unsent: runs.map(|run| run.count as u64).sum(), cannot_join: false },
             },

@@ -16,6 +16,7 @@ mod integrity;
 mod plain;
 mod request;
 mod response;
+mod send_indication;
 mod stream;
 #[cfg(test)]
 mod vectors;
@@ -24,7 +25,9 @@ pub use ::stun::agent::TransactionId;
 pub use ::stun::attributes::AttrType;
 pub use ::stun::message::Method;
 pub use address::{decode_xor_address, encode_xor_address};
-pub use attributes::{ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, DRAFT_ADDITIONAL_ADDRESS_FAMILY, is_known};
+pub use attributes::{
+    ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, CAN_FORBID_FRAGMENTS, DRAFT_ADDITIONAL_ADDRESS_FAMILY, is_known,
+};
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
 pub use frame::{Attribute, Class, Frame, Malformed};
 pub use framing::{Framing, HEADROOM};
@@ -32,6 +35,7 @@ pub use integrity::{PasswordAlgorithm, userhash};
 pub use plain::{BINDING_SUCCESS, Refusal, binding_request, binding_success, refusal};
 pub use request::Request;
 pub use response::Response;
+pub use send_indication::SendIndication;
 pub use stream::{NextMessage, next_message};
 
 /// The methods that the server knows.

@@ -11,6 +11,7 @@ use super::outside;
 use super::probes;
 use super::support::PATIENCE;
 use super::support::server::Server;
+use super::wire;
 
 /// By name.
 pub const ALL: &[(&str, fn())] = &[
@@ -32,6 +33,8 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_mapping_follows_the_router", outside::a_mapping_follows_the_router),
     ("a_router_that_speaks_no_language_is_no_hindrance", outside::a_router_that_speaks_no_language),
     ("the_outer_address_is_found_and_followed", outside::the_outer_address_is_found_and_followed),
+    ("dont_fragment_is_on_the_wire", wire::dont_fragment_is_on_the_wire),
+    ("no_marking_goes_through_the_relay", wire::no_marking_goes_through),
     ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),
     ("avahi_finds_the_box_by_name", named::avahi_finds_the_box_by_name),
     ("two_boxes_of_one_name", named::two_boxes_of_one_name),

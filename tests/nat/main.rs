@@ -21,6 +21,8 @@ mod probes;
 mod program;
 mod role;
 mod visitor;
+mod watch;
+mod wire;
 
 use std::panic::catch_unwind;
 use std::process::{Command, ExitCode, Stdio};

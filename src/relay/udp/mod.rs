@@ -171,6 +171,15 @@ impl RelaySocket {
     pub(super) fn send<'a>(&self, runs: impl Iterator<Item = Run<'a>>) -> Sent {
         self.socket.send(self.is_v6, runs)
     }
+
+    /// Sends without letting anybody cut the datagrams to pieces (RFC 8656 section 11.2). One that is too long for the way
+    /// is unsent, as far as this machine knows of it.
+    pub(super) fn send_whole<'a>(&self, runs: impl Iterator<Item = Run<'a>>) -> Sent {
+        fragmentation::forbid(&self.socket.io, self.is_v6);
+        let sent = self.send(runs);
+        fragmentation::allow_again(&self.socket.io, self.is_v6);
+        sent
+    }
 }
 
 /// What comes of the first address that nobody has.

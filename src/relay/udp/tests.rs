@@ -197,3 +197,26 @@ fn fewer_than_asked_for_means_that_it_is_drained() {
     let full = Batch::SLOTS - 5;
     assert_eq!(batch.free(), full);
 }
+
+/// Of what is too long for the way, only what must stay whole is unsent, and the next that need not is sent again.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_must_stay_whole_is_not_cut_to_pieces() {
+    let (relay, peer) = (RelaySocket::at("[::1]:0".parse().unwrap()).unwrap(), peer("[::1]:0"));
+    option::set(&relay.socket.io, libc::IPPROTO_IPV6, libc::IPV6_MTU, 1280);
+    let way = Way { exit: Exit::Listener(0), to: peer.local_addr().unwrap(), from: None };
+    let memory = [7; 1400];
+    let mut send = |whole: bool, lengths: &[usize]| {
+        let (mut departures, mut sent) = (Departures::new(), Sent::default());
+        lengths.iter().for_each(|&length| departures.push(way, None, Place::Batch, 0..length));
+        departures.each_exit(Memory { batch: &memory, replies: &[], hops: &[] }, |_, runs| {
+            sent = if whole { relay.send_whole(runs) } else { relay.send(runs) };
+        });
+        sent.unsent
+    };
+    assert_eq!([send(true, &[1400]), send(true, &[1400, 1400, 1000]), send(true, &[1000, 1000])], [1, 2, 0]);
+    assert_eq!([send(false, &[1400]), send(false, &[1400, 1400])], [0, 0]);
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    let arrived: Vec<usize> = (0..6).map(|_| peer.recv(&mut buffer).unwrap()).collect();
+    assert_eq!(arrived, [1000, 1000, 1000, 1400, 1400, 1400]);
+}

@@ -5,6 +5,7 @@ mod authentication;
 mod channels;
 mod data;
 mod families;
+mod fragments;
 mod hairpin;
 pub(crate) mod messages;
 mod model;

@@ -229,7 +229,7 @@ impl World {
         assert!(payload.start >= 4 && payload.start <= payload.end && payload.end <= packet.len());
         let length = payload.len();
         match route {
-            Route::Peer { allocation, to } => {
+            Route::Peer { allocation, to, .. } => {
                 assert_eq!(self.clients[who].allocation.map(|(id, _)| id), Some(allocation));
                 assert!(!OWN.iter().any(|own| own.parse::<IpAddr>().unwrap() == to.ip()) && to.port() != 0);
                 self.check_permission(who, to.ip());
