@@ -79,6 +79,8 @@ pub(super) struct Shard {
     out: Outbound,
     /// Sources that may have something.
     ready: Vec<Token>,
+    /// Those of them that an error has come for.
+    failing: Vec<Token>,
     next_tick: Instant,
     stopped: bool,
 }
@@ -103,6 +105,7 @@ impl Shard {
             mailboxes,
             spares,
             ready: Vec::new(),
+            failing: Vec::new(),
             next_tick: Instant::now(),
             stopped: false,
         })
@@ -127,8 +130,14 @@ impl Shard {
         {
             return Err(error);
         }
-        self.ready.extend(events.iter().map(mio::event::Event::token));
+        for event in events.iter() {
+            self.ready.push(event.token());
+            if event.is_error() {
+                self.failing.push(event.token());
+            }
+        }
         let now = clock();
+        self.serve_errors(now.instant);
         self.turn(now);
         self.server.expire(now.instant);
         self.close_ended();
@@ -145,7 +154,7 @@ impl Shard {
     }
 
     fn timeout(&self) -> Duration {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || !self.failing.is_empty() {
             return Duration::ZERO;
         }
         let due = self.server.next_expiry().map_or(self.next_tick, |expiry| expiry.min(self.next_tick));
@@ -274,6 +283,26 @@ impl Shard {
             }
         }
         !is_drained
+    }
+
+    /// Passes on what routers and peers say of datagrams that relay sockets have sent. That comes before anything else is
+    /// done with those: their next call would fail for it.
+    fn serve_errors(&mut self, now: Instant) {
+        let mut failing = std::mem::take(&mut self.failing);
+        failing.retain(|&token| {
+            let Source::Relay(index) = Source::of(token) else { return false };
+            let Some((id, socket)) = self.sockets.relay(index) else { return false };
+            let errors = socket.take_errors();
+            for (peer, icmp) in errors.told {
+                let replies = self.out.replies.len();
+                let told = self.server.handle_icmp(id, turn::canonical(peer), icmp, now, &mut self.out.replies);
+                if let Some(client) = told {
+                    self.out.reply(&client, replies, &self.batch, &mut self.sockets);
+                }
+            }
+            !errors.is_drained
+        });
+        self.failing = failing;
     }
 
     fn serve_stream(&mut self, key: usize, now: Now) -> bool {

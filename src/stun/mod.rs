@@ -12,6 +12,7 @@ mod attributes;
 mod channel_data;
 mod frame;
 mod framing;
+mod icmp;
 mod integrity;
 mod plain;
 mod request;
@@ -31,6 +32,7 @@ pub use attributes::{
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
 pub use frame::{Attribute, Class, Frame, Malformed};
 pub use framing::{Framing, HEADROOM};
+pub use icmp::Icmp;
 pub use integrity::{PasswordAlgorithm, userhash};
 pub use plain::{BINDING_SUCCESS, Refusal, binding_request, binding_success, refusal};
 pub use request::Request;

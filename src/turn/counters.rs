@@ -29,13 +29,17 @@ pub struct Counters {
     pub over_bandwidth: u64,
     /// Peer addresses that the policy refused.
     pub peers_denied: u64,
+    /// ICMP errors for datagrams to peers that clients were told of.
+    pub icmp_told: u64,
+    /// ICMP errors that nobody was told of: without a permission, or too many.
+    pub icmp_dropped: u64,
     /// Requests of those who test their way that were not noted, for enough of them were.
     pub sightings_dropped: u64,
 }
 
 impl Counters {
     /// Every counter by name.
-    pub fn each(&self) -> [(&'static str, u64); 14] {
+    pub fn each(&self) -> [(&'static str, u64); 16] {
         [
             ("packets_up", self.packets_up),
             ("packets_down", self.packets_down),
@@ -50,6 +54,8 @@ impl Counters {
             ("hairpins_refused", self.hairpins_refused),
             ("over_bandwidth", self.over_bandwidth),
             ("peers_denied", self.peers_denied),
+            ("icmp_told", self.icmp_told),
+            ("icmp_dropped", self.icmp_dropped),
             ("sightings_dropped", self.sightings_dropped),
         ]
     }

@@ -14,6 +14,7 @@ mod create_permission;
 mod expiry;
 mod five_tuple;
 mod forward;
+mod icmp;
 mod nonce;
 mod opening;
 mod policy;

@@ -17,6 +17,7 @@ use super::counters::Counters;
 use super::expiry::Expiry;
 use super::five_tuple::FiveTuple;
 use super::forward::Forward;
+use super::icmp::IcmpLimit;
 use super::nonce::Nonces;
 use super::opening::Opening;
 use super::policy::PeerPolicy;
@@ -83,6 +84,7 @@ pub struct Server {
     pub(super) shared: Shared,
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
+    pub(super) icmp_limit: IcmpLimit,
     allocations: Slab<Allocation>,
     by_five_tuple: FastMap<FiveTuple, AllocationId>,
     by_member: HashMap<RoomMember, Vec<AllocationId>>,
@@ -101,6 +103,7 @@ impl Server {
             options,
             rng: StdRng::from_seed(seed),
             counters: Counters::default(),
+            icmp_limit: IcmpLimit::new(now),
             allocations: Slab::new(),
             by_five_tuple: FastMap::default(),
             by_member: HashMap::new(),

@@ -12,6 +12,7 @@ mod ayame;
 mod crowd;
 mod hostile;
 mod http;
+mod icmp;
 mod ipv6;
 mod large;
 mod lifecycle;

@@ -34,6 +34,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_router_that_speaks_no_language_is_no_hindrance", outside::a_router_that_speaks_no_language),
     ("the_outer_address_is_found_and_followed", outside::the_outer_address_is_found_and_followed),
     ("dont_fragment_is_on_the_wire", wire::dont_fragment_is_on_the_wire),
+    ("routers_are_heard", wire::routers_are_heard),
     ("no_marking_goes_through_the_relay", wire::no_marking_goes_through),
     ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),
     ("avahi_finds_the_box_by_name", named::avahi_finds_the_box_by_name),

@@ -1,6 +1,6 @@
 //! Someone in a namespace, and what they can be asked to do.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -49,6 +49,8 @@ pub enum Ask {
     SendEach { to: SocketAddr, each: Vec<(usize, u8, bool)> },
     /// The next ICMP error that the bare client is told of, if one comes soon: [`Answer::Error`].
     Error,
+    /// Says of a datagram that it is too long for an MTU: [`Answer::Done`].
+    Complain { from: SocketAddrV4, to: SocketAddrV4, mtu: u16 },
     /// Watches what goes by in the namespace: [`Answer::Done`].
     Watch,
     /// The IPv4 packets seen since then that begin a datagram to a port: [`Answer::Seen`].

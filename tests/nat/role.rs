@@ -24,7 +24,7 @@ use super::support::conn::StreamConn;
 use super::support::room::Member;
 use super::support::stun::RawClient;
 use super::support::{PATIENCE, tls};
-use super::watch::Watch;
+use super::watch::{Watch, complain};
 
 /// How long to wait for one packet: many times what these wires take.
 const SOON: Duration = Duration::from_millis(400);
@@ -131,6 +131,10 @@ impl State {
             Ask::Error => {
                 let bare = self.bare.as_mut().ok_or("there is no allocation yet")?;
                 Ok(Answer::Error(bare.error(SOON).await))
+            }
+            Ask::Complain { from, to, mtu } => {
+                complain(from, to, mtu)?;
+                Ok(Answer::Done)
             }
             Ask::Watch => {
                 self.watch = Some(Watch::start()?);

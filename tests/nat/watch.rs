@@ -1,6 +1,7 @@
 //! What goes by on the wire, headers and all.
 
 use std::io::{self, Read as _};
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -52,4 +53,23 @@ fn read(packet: &[u8], port: u16) -> Option<Seen> {
         service: header[1],
         time_to_live: header[8],
     })
+}
+
+/// Says to where a datagram came from that it is too long: ICMP "fragmentation needed", made up.
+///
+/// ```text
+/// 0      1      2          6     8     28             30           32
+/// | 3    | 4    | checksum | MTU | IP: | UDP: port, from | port, to | length, checksum
+/// ```
+pub fn complain(from: SocketAddrV4, to: SocketAddrV4, mtu: u16) -> io::Result<()> {
+    let mut packet = vec![3, 4, 0, 0, 0, 0];
+    packet.extend(mtu.to_be_bytes());
+    packet.extend([0x45, 0, 0, 36, 0, 0, 0x40, 0, 64, UDP, 0, 0]);
+    packet.extend(from.ip().octets().into_iter().chain(to.ip().octets()));
+    packet.extend([from.port(), to.port(), 16, 0].into_iter().flat_map(u16::to_be_bytes));
+    let sum: u32 = packet.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let checksum = !((sum & 0xFFFF) + (sum >> 16)) as u16;
+    packet[2..4].copy_from_slice(&checksum.to_be_bytes());
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
+    socket.send_to(&packet, &from.into()).map(drop)
 }

@@ -69,3 +69,59 @@ pub fn no_marking_goes_through() {
         assert_eq!((packet.service, packet.time_to_live), (0, DEFAULT_TTL), "{packet:?}");
     }
 }
+
+/// A router with a narrow way behind it says what it cannot pass on, and the client hears of it.
+pub fn routers_are_heard() {
+    const FAR: &str = "10.9.0.2";
+    const NARROW: u16 = 1280;
+    let mut world = World::new();
+    let inside = world.public_box();
+    let gate = world.outsider("gate", &["203.0.113.40/24"]);
+    let far = world.host("far");
+    world.wire(&gate, "inside", &far, "eth0");
+    world.address(&gate, "inside", "10.9.0.1/24");
+    world.address(&far, "eth0", &format!("{FAR}/24"));
+    world.gateway(&far, "10.9.0.1");
+    world.forwards(&gate);
+    world.ip(&gate, &format!("link set inside mtu {NARROW}"));
+    world.ip(&inside, "route add 10.9.0.0/24 via 203.0.113.40");
+    world.nft(
+        &gate,
+        "table ip says {
+            chain enter {
+                type filter hook prerouting priority mangle; policy accept;
+                udp dport 7002 ip ttl set 1
+            }
+            chain pass {
+                type filter hook forward priority filter; policy accept;
+                udp dport 7001 reject with icmp type host-unreachable
+            }
+        }",
+    );
+    let server = Server::start_within(&inside, &CONFIG.replace("\"lan\"", "\"10.9.0.0/24\""));
+    let mut client = Client::in_namespace(&world.outsider("client", &[&format!("{CLIENT}/24")]));
+    let SocketAddr::V4(relayed) = client.allocate_bare(&server, at(BOX)) else { panic!() };
+    let there = |port| SocketAddr::new(ip(FAR), port);
+    done(&mut client, &Ask::Permit(there(7000)));
+    let mut peer = Client::in_namespace(&far);
+    peer.bind(there(7000));
+    let needs = |mtu: u16| [&[0, 0, 3 << 1, 4, 0, 0][..], &mtu.to_be_bytes()].concat();
+    for (port, length, whole, heard) in [
+        (7000, 1400, true, Some(needs(NARROW))),
+        (7000, 1400, true, Some(needs(NARROW))),
+        (7001, 100, false, Some(vec![0, 0, 3 << 1, 1, 0, 0, 0, 0])),
+        (7002, 100, false, Some(vec![0, 0, 11 << 1, 0, 0, 0, 0, 0])),
+        (7000, 1400, false, None),
+        (7000, 1200, true, None),
+    ] {
+        done(&mut client, &Ask::SendEach { to: there(port), each: vec![(length, b'x', whole)] });
+        let error = client.error();
+        assert_eq!(error, heard.clone().map(|value| (there(port), value)), "{port} {length} {whole}");
+        assert_eq!(peer.receive().map(|(text, _)| text.len()), heard.is_none().then_some(length));
+    }
+    // On these wires the routers answer while the relay still sends. Elsewhere an answer takes its time, and whoever is on
+    // the way may give it.
+    let SocketAddr::V4(to) = there(7000) else { panic!() };
+    done(&mut peer, &Ask::Complain { from: relayed, to, mtu: 1000 });
+    assert_eq!(client.error(), Some((to.into(), needs(1000))));
+}

@@ -7,6 +7,7 @@ mod data;
 mod families;
 mod fragments;
 mod hairpin;
+mod icmp;
 pub(crate) mod messages;
 mod model;
 mod permissions;
