@@ -36,6 +36,7 @@ use crate::credentials::RoomMember;
 use crate::turn;
 use mailbox::{Command, Mailbox};
 use shard::Shard;
+pub use sockets::covers;
 pub use stream::{Adopted, Guard};
 pub use udp::{Bound, bind};
 

@@ -353,6 +353,7 @@ impl Shard {
         match self.server.handle_client(from, &self.batch.bytes()[range.clone()], now, &mut self.out.replies) {
             Step::Done => {}
             Step::Reply => self.out.reply(&from, replies, &self.batch, &mut self.sockets),
+            Step::ReplyAs(other) => self.out.reply(&other, replies, &self.batch, &mut self.sockets),
             Step::Forward(Forward { payload, route }) => {
                 self.forward(route, range.start + payload.start..range.start + payload.end);
             }
@@ -462,8 +463,15 @@ mod tests {
         let limits = Limits { allocations: 1, permissions: 1, channels: 1, bandwidth: 0 };
         let quota = Quota::new(limits, limits, limits, Instant::now());
         let (relayed, reservations, sightings) = (Arc::default(), Arc::default(), Arc::default());
-        let shared =
-            Shared { quota, relayed, reservations, sightings, nonces: Nonces::new(&[0; 32]), unauthorized_rate: 1 };
+        let shared = Shared {
+            quota,
+            relayed,
+            reservations,
+            sightings,
+            behavior: None,
+            nonces: Nonces::new(&[0; 32]),
+            unauthorized_rate: 1,
+        };
         let server = turn::Server::new(ShardId(0), options, shared, [0; 32], Instant::now());
         Shard::new(0, server, poll, Vec::new(), mailboxes, Arc::default()).unwrap()
     }

@@ -175,7 +175,7 @@ impl Sockets {
 }
 
 /// Whether what is sent to `server` arrives at a socket that is bound to `local`: the IPv6 wildcard takes IPv4 as well.
-fn covers(local: SocketAddr, server: SocketAddr) -> bool {
+pub fn covers(local: SocketAddr, server: SocketAddr) -> bool {
     let wildcard = local.ip().is_unspecified() && (local.is_ipv6() || server.is_ipv4());
     local.port() == server.port() && (wildcard || local.ip() == server.ip())
 }

@@ -9,6 +9,7 @@
 
 mod address;
 mod attributes;
+mod behavior;
 mod channel_data;
 mod frame;
 mod framing;
@@ -29,6 +30,7 @@ pub use address::{decode_xor_address, encode_xor_address};
 pub use attributes::{
     ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, CAN_FORBID_FRAGMENTS, DRAFT_ADDITIONAL_ADDRESS_FAMILY, is_known,
 };
+pub use behavior::{BehaviorAnswer, BehaviorRequest, behavior_success};
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
 pub use frame::{Attribute, Class, Frame, Malformed};
 pub use framing::{Framing, HEADROOM};

@@ -8,6 +8,7 @@ mod addresses;
 mod allocate;
 mod allocation;
 mod authenticate;
+mod behavior;
 mod channel_bind;
 mod counters;
 mod create_permission;
@@ -33,6 +34,7 @@ mod time;
 
 pub use addresses::{Family, RelayAddresses};
 pub use allocation::{AllocationId, CHANNEL_LIFETIME, PERMISSION_LIFETIME};
+pub use behavior::BehaviorAddresses;
 pub use counters::Counters;
 pub use five_tuple::{FiveTuple, Transport, canonical};
 pub use forward::{Delivery, Forward, Hop, Route};

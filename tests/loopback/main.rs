@@ -9,6 +9,7 @@ mod abuse;
 mod acme;
 mod apprtc;
 mod ayame;
+mod behavior;
 mod crowd;
 mod hostile;
 mod http;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::client::{Client, Way};
+use super::discovery;
 use super::matrix;
 use super::named;
 use super::net::{BOX, BOX_LAN, BOX_TOO, BOX_V6, Mapping, World};
@@ -33,6 +34,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_mapping_follows_the_router", outside::a_mapping_follows_the_router),
     ("a_router_that_speaks_no_language_is_no_hindrance", outside::a_router_that_speaks_no_language),
     ("the_outer_address_is_found_and_followed", outside::the_outer_address_is_found_and_followed),
+    ("kinds_of_nat_are_told_apart", discovery::kinds_of_nat_are_told_apart),
     ("dont_fragment_is_on_the_wire", wire::dont_fragment_is_on_the_wire),
     ("routers_are_heard", wire::routers_are_heard),
     ("no_marking_goes_through_the_relay", wire::no_marking_goes_through),

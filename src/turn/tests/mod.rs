@@ -2,6 +2,7 @@
 
 mod allocate;
 mod authentication;
+mod behavior;
 mod channels;
 mod data;
 mod families;

@@ -195,7 +195,7 @@ impl World {
         let from = self.clients[who].five_tuple;
         match self.fixture.servers[who % 2].handle_client(from, packet, self.now, &mut reply) {
             Step::Done => assert!(reply.is_empty()),
-            Step::Reply => {}
+            Step::Reply | Step::ReplyAs(_) => {}
             Step::Open(opening) => self.open(who, *opening, &mut reply),
             Step::Forward(forward) => self.forward(who, packet, forward),
         }
