@@ -93,6 +93,7 @@ fn files(settings: &Settings) -> anyhow::Result<()> {
     if credentials.keys_file.exists() {
         secrets::keys(&credentials.keys_file)?;
     }
+    secrets::tokens(credentials.token_keys_file.as_deref())?;
     secrets::passwords(&credentials.users)?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use thiserror::Error;
 
 use crate::config::{Credentials, User};
-use crate::credentials::{ApiKeys, Secret, Secrets, StaticUser};
+use crate::credentials::{ApiKeys, Secret, Secrets, StaticUser, TokenKeys};
 use crate::files::{self, Readers};
 
 /// 128 bits: 32 hexadecimal digits.
@@ -22,6 +22,8 @@ pub(super) struct Loaded {
     pub(super) secrets: Secrets,
     /// The keys of other programs.
     pub(super) keys: ApiKeys,
+    /// The keys of access tokens.
+    pub(super) tokens: TokenKeys,
     /// The users with a fixed password.
     pub(super) users: Vec<StaticUser>,
 }
@@ -67,6 +69,7 @@ pub(super) fn load(options: &Credentials) -> Result<Loaded, Error> {
     Ok(Loaded {
         secrets: secrets(&options.secret_file)?,
         keys: keys(&options.keys_file)?,
+        tokens: tokens(options.token_keys_file.as_deref())?,
         users: passwords(&options.users)?,
     })
 }
@@ -86,6 +89,16 @@ pub(super) fn passwords(users: &[User]) -> Result<Vec<StaticUser>, Error> {
         Ok(StaticUser { name: user.name.clone(), password: Secret::new(password) })
     };
     users.iter().map(read).collect()
+}
+
+/// Reads the keys of access tokens: none without a file.
+///
+/// # Errors
+/// [`Error`] if the file is missing or will not do.
+pub(super) fn tokens(file: Option<&Path>) -> Result<TokenKeys, Error> {
+    let Some(file) = file else { return Ok(TokenKeys::default()) };
+    let text = read(file, "a file with the id and the key of an authorization server a line")?;
+    TokenKeys::parse(&text).map_err(|error| contents(file, error))
 }
 
 /// Reads the secrets alone.
@@ -140,6 +153,7 @@ mod tests {
         Credentials {
             secret_file: dir.join("certs/credentials.secret"),
             keys_file: dir.join("certs/api.keys"),
+            token_keys_file: None,
             ttl: Duration::from_secs(3600),
             users: Vec::new(),
         }
@@ -194,5 +208,12 @@ mod tests {
         assert!(error.ends_with("camera.password: its first line is empty: the password there"), "{error}");
         fs::write(&password_file, "front door\n").unwrap();
         assert_eq!(load(&options).unwrap().users[0].password, Secret::new("front door"));
+        let tokens = dir.path().join("token.keys");
+        options.token_keys_file = Some(tokens.clone());
+        fs::write(&tokens, "north\n").unwrap();
+        let error = load(&options).unwrap_err().to_string();
+        assert!(error.contains("token.keys: line 1: is no id and key"), "{error}");
+        fs::write(&tokens, "north MTIzNDU2Nzg5MDEyMzQ1Ng==\n").unwrap();
+        assert!(!load(&options).unwrap().tokens.is_empty());
     }
 }

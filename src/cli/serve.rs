@@ -2,6 +2,7 @@
 
 mod behavior;
 mod bind;
+mod dtls;
 mod live;
 mod named;
 pub(super) mod outer;
@@ -105,7 +106,8 @@ impl Server {
         let options = fresh.turn_options(&settings, &memberships);
         let sightings = Arc::<Sightings>::default();
         let shared = shared(&settings, Arc::clone(&sightings))?;
-        let relay = Relay::start(udp, &options, &shared).context("the relay cannot start")?;
+        let dtls = (dtls::identity(fresh), dtls::limits(&settings.limits));
+        let relay = Relay::start(udp, &options, &shared, dtls).context("the relay cannot start")?;
 
         let room_grants = RoomGrants::new(fresh, &settings);
         let hub = hub(&settings, &memberships, &relay, &room_grants);
@@ -252,6 +254,7 @@ impl Server {
         self.live.replace(fresh.issuer(&self.settings, &self.tls.public));
         self.room_grants.replace(fresh, &self.settings);
         self.tls.resolver.swap(&fresh.identity);
+        self.relay.handle().show(dtls::identity(fresh).as_ref());
         self.own.clone_from(&fresh.addresses);
         if *fresh.external() != self.external {
             self.external.clone_from(fresh.external());

@@ -35,6 +35,8 @@ pub(crate) struct RelayTable {
     pub(crate) addresses: Vec<String>,
     pub(crate) external: BTreeMap<String, String>,
     pub(crate) ports: String,
+    pub(crate) alternate: Vec<String>,
+    pub(crate) alternate_domain: String,
     pub(crate) allow: Vec<String>,
     pub(crate) deny: Vec<String>,
     pub(crate) allow_loopback: bool,
@@ -53,6 +55,7 @@ pub(crate) struct OutsideTable {
 pub(crate) struct CredentialsTable {
     pub(crate) secret_file: String,
     pub(crate) keys_file: String,
+    pub(crate) token_keys_file: String,
     pub(crate) ttl: String,
     pub(crate) users: Vec<UserTable>,
 }

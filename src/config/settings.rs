@@ -59,6 +59,10 @@ pub struct Relay {
     pub external: HashMap<IpAddr, IpAddr>,
     /// Ports to relay from, never 0.
     pub ports: RangeInclusive<u16>,
+    /// Where clients are sent while this box is full: the first of their address family.
+    pub alternate: Vec<SocketAddr>,
+    /// The name in that server's certificate.
+    pub alternate_domain: Option<String>,
     /// Where holders of a key and static users may relay to.
     pub allow: Vec<PeerRule>,
     /// Where they may not, though `allow` names it.
@@ -85,6 +89,8 @@ pub struct Credentials {
     pub secret_file: PathBuf,
     /// One API key a line.
     pub keys_file: PathBuf,
+    /// The id and the key of an authorization server a line. `None` takes no access tokens.
+    pub token_keys_file: Option<PathBuf>,
     /// How long a credential lasts, 1 s to 30 days, in whole seconds.
     pub ttl: Duration,
     /// Users with a fixed password, each with another name.
@@ -113,11 +119,11 @@ pub struct Limits {
     pub unauthorized_rate: u32,
     /// Credential requests a minute from one source prefix.
     pub credential_rate: u32,
-    /// Connections that have not yet shown their protocol, in all.
+    /// Connections that have not yet shown their protocol, in all, and DTLS handshakes in all.
     pub half_open: u32,
     /// The same from one source prefix.
     pub half_open_per_prefix: u32,
-    /// TCP connections in all, and WebSockets in all.
+    /// TCP connections in all, WebSockets in all, and DTLS sessions in all.
     pub connections: u32,
     /// The same from one source prefix.
     pub connections_per_prefix: u32,

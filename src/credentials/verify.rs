@@ -10,6 +10,7 @@ use stun::integrity::MessageIntegrity;
 use super::memberships::{Memberships, RoomMember};
 use super::mint::{PAGE_PREFIX, ROOM_PREFIX, password};
 use super::secret::{Secret, Secrets};
+use super::token::TokenKeys;
 use crate::stun::{PasswordAlgorithm, userhash};
 
 /// The key of a long-term credential: a hash of username ":" realm ":" password (RFC 8489 sections 9.2.2 and 18.5.1).
@@ -29,6 +30,12 @@ impl IntegrityKey {
             }
         };
         Self(algorithm, bytes)
+    }
+
+    /// A key that is no hash of a password: a token's.
+    pub fn given(bytes: &[u8]) -> Self {
+        // No PASSWORD-ALGORITHM goes with it, which is to say MD5.
+        Self(PasswordAlgorithm::Md5, bytes.to_vec())
     }
 
     /// How it was derived.
@@ -87,6 +94,7 @@ pub struct Verifier {
     users: HashMap<String, Secret>,
     /// The static users by their USERHASH.
     by_hash: HashMap<[u8; 32], String>,
+    tokens: TokenKeys,
     memberships: Arc<Memberships>,
 }
 
@@ -95,7 +103,17 @@ impl Verifier {
     pub fn new(realm: &str, secrets: Secrets, users: &[StaticUser], memberships: Arc<Memberships>) -> Self {
         let by_hash = users.iter().map(|user| (userhash(&user.name, realm), user.name.clone())).collect();
         let users = users.iter().map(|user| (user.name.clone(), user.password.clone())).collect();
-        Self { realm: realm.into(), secrets, users, by_hash, memberships }
+        Self { realm: realm.into(), secrets, users, by_hash, tokens: TokenKeys::default(), memberships }
+    }
+
+    /// That takes access tokens as well.
+    pub fn with_tokens(self, tokens: TokenKeys) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// The keys of access tokens, which are made for the realm as the name of this server.
+    pub fn tokens(&self) -> &TokenKeys {
+        &self.tokens
     }
 
     /// The static user that a USERHASH stands for (RFC 8489 section 14.4). Those that are minted are known by their whole

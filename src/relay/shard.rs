@@ -1,5 +1,7 @@
 //! One shard: the loop that waits for its sockets and does what its server says.
 
+mod dtls;
+
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +11,9 @@ use mio::{Events, Poll, Token};
 
 use super::batch::Batch;
 use super::departures::Place;
+use super::dtls::Sessions;
 use super::mailbox::{Command, Mailbox, WAKE};
+use super::moving::Elsewhere;
 use super::opening::Opened;
 use super::outbound::Outbound;
 use super::server_address;
@@ -69,14 +73,14 @@ impl Source {
 /// when the batch is full.
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: usize,
-    server: turn::Server,
+    pub(super) index: usize,
+    pub(super) server: turn::Server,
     poll: Poll,
-    sockets: Sockets,
-    mailboxes: Arc<[Mailbox]>,
+    pub(super) sockets: Sockets,
+    pub(super) mailboxes: Arc<[Mailbox]>,
     spares: Arc<Spares>,
-    batch: Batch,
-    out: Outbound,
+    pub(super) batch: Batch,
+    pub(super) out: Outbound,
     /// Sources that may have something.
     ready: Vec<Token>,
     /// Those of them that an error has come for.
@@ -91,6 +95,7 @@ impl Shard {
         server: turn::Server,
         poll: Poll,
         listeners: Vec<Listener>,
+        sessions: Sessions,
         mailboxes: Arc<[Mailbox]>,
         spares: Arc<Spares>,
     ) -> io::Result<Self> {
@@ -99,7 +104,7 @@ impl Shard {
             index,
             server,
             poll,
-            sockets: Sockets::new(registry, listeners)?,
+            sockets: Sockets::new(registry, listeners, sessions)?,
             batch: Batch::new(),
             out: Outbound::new(mailboxes.len()),
             mailboxes,
@@ -150,14 +155,16 @@ impl Shard {
     /// What was done, refused and dropped, by name.
     pub(super) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let hops_dropped = ("hops_dropped", self.mailboxes[self.index].dropped());
-        self.server.counters().each().into_iter().chain(self.sockets.counters()).chain([hops_dropped])
+        let dtls = self.sockets.dtls.counters();
+        self.server.counters().each().into_iter().chain(self.sockets.counters()).chain(dtls).chain([hops_dropped])
     }
 
     fn timeout(&self) -> Duration {
         if !self.ready.is_empty() || !self.failing.is_empty() {
             return Duration::ZERO;
         }
-        let due = self.server.next_expiry().map_or(self.next_tick, |expiry| expiry.min(self.next_tick));
+        let due = [self.server.next_expiry(), self.sockets.dtls.next_due()].into_iter().flatten();
+        let due = due.fold(self.next_tick, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
 
@@ -171,6 +178,7 @@ impl Shard {
         // While they were served others may have become ready.
         tokens.append(&mut self.ready);
         self.ready = tokens;
+        self.sockets.dtls.expire(now.instant);
         self.flush();
         self.close_ended();
     }
@@ -207,6 +215,9 @@ impl Shard {
                 Command::Adopt(adopted) => self.adopt(*adopted, now.instant),
                 Command::Revoke(member) => self.server.revoke(member),
                 Command::Reconfigure(options) => self.server.reconfigure(options),
+                Command::Look(elsewhere) => self.look(*elsewhere, now),
+                Command::Settle(settled) => self.settle(settled, now.instant),
+                Command::Show(identity) => self.sockets.dtls.show(identity),
                 Command::Stop => self.stopped = true,
             }
         }
@@ -357,7 +368,16 @@ impl Shard {
             Step::Forward(Forward { payload, route }) => {
                 self.forward(route, range.start + payload.start..range.start + payload.end);
             }
+            Step::Decrypt => self.decrypt(from, range, now),
             Step::Open(opening) => self.open(from, *opening, now.instant),
+            Step::Elsewhere(shard) => {
+                let packet = self.batch.bytes()[range].into();
+                self.mailboxes[usize::from(shard.0)].look(Elsewhere { from, packet, back: self.index });
+            }
+            Step::Move(moving) => {
+                let settled = self.take_along(moving);
+                self.settle(settled, now.instant);
+            }
         }
         self.close_ended();
     }
@@ -400,7 +420,10 @@ impl Shard {
         }
     }
 
-    fn close_ended(&mut self) {
+    pub(super) fn close_ended(&mut self) {
+        while let Some(from) = self.sockets.dtls.take_ended() {
+            self.server.disconnected(from);
+        }
         while let Some(id) = self.server.take_closed() {
             // What it was sent before it ended goes out by its socket.
             if !self.out.is_empty() {
@@ -424,11 +447,13 @@ impl Shard {
         for reserved in self.server.expire_reservations(now) {
             self.spares.take(reserved);
         }
+        self.sockets.dtls.sweep(now, |from| self.server.has_allocation(from));
         let shard = self.index.to_string();
         for (event, count) in self.counters() {
             metrics::counter!("lanturn_relay_total", "event" => event, "shard" => shard.clone()).absolute(count);
         }
         metrics::gauge!("lanturn_relay_allocations", "shard" => shard.clone()).set(self.server.len() as f64);
+        metrics::gauge!("lanturn_relay_dtls_sessions", "shard" => shard.clone()).set(self.sockets.dtls.len() as f64);
         metrics::gauge!("lanturn_relay_streams", "shard" => shard).set(self.sockets.stream_count() as f64);
     }
 }
@@ -459,7 +484,14 @@ mod tests {
         let mailboxes = [Mailbox::new(poll.registry()).unwrap()].into();
         let verifier = Verifier::new("r", Secrets::parse("0123456789abcdef").unwrap(), &[], Arc::default());
         let (policy, addresses) = (PeerPolicy::default(), RelayAddresses::default());
-        let options = Arc::new(Options { verifier, policy, addresses, ports: 50_000..=50_999, open_ports: None });
+        let options = Arc::new(Options {
+            verifier,
+            policy,
+            addresses,
+            ports: 50_000..=50_999,
+            open_ports: None,
+            alternate: Default::default(),
+        });
         let limits = Limits { allocations: 1, permissions: 1, channels: 1, bandwidth: 0 };
         let quota = Quota::new(limits, limits, limits, Instant::now());
         let (relayed, reservations, sightings) = (Arc::default(), Arc::default(), Arc::default());
@@ -473,7 +505,7 @@ mod tests {
             unauthorized_rate: 1,
         };
         let server = turn::Server::new(ShardId(0), options, shared, [0; 32], Instant::now());
-        Shard::new(0, server, poll, Vec::new(), mailboxes, Arc::default()).unwrap()
+        Shard::new(0, server, poll, Vec::new(), Sessions::none(), mailboxes, Arc::default()).unwrap()
     }
 
     /// A connection as the listener hands it over, said to come from `client`, and the far end of it.

@@ -8,6 +8,7 @@ use mio::Registry;
 use slab::Slab;
 
 use super::departures::{Exit, Runs};
+use super::dtls::Sessions;
 use super::shard::Source;
 use super::stream::{Adopted, Stream};
 use super::udp::{Listener, RelaySocket, Sent};
@@ -22,6 +23,8 @@ pub(super) struct Sockets {
     relays: Vec<Option<(AllocationId, RelaySocket)>>,
     streams: Slab<Stream>,
     by_five_tuple: FastMap<FiveTuple, usize>,
+    /// DTLS sessions, over the listening sockets.
+    pub(super) dtls: Sessions,
     /// Connections that something waits for since they were last flushed.
     to_flush: Vec<usize>,
     /// Connections that failed while something was sent to them.
@@ -31,7 +34,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn new(registry: Registry, mut listeners: Vec<Listener>) -> io::Result<Self> {
+    pub(super) fn new(registry: Registry, mut listeners: Vec<Listener>, dtls: Sessions) -> io::Result<Self> {
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener.register(&registry, Source::Listener(index).token())?;
         }
@@ -41,6 +44,7 @@ impl Sockets {
             relays: Vec::new(),
             streams: Slab::new(),
             by_five_tuple: FastMap::default(),
+            dtls,
             to_flush: Vec::new(),
             broken: Vec::new(),
             unsent: 0,
@@ -85,11 +89,15 @@ impl Sockets {
     }
 
     pub(super) fn remove_relay(&mut self, id: AllocationId) {
-        let Some(entry) = self.relays.get_mut(id.index as usize) else { return };
-        if let Some((_, mut socket)) = entry.take_if(|(held, _)| *held == id) {
-            // Closing the descriptor ends its registration anyway.
-            let _ = socket.deregister(&self.registry);
-        }
+        // Closing the descriptor ends its registration anyway.
+        drop(self.take_relay(id));
+    }
+
+    /// Takes a relay socket away, for another shard to have.
+    pub(super) fn take_relay(&mut self, id: AllocationId) -> Option<RelaySocket> {
+        let (_, mut socket) = self.relays.get_mut(id.index as usize)?.take_if(|(held, _)| *held == id)?;
+        let _ = socket.deregister(&self.registry);
+        Some(socket)
     }
 
     pub(super) fn adopt(&mut self, adopted: Adopted, now: Instant) -> io::Result<usize> {

@@ -28,7 +28,8 @@ pub use ::stun::attributes::AttrType;
 pub use ::stun::message::Method;
 pub use address::{decode_xor_address, encode_xor_address};
 pub use attributes::{
-    ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, CAN_FORBID_FRAGMENTS, DRAFT_ADDITIONAL_ADDRESS_FAMILY, is_known,
+    ACCESS_TOKEN, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, CAN_FORBID_FRAGMENTS, DRAFT_ADDITIONAL_ADDRESS_FAMILY,
+    MOBILITY_TICKET, THIRD_PARTY_AUTHORIZATION, is_known,
 };
 pub use behavior::{BehaviorAnswer, BehaviorRequest, behavior_success};
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};

@@ -9,7 +9,8 @@ use ::stun::attributes::{
 use ::stun::fingerprint::fingerprint_value;
 
 use super::{
-    AttrType, Frame, HEADER_BYTES, MAGIC_COOKIE, PasswordAlgorithm, TransactionId, encode_xor_address, padded,
+    AttrType, Frame, HEADER_BYTES, MAGIC_COOKIE, PasswordAlgorithm, THIRD_PARTY_AUTHORIZATION, TransactionId,
+    encode_xor_address, padded,
 };
 
 /// The type of a Binding success (RFC 8489 section 5): the method, and the class.
@@ -45,6 +46,8 @@ pub struct Refusal<'a> {
     pub reason: &'a str,
     /// The realm and a fresh nonce, with which the client may ask again.
     pub challenge: Option<(&'a str, &'a str)>,
+    /// Whether access tokens for this server, which has the name of the realm, are taken as well.
+    pub takes_tokens: bool,
     /// What UNKNOWN-ATTRIBUTES lists.
     pub unknown: &'a [AttrType],
 }
@@ -62,6 +65,9 @@ pub fn refusal(frame: &Frame<'_>, refusal: Refusal<'_>, out: &mut Vec<u8>) {
         attribute(ATTR_REALM, realm.as_bytes(), out);
         attribute(ATTR_NONCE, nonce.as_bytes(), out);
         attribute(ATTR_PASSWORD_ALGORITHMS, &PasswordAlgorithm::OFFERED, out);
+        if refusal.takes_tokens {
+            attribute(THIRD_PARTY_AUTHORIZATION, realm.as_bytes(), out);
+        }
     }
     if !refusal.unknown.is_empty() {
         let list: Vec<u8> = refusal.unknown.iter().flat_map(|kind| kind.0.to_be_bytes()).collect();
@@ -166,8 +172,13 @@ mod tests {
         let request = request(false);
         let mut out = Vec::new();
         let unknown = [AttrType(0x7777), AttrType(0x7778), AttrType(0x7779)];
-        let says =
-            Refusal { code: 420, reason: "Unknown Attribute", challenge: Some(("home", "nonce")), unknown: &unknown };
+        let says = Refusal {
+            code: 420,
+            reason: "Unknown Attribute",
+            challenge: Some(("home", "nonce")),
+            takes_tokens: false,
+            unknown: &unknown,
+        };
         refusal(&Frame::parse(&request.raw).unwrap(), says, &mut out);
         let answer = read(&out);
         assert_eq!(answer.typ, BINDING_ERROR);

@@ -12,7 +12,7 @@ use super::reject::Reject;
 use super::reservation::ReservationToken;
 use super::server::{Answer, Server};
 use crate::limit::SourcePrefix;
-use crate::stun::{Request, Response};
+use crate::stun::{MOBILITY_TICKET, Request, Response};
 
 /// Granted when the client asks for nothing else, and the least that is granted (RFC 8656 section 7.2).
 pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
@@ -27,6 +27,8 @@ struct Asked {
     what: What,
     /// EVEN-PORT, and whether the port after it is to be held back.
     even: Option<bool>,
+    /// MOBILITY-TICKET.
+    mobile: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +60,20 @@ impl Server {
             Some(_) => return Err(Reject::UnsupportedTransport),
         }
         let asked = Asked::read(request)?;
-        let lifetime = granted(request)?;
-        let (wanted, lacks) = self.wanted(from, asked, &owner, now)?;
+        let lifetime = owner.bounded(granted(request)?, now);
+        let alternate = self.alternate(&from);
+        let elsewhere = |reject| match (reject, alternate) {
+            (Reject::InsufficientCapacity, Some(_)) => Reject::TryAlternate,
+            (reject, _) => reject,
+        };
+        let (wanted, lacks) = self.wanted(from, asked, &owner, now).map_err(elsewhere)?;
         let beside = match asked.even {
-            Some(true) => Some(self.charge(from, &owner)?),
+            Some(true) => Some(self.charge(from, &owner).map_err(elsewhere)?),
             Some(false) | None => None,
         };
-        let full = Reject::InsufficientCapacity;
+        let full = elsewhere(Reject::InsufficientCapacity);
+        let refusal = Response::error(request.frame(), full.code(), full.reason());
+        let domain = self.options.alternate.domain.as_deref();
         Ok(Answer::Open(Box::new(Opening {
             five_tuple: from,
             owner,
@@ -73,8 +82,9 @@ impl Server {
             wanted,
             beside,
             lacks,
+            mobile: asked.mobile,
             success: Response::success(request.frame()),
-            refusal: Response::error(request.frame(), full.code(), full.reason()),
+            refusal: alternate.into_iter().fold(refusal, |refusal, server| refusal.alternate(server, domain)),
             probe: self.probe_of(request.frame()),
         })))
     }
@@ -83,7 +93,7 @@ impl Server {
     fn wanted(
         &mut self,
         from: FiveTuple,
-        Asked { what, even }: Asked,
+        Asked { what, even, mobile: _ }: Asked,
         owner: &Owner,
         now: Instant,
     ) -> Result<(Vec<Wanted>, Option<(Family, Reject)>), Reject> {
@@ -118,7 +128,7 @@ impl Server {
     }
 
     fn charge(&self, from: FiveTuple, owner: &Owner) -> Result<Charge, Reject> {
-        self.shared.quota.charge(&owner.username, SourcePrefix::from(from.client.ip()))
+        self.shared.quota.charge(&owner.account(), SourcePrefix::from(from.client.ip()))
     }
 
     /// A retransmission is answered as the first one was; anything else on a five-tuple that has an allocation is a 437.
@@ -146,7 +156,13 @@ impl Asked {
             (Some(token), None) if family.is_none() && even.is_none() => What::Reserved(ReservationToken(token)),
             (_, _) => return Err(Reject::BadRequest),
         };
-        Ok(Self { what, even })
+        let mobile = match request.frame().get(MOBILITY_TICKET).map(|ticket| ticket.value) {
+            None => false,
+            Some([]) => true,
+            // RFC 8016 section 3.2.1: there is none yet.
+            Some(_) => return Err(Reject::BadRequest),
+        };
+        Ok(Self { what, even, mobile })
     }
 }
 

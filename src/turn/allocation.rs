@@ -34,6 +34,31 @@ pub(super) struct Owner {
     pub(super) username: String,
     pub(super) key: IntegrityKey,
     pub(super) scope: Scope,
+    /// When the access token ends that says so.
+    pub(super) until: Option<Instant>,
+}
+
+impl Owner {
+    /// Whether a request by `other` is about what is this one's. Tokens may follow one another under several keys, and only
+    /// whoever is at the client's address has a nonce for it.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.username == other.username || (self.until.is_some() && other.until.is_some())
+    }
+
+    /// Whose quota it counts against: all who hold tokens under one key have the same USERNAME.
+    pub(super) fn account(&self) -> String {
+        if self.until.is_none() {
+            return self.username.clone();
+        }
+        let hash = ring::digest::digest(&ring::digest::SHA256, self.key.bytes());
+        let hash: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}/{hash}", self.username)
+    }
+
+    /// A lifetime, or what is left of the token (RFC 7635 section 4.1.1).
+    pub(super) fn bounded(&self, lifetime: Duration, now: Instant) -> Duration {
+        self.until.map_or(lifetime, |until| lifetime.min(until.saturating_duration_since(now)))
+    }
 }
 
 #[derive(Debug)]
@@ -58,6 +83,8 @@ pub(super) struct Allocation {
     /// The one of the other address family on the same five-tuple.
     pub(super) sibling: Option<AllocationId>,
     pub(super) told: Told,
+    /// How often it was moved to another five-tuple.
+    pub(super) moves: u32,
     /// Its entry in the server's expiry.
     pub(super) wake: Instant,
     pub(super) charge: Charge,
@@ -73,6 +100,8 @@ pub(super) struct Told {
     pub(super) token: Option<ReservationToken>,
     /// The address family that was asked for as well, and the code that said why there is none.
     pub(super) lacks: Option<(Family, u16)>,
+    /// Whether it has a ticket, with which it can be moved.
+    pub(super) mobile: bool,
 }
 
 /// What a new allocation is made of.
@@ -100,6 +129,7 @@ impl Allocation {
             expires,
             sibling: None,
             told: Told::default(),
+            moves: 0,
             wake: expires,
             charge,
             permissions,

@@ -1,4 +1,6 @@
-//! The long-term credential mechanism (RFC 8489 section 9.2.4).
+//! The long-term credential mechanism (RFC 8489 section 9.2.4), and access tokens (RFC 7635).
+
+use std::time::Duration;
 
 use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USER_HASH, ATTR_USERNAME};
 
@@ -7,8 +9,8 @@ use super::five_tuple::FiveTuple;
 use super::reject::{Reject, Unproven};
 use super::server::Server;
 use super::time::Now;
-use crate::credentials::Scope;
-use crate::stun::{Frame, PasswordAlgorithm, Request};
+use crate::credentials::{IntegrityKey, Scope, Token};
+use crate::stun::{ACCESS_TOKEN, Frame, PasswordAlgorithm, Request};
 
 impl Server {
     /// Who signed a request.
@@ -16,7 +18,14 @@ impl Server {
     /// # Errors
     /// 401 when MESSAGE-INTEGRITY does not verify, 400 when what goes with it is missing, 438 for a nonce that is not
     /// ours, not this client's or too old. Without MESSAGE-INTEGRITY it does not get here.
-    pub(super) fn authenticate(&self, from: FiveTuple, request: &mut Request<'_>, now: Now) -> Result<Owner, Reject> {
+    /// `about` is the allocation that it is about, whoever it is by.
+    pub(super) fn authenticate(
+        &self,
+        from: FiveTuple,
+        about: Option<&Owner>,
+        request: &mut Request<'_>,
+        now: Now,
+    ) -> Result<Owner, Reject> {
         let frame = *request.frame();
         let text = |kind| frame.text(kind).ok_or(Reject::BadRequest);
         let (username, realm, nonce) = (self.username(&frame), text(ATTR_REALM)?, text(ATTR_NONCE)?);
@@ -24,17 +33,32 @@ impl Server {
         if !self.shared.nonces.is_fresh(nonce, from.client, now.unix) {
             return Err(Reject::StaleNonce);
         }
+        if let Some(token) = frame.get(ACCESS_TOKEN) {
+            return self.bearer(username, token.value, request, now);
+        }
         let algorithm = request.password_algorithm()?.unwrap_or(PasswordAlgorithm::Md5);
         if realm != self.options.verifier.realm() {
             return Err(Reject::Unauthorized(Unproven::WrongRealm));
         }
         let wrong_password = Reject::Unauthorized(Unproven::WrongPassword);
-        if let Some(owner) = self.known_owner(from, username, now).filter(|owner| owner.key.algorithm() == algorithm) {
+        if let Some(owner) = self.known_owner(about, username, now).filter(|owner| owner.key.algorithm() == algorithm) {
             return if request.is_signed_with(owner.key.bytes()) { Ok(owner) } else { Err(wrong_password) };
         }
         let (scope, keys) = self.options.verifier.keys(username, algorithm, now.unix)?;
         let key = keys.into_iter().find(|key| request.is_signed_with(key.bytes())).ok_or(wrong_password)?;
-        Ok(Owner { username: username.to_owned(), key, scope })
+        Ok(Owner { username: username.to_owned(), key, scope, until: None })
+    }
+
+    /// Whoever holds an access token (RFC 7635 section 4.1): USERNAME says which key it was made with.
+    fn bearer(&self, kid: &str, sealed: &[u8], request: &mut Request<'_>, now: Now) -> Result<Owner, Reject> {
+        let verifier = &self.options.verifier;
+        let Token { key, ends } = verifier.tokens().open(kid, sealed, verifier.realm(), now.unix)?;
+        // coturn and its client sign with the first 16 bytes of a key of whatever length.
+        let short = IntegrityKey::given(&key.bytes()[..16]);
+        let signed = [key, short].into_iter().find(|key| request.is_signed_with(key.bytes()));
+        let key = signed.ok_or(Reject::Unauthorized(Unproven::WrongPassword))?;
+        let until = now.instant + Duration::from_secs(ends.saturating_sub(now.unix));
+        Ok(Owner { username: kid.to_owned(), key, scope: Scope::Policy, until: Some(until) })
     }
 
     /// USERNAME, or whom USERHASH stands for: `None` if for nobody.
@@ -50,9 +74,9 @@ impl Server {
 
     /// The owner of the allocation, when the request names the same user: a call that is longer than its credential
     /// lasts goes on, but not longer than its room membership.
-    fn known_owner(&self, from: FiveTuple, username: &str, now: Now) -> Option<Owner> {
-        let owner = &self.of(&from, now.instant)?.owner;
-        if owner.username != username {
+    fn known_owner(&self, about: Option<&Owner>, username: &str, now: Now) -> Option<Owner> {
+        let owner = about?;
+        if owner.username != username || owner.until.is_some_and(|until| until <= now.instant) {
             return None;
         }
         match owner.scope {

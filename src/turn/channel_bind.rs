@@ -19,7 +19,7 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        self.own(&from, &owner.username, now)?;
+        self.own(&from, owner, now)?;
         let channel = request.channel_number()?.ok_or(Reject::BadRequest)?;
         let [peer] = request.peer_addresses()?[..] else { return Err(Reject::BadRequest) };
         if self.authorize(&from, owner, peer.ip(), now)? == Reachable::Hairpin {
@@ -34,7 +34,7 @@ impl Server {
         if other.is_some_and(|other| other.peer_of(channel, now).is_some()) {
             return Err(Reject::BadRequest);
         }
-        self.own_of(&from, &owner.username, Family::of(peer.ip()), now)?.bind(channel, peer, now)?;
+        self.own_of(&from, owner, Family::of(peer.ip()), now)?.bind(channel, peer, now)?;
         Ok(Answer::Success(Response::success(request.frame())))
     }
 }

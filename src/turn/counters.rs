@@ -15,6 +15,8 @@ pub struct Counters {
     pub hairpins: u64,
     /// Allocations made.
     pub allocations: u64,
+    /// Allocations that followed their client to another address.
+    pub moves: u64,
     /// Requests refused with an error response.
     pub rejects: u64,
     /// Errors for strangers that were not sent, because their source prefix had had its share.
@@ -39,7 +41,7 @@ pub struct Counters {
 
 impl Counters {
     /// Every counter by name.
-    pub fn each(&self) -> [(&'static str, u64); 16] {
+    pub fn each(&self) -> [(&'static str, u64); 17] {
         [
             ("packets_up", self.packets_up),
             ("packets_down", self.packets_down),
@@ -47,6 +49,7 @@ impl Counters {
             ("bytes_down", self.bytes_down),
             ("hairpins", self.hairpins),
             ("allocations", self.allocations),
+            ("moves", self.moves),
             ("rejects", self.rejects),
             ("rejects_limited", self.rejects_limited),
             ("malformed", self.malformed),

@@ -16,6 +16,7 @@ mod expiry;
 mod five_tuple;
 mod forward;
 mod icmp;
+mod mobility;
 mod nonce;
 mod opening;
 mod policy;
@@ -38,6 +39,7 @@ pub use behavior::BehaviorAddresses;
 pub use counters::Counters;
 pub use five_tuple::{FiveTuple, Transport, canonical};
 pub use forward::{Delivery, Forward, Hop, Route};
+pub use mobility::Moving;
 pub use nonce::Nonces;
 pub use opening::{Opening, Wanted};
 pub use policy::{Denied, PeerPolicy, Reachable};
@@ -46,7 +48,7 @@ pub use reject::{Reject, Unproven};
 pub use relayed::{Holder, Party, RelayedAddresses, ShardId};
 pub use reservation::{RESERVATION_LIFETIME, ReservationToken, Reservations};
 pub use rule::{PeerRule, PeerRuleError};
-pub use server::{Options, Server, Shared, Step};
+pub use server::{Alternate, Options, Server, Shared, Step};
 pub use time::Now;
 
 /// A map that packets are looked up in: cheap, and its hashes are keyed, so that no stranger can choose what collides.

@@ -29,6 +29,8 @@ pub struct Opening {
     pub(super) beside: Option<Charge>,
     /// The family that was asked for as well and is not to be had, with the code that says why.
     pub(super) lacks: Option<(Family, Reject)>,
+    /// Whether it wants a ticket.
+    pub(super) mobile: bool,
     pub(super) success: Response,
     pub(super) refusal: Response,
     /// Whose way is tested with it.
@@ -101,8 +103,19 @@ impl Server {
         now: Instant,
         reply: &mut Vec<u8>,
     ) -> Vec<Option<AllocationId>> {
-        let Opening { five_tuple, owner, request, lifetime, wanted, beside, mut lacks, success, refusal, probe } =
-            opening;
+        let Opening {
+            five_tuple,
+            owner,
+            request,
+            lifetime,
+            wanted,
+            beside,
+            mut lacks,
+            mobile,
+            success,
+            refusal,
+            probe,
+        } = opening;
         let mut ids = Vec::with_capacity(wanted.len());
         for (Wanted { charge, .. }, bound) in split(wanted, bound, &mut lacks) {
             let id = bound.map(canonical).map(|bound| {
@@ -124,7 +137,7 @@ impl Server {
         }
         let token = beside.map(|charge| self.hold(first, &owner, charge, now));
         if let Some(allocation) = self.get_mut(first) {
-            allocation.told = Told { token, lacks: lacks.map(|(family, reject)| (family, reject.code())) };
+            allocation.told = Told { token, lacks: lacks.map(|(family, reject)| (family, reject.code())), mobile };
         }
         if let Scope::Room(member) = owner.scope {
             self.options.verifier.memberships().saw(member, five_tuple.client.ip());
@@ -151,12 +164,15 @@ impl Server {
         for allocation in [Some(first), second].into_iter().flatten() {
             response = response.relayed_address(allocation.relayed);
         }
-        let Told { token, lacks } = first.told;
+        let Told { token, lacks, mobile: _ } = first.told;
         if let Some(ReservationToken(token)) = token {
             response = response.reservation_token(token);
         }
         if let Some((family, code)) = lacks {
             response = response.address_error(family.code(), code, Reject::reason_of(code));
+        }
+        if let Some(ticket) = self.sealed(id) {
+            response = response.mobility_ticket(&ticket);
         }
         response.lifetime(lifetime).mapped_address(first.five_tuple.client)
     }

@@ -188,6 +188,23 @@ impl Charge {
         self.accounts.iter().all(|account| account.pay(direction, bytes, now))
     }
 
+    /// Counts all of it against another source prefix from now on.
+    ///
+    /// # Errors
+    /// [`Reject::AllocationQuotaReached`] when that has no room for it: then nothing changes.
+    pub(super) fn rehome(&mut self, prefix: SourcePrefix) -> Result<(), Reject> {
+        if prefix == self.prefix {
+            return Ok(());
+        }
+        let mut moved = self.quota.charge(&self.user, prefix).map_err(|_| Reject::AllocationQuotaReached)?;
+        let permissions = (0..self.permissions).all(|_| moved.take_permission());
+        if !permissions || !(0..self.channels).all(|_| moved.take_channel()) {
+            return Err(Reject::AllocationQuotaReached);
+        }
+        *self = moved;
+        Ok(())
+    }
+
     fn take(&self, field: impl Fn(&Account) -> (&AtomicU32, u32)) -> bool {
         for (index, account) in self.accounts.iter().enumerate() {
             let (count, limit) = field(account);

@@ -8,6 +8,8 @@ use crate::stun::AttrType;
 /// An error response in the making (RFC 8489 section 14.8, RFC 8656 section 19).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reject {
+    /// 300: this box is full, and another is named (RFC 8489 section 10).
+    TryAlternate,
     /// 400: a required attribute is missing or cannot be read.
     BadRequest,
     /// 401: no credential, or one that does not verify.
@@ -47,6 +49,7 @@ impl Reject {
 
     fn says(&self) -> (u16, &'static str) {
         match self {
+            Self::TryAlternate => (300, "Try Alternate"),
             Self::BadRequest => (400, "Bad Request"),
             Self::Unauthorized(_) => (401, "Unauthorized"),
             Self::Forbidden(_) => (403, "Forbidden"),
@@ -94,6 +97,7 @@ impl Reject {
         match self {
             Self::Unauthorized(unproven) => unproven.id(),
             Self::Forbidden(denied) => denied.id(),
+            Self::TryAlternate => "try-alternate",
             Self::BadRequest => "bad-request",
             Self::UnknownAttribute(_) => "unknown-attribute",
             Self::AllocationMismatch => "allocation-mismatch",

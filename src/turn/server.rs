@@ -12,13 +12,14 @@ use slab::Slab;
 
 use super::FastMap;
 use super::addresses::{Family, RelayAddresses};
-use super::allocation::{Allocation, AllocationId, Grant};
+use super::allocation::{Allocation, AllocationId, Grant, Owner};
 use super::behavior::{Behavior, BehaviorAddresses};
 use super::counters::Counters;
 use super::expiry::Expiry;
-use super::five_tuple::FiveTuple;
+use super::five_tuple::{FiveTuple, Transport};
 use super::forward::Forward;
 use super::icmp::IcmpLimit;
+use super::mobility::{Moving, Ticket};
 use super::nonce::Nonces;
 use super::opening::Opening;
 use super::policy::PeerPolicy;
@@ -32,6 +33,15 @@ use crate::limit::{RateLimit, SourcePrefix};
 use crate::sightings::{Outcome, Sightings};
 use crate::stun::{ChannelNumber, Class, Frame, Refusal, Request, Response, binding_success, method, refusal};
 
+/// Another server (RFC 8489 section 10).
+#[derive(Clone, Debug, Default)]
+pub struct Alternate {
+    /// Its addresses. Clients are sent to the first of their address family.
+    pub servers: Vec<SocketAddr>,
+    /// The name in its certificate.
+    pub domain: Option<String>,
+}
+
 /// What may be replaced while the server runs.
 #[derive(Debug)]
 pub struct Options {
@@ -43,6 +53,8 @@ pub struct Options {
     pub addresses: RelayAddresses,
     /// The ports of relayed addresses.
     pub ports: RangeInclusive<u16>,
+    /// Where clients are sent while this box is full.
+    pub alternate: Alternate,
     /// Those of them that a router lets in, if one does: as long as there are any left, they are taken first.
     pub open_ports: Option<RangeInclusive<u16>>,
 }
@@ -77,8 +89,14 @@ pub enum Step {
     ReplyAs(FiveTuple),
     /// Send a part of the packet on.
     Forward(Forward),
+    /// Decrypt the packet, which is DTLS, and hand what it holds back to [`Server::handle_client`].
+    Decrypt,
     /// Open a relay socket and hand the opening back to [`Server::opened`].
     Open(Box<Opening>),
+    /// Hand the packet to another shard, and what that says of it back to this one.
+    Elsewhere(ShardId),
+    /// Take the relay sockets of these along, and hand them to [`Server::settle`] on the shard that the packet came in on.
+    Move(Box<Moving>),
 }
 
 /// The TURN server of one shard.
@@ -131,7 +149,7 @@ impl Server {
     /// Takes a packet from a client. What is to be answered is appended to `reply`.
     ///
     /// The first byte decides (RFC 7983): 0 to 3 is STUN, 64 to 127 ChannelData of one of
-    /// [`crate::stun::CHANNEL_NUMBERS`], and nothing else is ours.
+    /// [`crate::stun::CHANNEL_NUMBERS`], 20 to 63 in a datagram is DTLS, and nothing else is ours.
     pub fn handle_client(&mut self, from: FiveTuple, packet: &[u8], now: Now, reply: &mut Vec<u8>) -> Step {
         match packet.first() {
             Some(64..=127) => self.handle_channel_data(from, packet, now.instant),
@@ -139,6 +157,7 @@ impl Server {
                 Ok(frame) => self.handle_message(from, frame, now, reply),
                 Err(_) => self.drop_malformed(),
             },
+            Some(20..=63) if from.transport == Transport::Udp => Step::Decrypt,
             _ => self.drop_malformed(),
         }
     }
@@ -179,7 +198,20 @@ impl Server {
             return self.refuse(from, &frame, &Reject::Unauthorized(Unproven::NoCredential), None, now, reply);
         }
         let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
-        let owner = match self.authenticate(from, &mut request, now) {
+        let ticket = match self.shown(&from, &frame, now.instant) {
+            Ok(ticket) => ticket,
+            Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
+        };
+        if let Some(Ticket { shard, .. }) = ticket
+            && shard != self.shard
+        {
+            return Step::Elsewhere(shard);
+        }
+        let about = match ticket {
+            Some(ticket) => self.ticketed(ticket, now.instant),
+            None => self.of(&from, now.instant),
+        };
+        let owner = match self.authenticate(from, about.map(|allocation| &allocation.owner), &mut request, now) {
             Ok(owner) => owner,
             Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
         };
@@ -187,6 +219,9 @@ impl Server {
         let unknown = frame.unknown_attributes();
         let answer = if unknown.is_empty() {
             match frame.method() {
+                method::REFRESH if let Some(ticket) = ticket => self
+                    .handle_move(from, &request, &owner, ticket, now.instant)
+                    .map(|moving| Answer::Move(moving.into())),
                 method::ALLOCATE => self.handle_allocate(from, &request, owner, now.instant),
                 method::REFRESH => self.handle_refresh(from, &request, &owner, now.instant),
                 method::CREATE_PERMISSION => self.handle_create_permission(from, &request, &owner, now.instant),
@@ -202,8 +237,14 @@ impl Server {
                 Step::Reply
             }
             Ok(Answer::Open(opening)) => Step::Open(opening),
+            Ok(Answer::Move(moving)) => Step::Move(moving),
             Err(reject) => self.refuse(from, &frame, &reject, Some(&key), now, reply),
         }
+    }
+
+    /// The ticket by which a Refresh is about an allocation on another five-tuple.
+    fn shown(&self, from: &FiveTuple, frame: &Frame<'_>, now: Instant) -> Result<Option<Ticket>, Reject> {
+        if frame.method() == method::REFRESH { self.ticket(from, frame, now) } else { Ok(None) }
     }
 
     /// Answers with an error: signed if the request was authenticated, and otherwise only as often as strangers of
@@ -233,15 +274,27 @@ impl Server {
         let unknown = if let Reject::UnknownAttribute(list) = reject { &list[..] } else { &[] };
         let Some(key) = key else {
             let challenge = nonce.as_deref().map(|nonce| (self.options.verifier.realm(), nonce));
-            refusal(frame, Refusal { code: reject.code(), reason: reject.reason(), challenge, unknown }, reply);
+            let (code, reason) = (reject.code(), reject.reason());
+            let takes_tokens = !self.options.verifier.tokens().is_empty();
+            refusal(frame, Refusal { code, reason, challenge, takes_tokens, unknown }, reply);
             return Step::Reply;
         };
         let mut response = Response::error(frame, reject.code(), reject.reason());
+        if *reject == Reject::TryAlternate
+            && let Some(server) = self.alternate(&from)
+        {
+            response = response.alternate(server, self.options.alternate.domain.as_deref());
+        }
         if !unknown.is_empty() {
             response = response.unknown_attributes(unknown.to_vec());
         }
         response.sign(key.bytes(), reply);
         Step::Reply
+    }
+
+    /// Where a client is sent while this box is full.
+    pub(super) fn alternate(&self, from: &FiveTuple) -> Option<SocketAddr> {
+        self.options.alternate.servers.iter().find(|server| server.is_ipv4() == from.client.is_ipv4()).copied()
     }
 
     fn drop_malformed(&mut self) -> Step {
@@ -359,10 +412,10 @@ impl Server {
     ///
     /// # Errors
     /// [`Reject::AllocationMismatch`] when there is none, [`Reject::WrongCredentials`] when it is another user's.
-    pub(super) fn own(&mut self, from: &FiveTuple, username: &str, now: Instant) -> Result<&mut Allocation, Reject> {
+    pub(super) fn own(&mut self, from: &FiveTuple, owner: &Owner, now: Instant) -> Result<&mut Allocation, Reject> {
         let id = self.of(from, now).ok_or(Reject::AllocationMismatch)?.id;
         let allocation = self.get_mut(id).ok_or(Reject::AllocationMismatch)?;
-        if allocation.owner.username == username { Ok(allocation) } else { Err(Reject::WrongCredentials) }
+        if allocation.owner.is_same(owner) { Ok(allocation) } else { Err(Reject::WrongCredentials) }
     }
 
     /// The allocation by which peers of a family are reached, as [`Server::own`] finds it.
@@ -372,11 +425,11 @@ impl Server {
     pub(super) fn own_of(
         &mut self,
         from: &FiveTuple,
-        username: &str,
+        owner: &Owner,
         family: Family,
         now: Instant,
     ) -> Result<&mut Allocation, Reject> {
-        self.own(from, username, now)?;
+        self.own(from, owner, now)?;
         let id = self.all_of(from, now).find(|one| one.family() == family).map(|one| one.id);
         id.and_then(|id| self.get_mut(id)).ok_or(Reject::PeerAddressFamilyMismatch)
     }
@@ -390,10 +443,18 @@ impl Server {
     }
 
     pub(super) fn insert(&mut self, grant: Grant, now: Instant) -> AllocationId {
+        let nowhere = AllocationId { index: 0, generation: 0 };
+        let id = self.put(Allocation::new(nowhere, grant), now);
+        self.counters.allocations += 1;
+        id
+    }
+
+    /// Puts an allocation where packets find it.
+    pub(super) fn put(&mut self, mut allocation: Allocation, now: Instant) -> AllocationId {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.allocations.vacant_entry();
         let id = AllocationId { index: entry.key() as u32, generation: self.generation };
-        let mut allocation = Allocation::new(id, grant);
+        (allocation.id, allocation.sibling) = (id, None);
         allocation.wake = allocation.next_wake(now);
         self.expiry.insert(allocation.wake, id);
         self.by_five_tuple.entry(allocation.five_tuple).or_insert(id);
@@ -404,7 +465,6 @@ impl Server {
         self.shared.relayed.insert(allocation.bound, holder);
         self.shared.relayed.insert(allocation.relayed, holder);
         entry.insert(allocation);
-        self.counters.allocations += 1;
         id
     }
 
@@ -418,9 +478,14 @@ impl Server {
     }
 
     pub(super) fn end(&mut self, id: AllocationId) {
-        if self.get(id).is_none() {
-            return;
+        if self.extract(id).is_some() {
+            self.closed.push(id);
         }
+    }
+
+    /// Takes an allocation away, so that no packet finds it.
+    pub(super) fn extract(&mut self, id: AllocationId) -> Option<Allocation> {
+        self.get(id)?;
         let allocation = self.allocations.remove(id.index as usize);
         self.expiry.remove(allocation.wake, id);
         match allocation.sibling.and_then(|sibling| self.get_mut(sibling)) {
@@ -443,7 +508,7 @@ impl Server {
         }
         self.shared.relayed.remove(allocation.bound, self.shard, id);
         self.shared.relayed.remove(allocation.relayed, self.shard, id);
-        self.closed.push(id);
+        Some(allocation)
     }
 }
 
@@ -460,4 +525,5 @@ impl Server {
 pub(super) enum Answer {
     Success(Response),
     Open(Box<Opening>),
+    Move(Box<Moving>),
 }

@@ -8,6 +8,7 @@ mod matchbox;
 mod nginx;
 #[path = "../support/mod.rs"]
 mod support;
+mod turn_options;
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -45,10 +46,16 @@ fn run(program: &str, arguments: &[&str]) -> String {
 
 /// It exits with 0 whatever comes of it, so what it prints is held to what it should be.
 fn transfer(server: &Server, options: &[&str]) {
-    let (secret, port) = (server.secret(), server.address().port().to_string());
+    let secret = server.secret();
+    transfer_as(server, &["-W", &secret, "-u", "anna", "-e", "127.0.0.1"], &[options, &["-c"]].concat());
+}
+
+/// As whom the options say.
+fn transfer_as(server: &Server, who: &[&str], options: &[&str]) {
+    let port = server.address().port().to_string();
     let (clients, messages) = (CLIENTS.to_string(), MESSAGES.to_string());
-    let common = ["-W", &secret, "-u", "anna", "-e", "127.0.0.1", "-p", &port, "-m", &clients, "-n", &messages, "-c"];
-    let text = run("turnutils_uclient", &[&common[..], options, &["127.0.0.1"]].concat());
+    let common = ["-p", &port, "-m", &clients, "-n", &messages];
+    let text = run("turnutils_uclient", &[who, &common, options, &["127.0.0.1"]].concat());
     let all = CLIENTS * MESSAGES;
     assert!(text.contains(&format!("tot_send_msgs={all}, tot_recv_msgs={all}\n")), "{options:?}:\n{text}");
     assert!(text.contains("Total lost packets 0 (0.000000%)"), "{options:?}:\n{text}");
@@ -79,8 +86,18 @@ fn channels_over_tls() {
 }
 
 #[test]
+fn channels_over_dtls() {
+    with_peer(&["-S"]);
+}
+
+#[test]
 fn send_indications_over_udp() {
     with_peer(&["-s"]);
+}
+
+#[test]
+fn send_indications_over_dtls() {
+    with_peer(&["-S", "-s"]);
 }
 
 #[test]
@@ -91,6 +108,11 @@ fn send_indications_over_tcp() {
 #[test]
 fn from_client_to_client_over_udp() {
     transfer(&Server::start(LOOPBACK), &["-y"]);
+}
+
+#[test]
+fn from_client_to_client_over_dtls() {
+    transfer(&Server::start(LOOPBACK), &["-y", "-S"]);
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl State {
             Ask::AllocateBare { server, username, password } => {
                 let socket = UdpSocket::bind(SocketAddr::new(any(server).ip(), BARE_PORT)).await?;
                 SockRef::from(&socket).set_tos_v4(MARKED)?;
-                let bare = self.bare.insert(RawClient::over(Arc::new(socket), server, &username, &password));
+                let bare = self.bare.insert(RawClient::on(Arc::new(socket), server, &username, &password));
                 let relayed = bare.allocate(&[]).await.map_err(|code| format!("refused with {code}"))?;
                 Ok(Answer::Relayed(relayed))
             }

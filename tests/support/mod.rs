@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "a test may panic, and not every binary uses all")]
 
 pub mod conn;
+pub mod dtls;
 pub mod frames;
 pub mod probe;
 pub mod room;

@@ -45,12 +45,18 @@ impl RawClient {
         Self::with(server, address, over, &username, &password).await
     }
 
-    pub async fn with(server: &Server, address: SocketAddr, over: Over, username: &str, password: &str) -> Self {
-        Self::over(connection(server, address, over).await, address, username, password)
+    /// On a connection that stands.
+    pub fn over(server: &Server, address: SocketAddr, conn: Arc<dyn Conn + Send + Sync>, user: &str) -> Self {
+        let (username, password) = server.credential(user);
+        Self::on(conn, address, &username, &password)
     }
 
-    /// By a connection that is there.
-    pub fn over(conn: Arc<dyn Conn + Send + Sync>, server: SocketAddr, username: &str, password: &str) -> Self {
+    pub async fn with(server: &Server, address: SocketAddr, over: Over, username: &str, password: &str) -> Self {
+        Self::on(connection(server, address, over).await, address, username, password)
+    }
+
+    /// The same, with a credential.
+    pub fn on(conn: Arc<dyn Conn + Send + Sync>, server: SocketAddr, username: &str, password: &str) -> Self {
         Self {
             conn,
             server,

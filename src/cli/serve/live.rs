@@ -61,8 +61,9 @@ impl Fresh {
     /// What the relay needs of it.
     pub(super) fn turn_options(&self, settings: &Settings, memberships: &Arc<Memberships>) -> Arc<turn::Options> {
         let relay = &settings.relay;
-        let Loaded { secrets, users, keys: _ } = &self.loaded;
-        let verifier = Verifier::new(&relay.realm, secrets.clone(), users, Arc::clone(memberships));
+        let Loaded { secrets, users, tokens, keys: _ } = &self.loaded;
+        let verifier =
+            Verifier::new(&relay.realm, secrets.clone(), users, Arc::clone(memberships)).with_tokens(tokens.clone());
         let policy = turn::PeerPolicy {
             allow: relay.allow.clone(),
             deny: relay.deny.clone(),
@@ -80,7 +81,8 @@ impl Fresh {
         let is_ours =
             |open: &RangeInclusive<u16>| relay.ports.contains(open.start()) && relay.ports.contains(open.end());
         let open_ports = self.outside.relay_ports.clone().filter(is_ours);
-        Arc::new(turn::Options { verifier, policy, addresses, ports: relay.ports.clone(), open_ports })
+        let alternate = turn::Alternate { servers: relay.alternate.clone(), domain: relay.alternate_domain.clone() };
+        Arc::new(turn::Options { verifier, policy, addresses, ports: relay.ports.clone(), open_ports, alternate })
     }
 
     /// Every address that is this machine, inside or outside.
@@ -94,7 +96,7 @@ impl Fresh {
 
     /// What the web side needs of it, and of the certificate of a public authority.
     pub(super) fn issuer(&self, settings: &Settings, public: &Arc<Public>) -> http::Issuer {
-        let Loaded { secrets, keys, users: _ } = &self.loaded;
+        let Loaded { secrets, keys, users: _, tokens: _ } = &self.loaded;
         let (vouching, answering) = (Arc::clone(public), Arc::clone(public));
         let (for_key, for_page, keys) = (secrets.clone(), secrets.clone(), keys.clone());
         http::Issuer {

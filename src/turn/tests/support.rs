@@ -36,6 +36,9 @@ pub(super) struct Setup {
     pub(super) external: Option<(&'static str, &'static str)>,
     pub(super) allow_loopback: bool,
     pub(super) behavior: Option<[&'static str; 2]>,
+    pub(super) alternate: Vec<SocketAddr>,
+    /// The file of token keys.
+    pub(super) tokens: Option<String>,
 }
 
 impl Default for Setup {
@@ -52,6 +55,8 @@ impl Default for Setup {
             external: None,
             allow_loopback: false,
             behavior: None,
+            alternate: Vec::new(),
+            tokens: None,
         }
     }
 }
@@ -89,6 +94,8 @@ impl Lab {
         let camera = StaticUser { name: "camera".into(), password: Secret::new("front door") };
         let verifier =
             Verifier::new(REALM, Secrets::parse(&SECRETS.join("\n")).unwrap(), &[camera], Arc::clone(&rooms));
+        let tokens = setup.tokens.map(|text| TokenKeys::parse(&text).unwrap()).unwrap_or_default();
+        let verifier = verifier.with_tokens(tokens);
         let interfaces: Vec<_> = setup.interfaces.iter().map(|ip| ip.parse().unwrap()).collect();
         let external: HashMap<_, _> =
             setup.external.iter().map(|(inner, outer)| (inner.parse().unwrap(), outer.parse().unwrap())).collect();
@@ -107,6 +114,7 @@ impl Lab {
             },
             addresses: RelayAddresses { interfaces, external, ..RelayAddresses::default() },
             ports: setup.ports,
+            alternate: Alternate { servers: setup.alternate, domain: Some("turn2.example.org".into()) },
             open_ports: setup.open_ports,
         });
         let start = Instant::now();
@@ -159,7 +167,7 @@ impl Lab {
         let mut reply = Vec::new();
         let step = self.servers[client.shard].handle_client(client.five_tuple, packet, self.now, &mut reply);
         match step {
-            Step::Done => {
+            Step::Done | Step::Decrypt => {
                 assert!(reply.is_empty());
                 self.close_sockets();
                 Outcome::Nothing
@@ -173,6 +181,16 @@ impl Lab {
                 assert!(reply.is_empty());
                 Outcome::Forward(forward)
             }
+            Step::Elsewhere(shard) => {
+                assert!(reply.is_empty());
+                let step =
+                    self.servers[usize::from(shard.0)].handle_client(client.five_tuple, packet, self.now, &mut reply);
+                if let Step::Move(moving) = step {
+                    return self.settle(client.shard, usize::from(shard.0), *moving);
+                }
+                if reply.is_empty() { Outcome::Nothing } else { Outcome::Reply(read(&reply)) }
+            }
+            Step::Move(moving) => self.settle(client.shard, client.shard, *moving),
             Step::Open(opening) => {
                 self.close_sockets();
                 let bound = self.bind(&opening);
@@ -199,6 +217,20 @@ impl Lab {
         self.spares.retain(|spare| !bound.contains(&Some(*spare)));
         self.spares.extend(bound[0].filter(|_| opening.wants_pair()).map(next));
         bound
+    }
+
+    /// Carries allocations with their sockets from one shard to another, as the relay does.
+    fn settle(&mut self, to: usize, from: usize, moving: Moving) -> Outcome {
+        let mut reply = Vec::new();
+        let old: Vec<_> = moving.ids().collect();
+        let new = self.servers[to].settle(moving, self.now.instant, &mut reply);
+        assert_eq!(old.len(), new.len());
+        for (old, new) in old.into_iter().zip(new) {
+            let (_, held) = self.sockets.iter_mut().find(|(_, held)| **held == (from, old)).unwrap();
+            *held = (to, new);
+        }
+        self.close_sockets();
+        if reply.is_empty() { Outcome::Nothing } else { Outcome::Reply(read(&reply)) }
     }
 
     /// Signs and sends a request and checks that the answer belongs to it and is signed with the same key.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lanturn::credentials::{Memberships, Secrets, Verifier};
-use lanturn::turn::{BehaviorAddresses, Limits, Nonces, Options, PeerPolicy, PeerRule, Quota, RelayAddresses, Server, ShardId, Shared};
+use lanturn::turn::{Alternate, BehaviorAddresses, Limits, Nonces, Options, PeerPolicy, PeerRule, Quota, RelayAddresses, Server, ShardId, Shared};
 
 /// The wall clock at the beginning.
 pub const START: u64 = 1_700_000_000;
@@ -46,6 +46,7 @@ impl Fixture {
             addresses: RelayAddresses { interfaces: own, ..RelayAddresses::default() },
             ports: 50_000..=50_009,
             open_ports: Some(50_000..=50_004),
+            alternate: Alternate::default(),
         });
         let limits = |n| Limits { allocations: n, permissions: 2 * n, channels: n, bandwidth: 8 * n };
         let shared = Shared {
