@@ -309,6 +309,7 @@ fn shared(settings: &Settings, sightings: Arc<Sightings>) -> anyhow::Result<turn
     Ok(turn::Shared {
         quota: turn::Quota::new(quota(limits.user), quota(limits.prefix), quota(limits.total), Instant::now()),
         relayed: Arc::default(),
+        connections: Arc::default(),
         reservations: Arc::default(),
         sightings,
         behavior: behavior::addresses(&settings.listen),

@@ -122,14 +122,16 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
     });
     let limits = Limits { allocations: 100, permissions: 100, channels: 100, bandwidth: 0 };
     let quota = Quota::new(limits, limits, limits, Instant::now());
-    let (relayed, sightings, nonces) = (Arc::default(), Arc::default(), Nonces::new(&[0; 32]));
+    let (relayed, connections, reservations) = (Arc::default(), Arc::default(), Arc::default());
+    let (sightings, nonces) = (Arc::default(), Nonces::new(&[0; 32]));
     let shared = Shared {
         quota,
         relayed,
-        reservations: Arc::default(),
-        behavior: None,
+        connections,
+        reservations,
         sightings,
         nonces,
+        behavior: None,
         unauthorized_rate: 1000,
     };
     let polls: Vec<Poll> = (0..SHARDS).map(|_| Poll::new().unwrap()).collect();

@@ -11,7 +11,7 @@ use mio::{Registry, Token, Waker};
 
 use super::dtls::Identity;
 use super::moving::{Elsewhere, Settled};
-use super::stream::Adopted;
+use super::stream::{Adopted, Stream};
 use crate::credentials::RoomMember;
 use crate::turn;
 
@@ -30,6 +30,7 @@ pub(super) const WAKE: Token = Token(0);
 #[derive(Debug)]
 pub(super) enum Command {
     Adopt(Box<Adopted>),
+    TakeOver(Box<Stream>),
     Revoke(RoomMember),
     Reconfigure(Arc<turn::Options>),
     /// Bounded by [`MAX_ELSEWHERE`].

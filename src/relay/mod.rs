@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  listening socket ─┐                 ┌─ relay sockets, one an allocation
-//!  TCP/TLS streams ──┼─ Shard ─ Server ┤
+//!  TCP/TLS streams ──┼─ Shard ─ Server ┼─ connections with peers, each spliced to a stream
 //!  mailbox ──────────┘                 └─ hairpin: another client, or another shard's mailbox
 //! ```
 //!
@@ -14,15 +14,19 @@
 mod batch;
 #[cfg(test)]
 mod batching_tests;
+mod connections;
 mod departures;
 mod dtls;
+mod errors;
 mod mailbox;
 mod moving;
 mod opening;
 mod outbound;
+mod peers;
 mod shard;
 mod sockets;
 mod spares;
+mod splice;
 mod stream;
 mod udp;
 

@@ -33,9 +33,15 @@ impl Shard {
             Step::Move(moving) => self.take_along(moving),
             Step::Reply => Settled::Refused(from, reply),
             // Its ticket was looked at before it came here: it names this shard, and is shown in a Refresh.
-            Step::Done | Step::ReplyAs(_) | Step::Forward(_) | Step::Decrypt | Step::Open(_) | Step::Elsewhere(_) => {
-                return;
-            }
+            Step::Done
+            | Step::ReplyAs(_)
+            | Step::Forward(_)
+            | Step::Decrypt
+            | Step::Open(_)
+            | Step::Elsewhere(_)
+            | Step::Connect(_)
+            | Step::Bind(_)
+            | Step::HandOver(_) => return,
         };
         self.mailboxes[back].command(Command::Settle(settled));
     }

@@ -16,13 +16,14 @@ use super::mailbox::{Command, Mailbox, WAKE};
 use super::moving::Elsewhere;
 use super::opening::Opened;
 use super::outbound::Outbound;
+use super::peers::Peers;
 use super::server_address;
 use super::sockets::Sockets;
 use super::spares::Spares;
 use super::stream::{Adopted, ReadEnd};
 use super::udp::Listener;
-use crate::stun::{NextMessage, next_message};
-use crate::turn::{self, FiveTuple, Forward, Now, Opening, Route, Step, Transport};
+use crate::stun::{ConnectionId, NextMessage, next_message};
+use crate::turn::{self, FiveTuple, Forward, Now, Opening, RelayTransport, Route, ShardId, Step, Transport};
 
 /// Reads from one socket before the others get their turn.
 const TURNS: usize = 4;
@@ -35,36 +36,52 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a connection may go without an allocation.
 const STREAM_IDLE: Duration = Duration::from_secs(30);
 /// Slots of a batch that a stream is read into: the beginning of one message and as much again.
-const STREAM_SLOTS: usize = 2;
+pub(super) const STREAM_SLOTS: usize = 2;
 
-/// What a token stands for. Its two lowest bits say which kind.
+/// What a token stands for. Its three lowest bits say which kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Mailbox,
     Listener(usize),
     Relay(usize),
     Stream(usize),
+    Acceptor(usize),
+    Peer(usize),
 }
 
 impl Source {
     pub(super) fn token(self) -> Token {
         match self {
             Self::Mailbox => WAKE,
-            Self::Listener(index) => Token(index << 2 | 1),
-            Self::Relay(index) => Token(index << 2 | 2),
-            Self::Stream(index) => Token(index << 2 | 3),
+            Self::Listener(index) => Token(index << 3 | 1),
+            Self::Relay(index) => Token(index << 3 | 2),
+            Self::Stream(index) => Token(index << 3 | 3),
+            Self::Acceptor(index) => Token(index << 3 | 4),
+            Self::Peer(index) => Token(index << 3 | 5),
         }
     }
 
-    fn of(token: Token) -> Self {
-        let index = token.0 >> 2;
-        match token.0 & 3 {
+    pub(super) fn of(token: Token) -> Self {
+        let index = token.0 >> 3;
+        match token.0 & 7 {
             1 => Self::Listener(index),
             2 => Self::Relay(index),
             3 => Self::Stream(index),
+            4 => Self::Acceptor(index),
+            5 => Self::Peer(index),
             _ => Self::Mailbox,
         }
     }
+}
+
+/// What a client's connection carries from the next byte on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Messages,
+    /// Bytes for a peer.
+    Bytes(ConnectionId),
+    /// What another shard is to handle, the last message first.
+    Elsewhere(ShardId),
 }
 
 /// A shard of the data plane.
@@ -77,14 +94,15 @@ pub(super) struct Shard {
     pub(super) server: turn::Server,
     poll: Poll,
     pub(super) sockets: Sockets,
+    pub(super) peers: Peers,
     pub(super) mailboxes: Arc<[Mailbox]>,
     spares: Arc<Spares>,
     pub(super) batch: Batch,
     pub(super) out: Outbound,
     /// Sources that may have something.
-    ready: Vec<Token>,
+    pub(super) ready: Vec<Token>,
     /// Those of them that an error has come for.
-    failing: Vec<Token>,
+    pub(super) failing: Vec<Token>,
     next_tick: Instant,
     stopped: bool,
 }
@@ -100,11 +118,13 @@ impl Shard {
         spares: Arc<Spares>,
     ) -> io::Result<Self> {
         let registry = poll.registry().try_clone()?;
+        let peers = Peers::new(poll.registry().try_clone()?);
         Ok(Self {
             index,
             server,
             poll,
             sockets: Sockets::new(registry, listeners, sessions)?,
+            peers,
             batch: Batch::new(),
             out: Outbound::new(mailboxes.len()),
             mailboxes,
@@ -143,8 +163,10 @@ impl Shard {
         }
         let now = clock();
         self.serve_errors(now.instant);
+        self.resume(now.instant);
         self.turn(now);
         self.server.expire(now.instant);
+        self.end_overdue(now.instant);
         self.close_ended();
         if now.instant >= self.next_tick {
             self.tick(now.instant);
@@ -163,7 +185,8 @@ impl Shard {
         if !self.ready.is_empty() || !self.failing.is_empty() {
             return Duration::ZERO;
         }
-        let due = [self.server.next_expiry(), self.sockets.dtls.next_due()].into_iter().flatten();
+        let due =
+            [self.server.next_expiry(), self.sockets.dtls.next_due(), self.peers.next_resume()].into_iter().flatten();
         let due = due.fold(self.next_tick, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
@@ -190,7 +213,7 @@ impl Shard {
     }
 
     /// Makes room for at least so many slots.
-    fn make_room(&mut self, slots: usize) {
+    pub(super) fn make_room(&mut self, slots: usize) {
         if self.batch.free() < slots {
             self.flush();
         }
@@ -203,6 +226,8 @@ impl Shard {
             Source::Listener(index) => self.serve_listener(index, now),
             Source::Relay(index) => self.serve_relay(index, now),
             Source::Stream(key) => self.serve_stream(key, now),
+            Source::Acceptor(index) => self.serve_acceptor(index, now),
+            Source::Peer(key) => self.serve_peer(key, now),
         }
     }
 
@@ -213,6 +238,7 @@ impl Shard {
         while let Some(command) = mailbox.next_command() {
             match command {
                 Command::Adopt(adopted) => self.adopt(*adopted, now.instant),
+                Command::TakeOver(stream) => self.take_over(*stream),
                 Command::Revoke(member) => self.server.revoke(member),
                 Command::Reconfigure(options) => self.server.reconfigure(options),
                 Command::Look(elsewhere) => self.look(*elsewhere, now),
@@ -263,7 +289,9 @@ impl Shard {
             for number in first..self.batch.received().len() {
                 let received = self.batch.received()[number];
                 let from = FiveTuple::new(received.from, server_address(local, received.to), Transport::Udp);
-                received.datagrams().for_each(|range| self.handle_client(from, range, now));
+                for range in received.datagrams() {
+                    self.handle_client(from, range, now);
+                }
             }
             if is_drained {
                 return false;
@@ -296,42 +324,33 @@ impl Shard {
         !is_drained
     }
 
-    /// Passes on what routers and peers say of datagrams that relay sockets have sent. That comes before anything else is
-    /// done with those: their next call would fail for it.
-    fn serve_errors(&mut self, now: Instant) {
-        let mut failing = std::mem::take(&mut self.failing);
-        failing.retain(|&token| {
-            let Source::Relay(index) = Source::of(token) else { return false };
-            let Some((id, socket)) = self.sockets.relay(index) else { return false };
-            let errors = socket.take_errors();
-            for (peer, icmp) in errors.told {
-                let replies = self.out.replies.len();
-                let told = self.server.handle_icmp(id, turn::canonical(peer), icmp, now, &mut self.out.replies);
-                if let Some(client) = told {
-                    self.out.reply(&client, replies, &self.batch, &mut self.sockets);
-                }
-            }
-            !errors.is_drained
-        });
-        self.failing = failing;
-    }
-
     fn serve_stream(&mut self, key: usize, now: Now) -> bool {
         for _ in 0..TURNS {
             self.make_room(STREAM_SLOTS);
             let Some(stream) = self.sockets.stream(key) else { return false };
+            if let Some(id) = stream.spliced {
+                return self.pump(id, now);
+            }
             let (from, room) = (stream.five_tuple(), self.batch.claim(STREAM_SLOTS));
             let (length, end) = stream.read(self.batch.claimed(room.clone()));
             self.batch.give_back(room.clone(), length);
             let read = room.start..room.start + length;
-            let Some(used) = self.handle_stream(from, read.clone(), now) else {
+            let Some((used, next)) = self.handle_stream(from, read.clone(), now) else {
                 self.disconnect(key);
                 return false;
             };
+            match next {
+                Next::Messages => {}
+                Next::Bytes(id) => return self.splice(key, id, used..read.end, now),
+                Next::Elsewhere(shard) => {
+                    self.hand_over(key, shard, used..read.end);
+                    return false;
+                }
+            }
             let Some(stream) = self.sockets.stream(key) else { return false };
             stream.keep(&self.batch.bytes()[used..read.end]);
             // Also at the end: TLS may have an alert to send.
-            if stream.flush().is_err() || end == ReadEnd::Closed {
+            if stream.flush().is_err() || matches!(end, ReadEnd::Ended | ReadEnd::Closed) {
                 self.disconnect(key);
                 return false;
             }
@@ -342,24 +361,26 @@ impl Shard {
         true
     }
 
-    /// Handles every whole message and says where the first begins that is not whole. `None` when the stream makes no
-    /// sense.
-    fn handle_stream(&mut self, from: FiveTuple, read: Range<usize>, now: Now) -> Option<usize> {
+    /// Handles every whole message and says where the first byte is that is not handled, and what begins there. `None`
+    /// when the stream makes no sense.
+    fn handle_stream(&mut self, from: FiveTuple, read: Range<usize>, now: Now) -> Option<(usize, Next)> {
         let mut at = read.start;
         loop {
             match next_message(&self.batch.bytes()[at..read.end]) {
-                NextMessage::Whole(whole) => {
-                    self.handle_client(from, at..at + whole, now);
-                    at += whole;
-                }
-                NextMessage::Partial => return Some(at),
+                NextMessage::Whole(whole) => match self.handle_client(from, at..at + whole, now) {
+                    Next::Messages => at += whole,
+                    Next::Bytes(id) => return Some((at + whole, Next::Bytes(id))),
+                    Next::Elsewhere(shard) => return Some((at, Next::Elsewhere(shard))),
+                },
+                NextMessage::Partial => return Some((at, Next::Messages)),
                 NextMessage::Garbage => return None,
             }
         }
     }
 
     /// Handles one message of a client, which stands at `range` of the batch.
-    fn handle_client(&mut self, from: FiveTuple, range: Range<usize>, now: Now) {
+    fn handle_client(&mut self, from: FiveTuple, range: Range<usize>, now: Now) -> Next {
+        let mut next = Next::Messages;
         let replies = self.out.replies.len();
         match self.server.handle_client(from, &self.batch.bytes()[range.clone()], now, &mut self.out.replies) {
             Step::Done => {}
@@ -369,6 +390,9 @@ impl Shard {
                 self.forward(route, range.start + payload.start..range.start + payload.end);
             }
             Step::Decrypt => self.decrypt(from, range, now),
+            Step::Open(opening) if opening.transport() == RelayTransport::Tcp => {
+                self.open_tcp(from, *opening, now.instant);
+            }
             Step::Open(opening) => self.open(from, *opening, now.instant),
             Step::Elsewhere(shard) => {
                 let packet = self.batch.bytes()[range].into();
@@ -378,8 +402,15 @@ impl Shard {
                 let settled = self.take_along(moving);
                 self.settle(settled, now.instant);
             }
+            Step::Connect(dial) => self.dial(dial, now.instant),
+            Step::Bind(id) => {
+                self.out.reply(&from, replies, &self.batch, &mut self.sockets);
+                next = Next::Bytes(id);
+            }
+            Step::HandOver(shard) => next = Next::Elsewhere(shard),
         }
         self.close_ended();
+        next
     }
 
     fn forward(&mut self, route: Route, payload: Range<usize>) {
@@ -413,8 +444,11 @@ impl Shard {
         self.out.reply(&from, replies, &self.batch, &mut self.sockets);
     }
 
-    fn disconnect(&mut self, key: usize) {
-        if let Some(from) = self.sockets.remove_stream(key) {
+    pub(super) fn disconnect(&mut self, key: usize) {
+        if let Some(id) = self.sockets.stream(key).and_then(|stream| stream.spliced) {
+            self.server.close_connection(id);
+            self.close_ended();
+        } else if let Some(from) = self.sockets.remove_stream(key) {
             self.server.disconnected(from);
             self.close_ended();
         }
@@ -424,12 +458,14 @@ impl Shard {
         while let Some(from) = self.sockets.dtls.take_ended() {
             self.server.disconnected(from);
         }
+        self.close_connections();
         while let Some(id) = self.server.take_closed() {
             // What it was sent before it ended goes out by its socket.
             if !self.out.is_empty() {
                 self.out.flush(&self.batch, &mut self.sockets, &self.mailboxes);
             }
             self.sockets.remove_relay(id);
+            self.peers.remove_listener(id);
         }
         while let Some(key) = self.sockets.take_broken() {
             if let Some(from) = self.sockets.remove_stream(key) {
@@ -454,6 +490,7 @@ impl Shard {
         }
         metrics::gauge!("lanturn_relay_allocations", "shard" => shard.clone()).set(self.server.len() as f64);
         metrics::gauge!("lanturn_relay_dtls_sessions", "shard" => shard.clone()).set(self.sockets.dtls.len() as f64);
+        metrics::gauge!("lanturn_relay_connections", "shard" => shard.clone()).set(self.peers.len() as f64);
         metrics::gauge!("lanturn_relay_streams", "shard" => shard).set(self.sockets.stream_count() as f64);
     }
 }
@@ -494,14 +531,16 @@ mod tests {
         });
         let limits = Limits { allocations: 1, permissions: 1, channels: 1, bandwidth: 0 };
         let quota = Quota::new(limits, limits, limits, Instant::now());
-        let (relayed, reservations, sightings) = (Arc::default(), Arc::default(), Arc::default());
+        let (relayed, connections, reservations) = (Arc::default(), Arc::default(), Arc::default());
+        let (sightings, nonces) = (Arc::default(), Nonces::new(&[0; 32]));
         let shared = Shared {
             quota,
             relayed,
+            connections,
             reservations,
             sightings,
+            nonces,
             behavior: None,
-            nonces: Nonces::new(&[0; 32]),
             unauthorized_rate: 1,
         };
         let server = turn::Server::new(ShardId(0), options, shared, [0; 32], Instant::now());
@@ -537,7 +576,10 @@ mod tests {
 
     #[test]
     fn a_token_names_its_source() {
-        for source in [Source::Mailbox, Source::Listener(0), Source::Relay(7), Source::Stream(70_000)] {
+        for source in [Source::Mailbox, Source::Listener(0), Source::Relay(7), Source::Stream(70_000)]
+            .into_iter()
+            .chain([Source::Acceptor(3), Source::Peer(70_000)])
+        {
             assert_eq!(Source::of(source.token()), source);
         }
     }

@@ -101,7 +101,10 @@ impl Sockets {
     }
 
     pub(super) fn adopt(&mut self, adopted: Adopted, now: Instant) -> io::Result<usize> {
-        let mut stream = Stream::new(adopted, now);
+        self.insert_stream(Stream::new(adopted, now))
+    }
+
+    pub(super) fn insert_stream(&mut self, mut stream: Stream) -> io::Result<usize> {
         let entry = self.streams.vacant_entry();
         let key = entry.key();
         stream.register(&self.registry, Source::Stream(key).token())?;
@@ -111,11 +114,15 @@ impl Sockets {
     }
 
     pub(super) fn remove_stream(&mut self, key: usize) -> Option<FiveTuple> {
+        self.take_stream(key).map(|stream| stream.five_tuple())
+    }
+
+    /// Takes a connection out, to be polled elsewhere.
+    pub(super) fn take_stream(&mut self, key: usize) -> Option<Stream> {
         let mut stream = self.streams.try_remove(key)?;
         let _ = stream.deregister(&self.registry);
-        let from = stream.five_tuple();
-        self.by_five_tuple.remove(&from);
-        Some(from)
+        self.by_five_tuple.remove(&stream.five_tuple());
+        Some(stream)
     }
 
     /// The listening socket that what is for `server` arrives at.
@@ -172,7 +179,7 @@ impl Sockets {
         let mut idle = Vec::new();
         for (key, stream) in &mut self.streams {
             stream.give_back();
-            if server.has_allocation(&stream.five_tuple()) {
+            if stream.spliced.is_some() || server.has_allocation(&stream.five_tuple()) {
                 stream.idle_since = None;
             } else if now.saturating_duration_since(*stream.idle_since.get_or_insert(now)) > limit {
                 idle.push(key);

@@ -39,6 +39,7 @@ pub fn is_known(attribute: AttrType) -> bool {
             | ATTR_PRIORITY
             | ATTR_USE_CANDIDATE
             | ATTR_CHANNEL_NUMBER
+            | ATTR_CONNECTION_ID
             | ATTR_LIFETIME
             | ATTR_XOR_PEER_ADDRESS
             | ATTR_DATA

@@ -1,4 +1,4 @@
-//! The STUN and TURN codec (RFC 8489, RFC 8656).
+//! The STUN and TURN codec (RFC 8489, RFC 8656, RFC 6062).
 //!
 //! Two layers share it. [`Frame`] and [`ChannelData`] borrow from the packet and allocate nothing: they carry the fast
 //! path (ChannelData, Send, Binding, the answer to a stranger). [`Request`] and [`Response`] hand the control plane to
@@ -11,6 +11,7 @@ mod address;
 mod attributes;
 mod behavior;
 mod channel_data;
+mod connection;
 mod frame;
 mod framing;
 mod icmp;
@@ -33,6 +34,7 @@ pub use attributes::{
 };
 pub use behavior::{BehaviorAnswer, BehaviorRequest, behavior_success};
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
+pub use connection::{ConnectionId, connection_attempt};
 pub use frame::{Attribute, Class, Frame, Malformed};
 pub use framing::{Framing, HEADROOM};
 pub use icmp::Icmp;
@@ -47,8 +49,9 @@ pub use stream::{NextMessage, next_message};
 pub mod method {
     pub use ::stun::message::{
         METHOD_ALLOCATE as ALLOCATE, METHOD_BINDING as BINDING, METHOD_CHANNEL_BIND as CHANNEL_BIND,
-        METHOD_CREATE_PERMISSION as CREATE_PERMISSION, METHOD_DATA as DATA, METHOD_REFRESH as REFRESH,
-        METHOD_SEND as SEND,
+        METHOD_CONNECT as CONNECT, METHOD_CONNECTION_ATTEMPT as CONNECTION_ATTEMPT,
+        METHOD_CONNECTION_BIND as CONNECTION_BIND, METHOD_CREATE_PERMISSION as CREATE_PERMISSION, METHOD_DATA as DATA,
+        METHOD_REFRESH as REFRESH, METHOD_SEND as SEND,
     };
 }
 

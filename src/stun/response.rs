@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::stun::addr::MappedAddress;
 use ::stun::attributes::{
-    ATTR_ALTERNATE_DOMAIN, ATTR_ALTERNATE_SERVER, ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS,
+    ATTR_ALTERNATE_DOMAIN, ATTR_ALTERNATE_SERVER, ATTR_CONNECTION_ID, ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS,
     ATTR_XORMAPPED_ADDRESS, AttrType,
 };
 use ::stun::error_code::{ErrorCode, ErrorCodeAttribute};
@@ -16,7 +16,7 @@ use ::stun::uattrs::UnknownAttributes;
 use ::stun::xoraddr::XorMappedAddress;
 use turn::proto::lifetime::Lifetime;
 
-use super::{ADDRESS_ERROR_CODE, Frame, MOBILITY_TICKET, integrity, plain};
+use super::{ADDRESS_ERROR_CODE, ConnectionId, Frame, MOBILITY_TICKET, integrity, plain};
 
 /// An answer in the making.
 #[derive(Debug)]
@@ -89,6 +89,12 @@ impl Response {
     /// Adds LIFETIME (RFC 8656 section 18.2).
     pub fn lifetime(self, lifetime: Duration) -> Self {
         self.with(Lifetime(lifetime))
+    }
+
+    /// Adds CONNECTION-ID (RFC 6062 section 6.2.1).
+    pub fn connection_id(mut self, id: ConnectionId) -> Self {
+        self.message.add(ATTR_CONNECTION_ID, &id.0.to_be_bytes());
+        self
     }
 
     /// Adds UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13).

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use stun::attributes::{ATTR_DONT_FRAGMENT, ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
+
 use super::addresses::Family;
 use super::allocation::Owner;
 use super::five_tuple::FiveTuple;
@@ -9,6 +11,7 @@ use super::opening::{Opening, Port, Wanted};
 use super::ports::Candidates;
 use super::quota::Charge;
 use super::reject::Reject;
+use super::relayed::RelayTransport;
 use super::reservation::ReservationToken;
 use super::server::{Answer, Server};
 use crate::limit::SourcePrefix;
@@ -18,8 +21,9 @@ use crate::stun::{MOBILITY_TICKET, Request, Response};
 pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 /// The most that is granted (RFC 8656 section 7.2 recommends an hour).
 pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
-/// The IP protocol number in REQUESTED-TRANSPORT.
+/// The IP protocol numbers in REQUESTED-TRANSPORT.
 const UDP: u8 = 17;
+const TCP: u8 = 6;
 
 /// What an Allocate asks for.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,9 @@ enum What {
     Reserved(ReservationToken),
 }
 
+/// The family of two that is not to be had, and why.
+type Lacking = Option<(Family, Reject)>;
+
 impl Server {
     pub(super) fn handle_allocate(
         &mut self,
@@ -54,11 +61,7 @@ impl Server {
         }
         // One that has expired and is not swept out yet neither stands in the way nor counts.
         self.disconnected(from);
-        match request.requested_transport()? {
-            None => return Err(Reject::BadRequest),
-            Some(UDP) => {}
-            Some(_) => return Err(Reject::UnsupportedTransport),
-        }
+        let transport = relay_transport(from, request)?;
         let asked = Asked::read(request)?;
         let lifetime = owner.bounded(granted(request)?, now);
         let alternate = self.alternate(&from);
@@ -77,12 +80,14 @@ impl Server {
         Ok(Answer::Open(Box::new(Opening {
             five_tuple: from,
             owner,
+            transport,
             request: request.frame().transaction_id(),
             lifetime,
             wanted,
             beside,
             lacks,
-            mobile: asked.mobile,
+            // A listener and its connections stay where they are.
+            mobile: asked.mobile && transport == RelayTransport::Udp,
             success: Response::success(request.frame()),
             refusal: alternate.into_iter().fold(refusal, |refusal, server| refusal.alternate(server, domain)),
             probe: self.probe_of(request.frame()),
@@ -96,7 +101,7 @@ impl Server {
         Asked { what, even, mobile: _ }: Asked,
         owner: &Owner,
         now: Instant,
-    ) -> Result<(Vec<Wanted>, Option<(Family, Reject)>), Reject> {
+    ) -> Result<(Vec<Wanted>, Lacking), Reject> {
         let even = even.is_some();
         match what {
             What::One(family) => Ok((vec![self.place(from, family, even, owner)?], None)),
@@ -141,6 +146,23 @@ impl Server {
         let left = allocation.expires.saturating_duration_since(now);
         let left = Duration::from_secs(left.as_millis().div_ceil(1000) as u64);
         Ok(self.describe(allocation.id, Response::success(request.frame()), left))
+    }
+}
+
+/// REQUESTED-TRANSPORT (RFC 8656 section 7.2). TCP is for clients that come by TCP or TLS, and goes without what is about
+/// datagrams and pairs of ports (RFC 6062 section 5.1).
+fn relay_transport(from: FiveTuple, request: &Request<'_>) -> Result<RelayTransport, Reject> {
+    match request.requested_transport()? {
+        None => Err(Reject::BadRequest),
+        Some(UDP) => Ok(RelayTransport::Udp),
+        Some(TCP) if from.transport.is_stream() => {
+            let foreign = [ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN, ATTR_DONT_FRAGMENT];
+            let has_any = foreign.into_iter().any(|kind| request.frame().get(kind).is_some());
+            if has_any { Err(Reject::BadRequest) } else { Ok(RelayTransport::Tcp) }
+        }
+        // RFC 6062 section 5.1: over UDP there is no connection to go with a peer's.
+        Some(TCP) => Err(Reject::BadRequest),
+        Some(_) => Err(Reject::UnsupportedTransport),
     }
 }
 

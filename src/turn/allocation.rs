@@ -8,6 +8,7 @@ use super::addresses::Family;
 use super::five_tuple::FiveTuple;
 use super::quota::Charge;
 use super::reject::Reject;
+use super::relayed::RelayTransport;
 use super::reservation::ReservationToken;
 use crate::credentials::{IntegrityKey, Scope};
 use crate::stun::{ChannelNumber, TransactionId};
@@ -73,6 +74,7 @@ pub(super) struct Allocation {
     pub(super) id: AllocationId,
     pub(super) five_tuple: FiveTuple,
     pub(super) owner: Owner,
+    pub(super) transport: RelayTransport,
     /// Of the Allocate request that made it: a retransmission is answered with the same success.
     pub(super) request: TransactionId,
     /// The address that the relay socket is bound to.
@@ -108,6 +110,7 @@ pub(super) struct Told {
 pub(super) struct Grant {
     pub(super) five_tuple: FiveTuple,
     pub(super) owner: Owner,
+    pub(super) transport: RelayTransport,
     pub(super) request: TransactionId,
     pub(super) bound: SocketAddr,
     pub(super) relayed: SocketAddr,
@@ -117,12 +120,13 @@ pub(super) struct Grant {
 
 impl Allocation {
     pub(super) fn new(id: AllocationId, grant: Grant) -> Self {
-        let Grant { five_tuple, owner, request, bound, relayed, expires, charge } = grant;
+        let Grant { five_tuple, owner, transport, request, bound, relayed, expires, charge } = grant;
         let (permissions, channels, by_peer) = Default::default();
         Self {
             id,
             five_tuple,
             owner,
+            transport,
             request,
             bound,
             relayed,

@@ -7,9 +7,9 @@ pub struct Counters {
     pub packets_up: u64,
     /// Application packets to clients that were forwarded.
     pub packets_down: u64,
-    /// Their bytes.
+    /// Their bytes, and those that went to peers by TCP.
     pub bytes_up: u64,
-    /// Their bytes.
+    /// Their bytes, and those that came from peers by TCP.
     pub bytes_down: u64,
     /// Application packets that stayed inside the process.
     pub hairpins: u64,
@@ -35,13 +35,21 @@ pub struct Counters {
     pub icmp_told: u64,
     /// ICMP errors that nobody was told of: without a permission, or too many.
     pub icmp_dropped: u64,
+    /// Connections with peers that stood, made or accepted.
+    pub connections: u64,
+    /// Connections to peers that came to nothing.
+    pub connections_failed: u64,
+    /// Connections from peers that were closed at once, without a permission or over a quota.
+    pub connections_refused: u64,
+    /// Connections with peers that were closed because no client took them in time.
+    pub connections_unbound: u64,
     /// Requests of those who test their way that were not noted, for enough of them were.
     pub sightings_dropped: u64,
 }
 
 impl Counters {
     /// Every counter by name.
-    pub fn each(&self) -> [(&'static str, u64); 17] {
+    pub fn each(&self) -> [(&'static str, u64); 21] {
         [
             ("packets_up", self.packets_up),
             ("packets_down", self.packets_down),
@@ -59,6 +67,10 @@ impl Counters {
             ("peers_denied", self.peers_denied),
             ("icmp_told", self.icmp_told),
             ("icmp_dropped", self.icmp_dropped),
+            ("connections", self.connections),
+            ("connections_failed", self.connections_failed),
+            ("connections_refused", self.connections_refused),
+            ("connections_unbound", self.connections_unbound),
             ("sightings_dropped", self.sightings_dropped),
         ]
     }

@@ -9,7 +9,7 @@ use rand::Rng as _;
 use super::allocation::AllocationId;
 use super::five_tuple::FiveTuple;
 use super::quota::Direction;
-use super::relayed::{Party, ShardId};
+use super::relayed::{Party, RelayTransport, ShardId};
 use super::server::{Server, Step};
 use crate::stun::{ChannelData, Frame, Framing, SendIndication, TransactionId};
 
@@ -99,7 +99,8 @@ impl Server {
         now: Instant,
     ) -> Step {
         let Some(allocation) = self.get(id) else { return Step::Done };
-        if !allocation.permits(peer.ip(), now) || peer.port() == 0 {
+        let is_udp = allocation.transport == RelayTransport::Udp;
+        if !is_udp || !allocation.permits(peer.ip(), now) || peer.port() == 0 {
             return self.drop_unpermitted();
         }
         if !allocation.charge.pay(Direction::Up, payload.len(), now) {

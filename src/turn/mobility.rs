@@ -11,7 +11,7 @@ use super::five_tuple::FiveTuple;
 use super::nonce::Nonces;
 use super::reject::Reject;
 use super::relayed::ShardId;
-use super::server::Server;
+use super::server::{Answer, Server};
 use crate::credentials::Scope;
 use crate::limit::SourcePrefix;
 use crate::stun::{Frame, MOBILITY_TICKET, Request, Response};
@@ -108,7 +108,7 @@ impl Server {
         owner: &Owner,
         ticket: Ticket,
         now: Instant,
-    ) -> Result<Moving, Reject> {
+    ) -> Result<Answer, Reject> {
         let lifetime = owner.bounded(super::allocate::granted(request)?, now);
         let allocation = self.ticketed(ticket, now).ok_or(Reject::BadRequest)?;
         if !allocation.owner.is_same(owner) {
@@ -134,7 +134,8 @@ impl Server {
             allocation.moves = allocation.moves.wrapping_add(1);
         }
         let success = Response::success(request.frame());
-        Ok(Moving { five_tuple: from, owner: owner.clone(), allocations, success, lifetime })
+        let owner = owner.clone();
+        Ok(Answer::Move(Box::new(Moving { five_tuple: from, owner, allocations, success, lifetime })))
     }
 
     /// Gives allocations their new five-tuple, on this shard, and answers. The ids are in the order of [`Moving::ids`].

@@ -11,6 +11,7 @@ use super::five_tuple::{FiveTuple, canonical};
 use super::ports::Candidates;
 use super::quota::Charge;
 use super::reject::Reject;
+use super::relayed::RelayTransport;
 use super::reservation::ReservationToken;
 use super::server::Server;
 use crate::credentials::Scope;
@@ -22,6 +23,7 @@ use crate::stun::{Response, TransactionId, method};
 pub struct Opening {
     pub(super) five_tuple: FiveTuple,
     pub(super) owner: Owner,
+    pub(super) transport: RelayTransport,
     pub(super) request: TransactionId,
     pub(super) lifetime: Duration,
     pub(super) wanted: Vec<Wanted>,
@@ -54,6 +56,11 @@ pub(super) enum Port {
 }
 
 impl Opening {
+    /// What the sockets are to speak.
+    pub fn transport(&self) -> RelayTransport {
+        self.transport
+    }
+
     /// The sockets, in the order in which [`Server::opened`] takes them.
     pub fn wanted(&self) -> &[Wanted] {
         &self.wanted
@@ -103,25 +110,14 @@ impl Server {
         now: Instant,
         reply: &mut Vec<u8>,
     ) -> Vec<Option<AllocationId>> {
-        let Opening {
-            five_tuple,
-            owner,
-            request,
-            lifetime,
-            wanted,
-            beside,
-            mut lacks,
-            mobile,
-            success,
-            refusal,
-            probe,
-        } = opening;
+        let Opening { five_tuple, owner, transport, request, lifetime, .. } = opening;
+        let Opening { wanted, beside, mut lacks, mobile, success, refusal, probe, .. } = opening;
         let mut ids = Vec::with_capacity(wanted.len());
         for (Wanted { charge, .. }, bound) in split(wanted, bound, &mut lacks) {
             let id = bound.map(canonical).map(|bound| {
                 let relayed = SocketAddr::new(self.options.addresses.advertised(bound.ip()), bound.port());
                 let (owner, expires) = (owner.clone(), now + lifetime);
-                self.insert(Grant { five_tuple, owner, request, bound, relayed, expires, charge }, now)
+                self.insert(Grant { five_tuple, owner, transport, request, bound, relayed, expires, charge }, now)
             });
             ids.push(id);
         }

@@ -14,6 +14,8 @@ use super::FastMap;
 use super::addresses::{Family, RelayAddresses};
 use super::allocation::{Allocation, AllocationId, Grant, Owner};
 use super::behavior::{Behavior, BehaviorAddresses};
+use super::connect::Dial;
+use super::connections::{ConnectionIds, Connections};
 use super::counters::Counters;
 use super::expiry::Expiry;
 use super::five_tuple::{FiveTuple, Transport};
@@ -31,7 +33,9 @@ use super::time::Now;
 use crate::credentials::{IntegrityKey, RoomMember, Scope, Verifier};
 use crate::limit::{RateLimit, SourcePrefix};
 use crate::sightings::{Outcome, Sightings};
-use crate::stun::{ChannelNumber, Class, Frame, Refusal, Request, Response, binding_success, method, refusal};
+use crate::stun::{
+    ChannelNumber, Class, ConnectionId, Frame, Refusal, Request, Response, binding_success, method, refusal,
+};
 
 /// Another server (RFC 8489 section 10).
 #[derive(Clone, Debug, Default)]
@@ -66,6 +70,8 @@ pub struct Shared {
     pub quota: Arc<Quota>,
     /// Every relayed address of the box.
     pub relayed: Arc<RelayedAddresses>,
+    /// Every connection with a peer, by the shard that has it.
+    pub connections: Arc<ConnectionIds>,
     /// Every port that is held back.
     pub reservations: Arc<Reservations>,
     /// The same key for all: a client's connections may be on several shards.
@@ -97,6 +103,12 @@ pub enum Step {
     Elsewhere(ShardId),
     /// Take the relay sockets of these along, and hand them to [`Server::settle`] on the shard that the packet came in on.
     Move(Box<Moving>),
+    /// Connect to a peer, and say what became of it to [`Server::connected`].
+    Connect(Dial),
+    /// Send what was appended to the reply buffer. From then on the client's connection and this one are one stream.
+    Bind(ConnectionId),
+    /// Hand the client's connection to another shard, with this packet unanswered and whatever follows it.
+    HandOver(ShardId),
 }
 
 /// The TURN server of one shard.
@@ -109,6 +121,7 @@ pub struct Server {
     pub(super) counters: Counters,
     pub(super) icmp_limit: IcmpLimit,
     pub(super) behavior: Option<Behavior>,
+    pub(super) connections: Connections,
     allocations: Slab<Allocation>,
     by_five_tuple: FastMap<FiveTuple, AllocationId>,
     by_member: HashMap<RoomMember, Vec<AllocationId>>,
@@ -129,6 +142,7 @@ impl Server {
             counters: Counters::default(),
             icmp_limit: IcmpLimit::new(now),
             behavior: shared.behavior.map(|addresses| Behavior::new(addresses, now)),
+            connections: Connections::default(),
             allocations: Slab::new(),
             by_five_tuple: FastMap::default(),
             by_member: HashMap::new(),
@@ -188,7 +202,12 @@ impl Server {
     fn handle_request(&mut self, from: FiveTuple, frame: Frame<'_>, now: Now, reply: &mut Vec<u8>) -> Step {
         let known = matches!(
             frame.method(),
-            method::ALLOCATE | method::REFRESH | method::CREATE_PERMISSION | method::CHANNEL_BIND
+            method::ALLOCATE
+                | method::REFRESH
+                | method::CREATE_PERMISSION
+                | method::CHANNEL_BIND
+                | method::CONNECT
+                | method::CONNECTION_BIND
         );
         if !known {
             // RFC 8489 section 6.3: a method that is not known is not answered.
@@ -197,8 +216,11 @@ impl Server {
         if !frame.is_signed() {
             return self.refuse(from, &frame, &Reject::Unauthorized(Unproven::NoCredential), None, now, reply);
         }
+        if let Some(shard) = self.elsewhere(&from, &frame) {
+            return Step::HandOver(shard);
+        }
         let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
-        let ticket = match self.shown(&from, &frame, now.instant) {
+        let ticket = match self.ticket_shown(&from, &frame, now.instant) {
             Ok(ticket) => ticket,
             Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
         };
@@ -209,7 +231,7 @@ impl Server {
         }
         let about = match ticket {
             Some(ticket) => self.ticketed(ticket, now.instant),
-            None => self.of(&from, now.instant),
+            None => self.of(&self.control_of(from, &frame), now.instant),
         };
         let owner = match self.authenticate(from, about.map(|allocation| &allocation.owner), &mut request, now) {
             Ok(owner) => owner,
@@ -218,14 +240,9 @@ impl Server {
         let key = owner.key.clone();
         let unknown = frame.unknown_attributes();
         let answer = if unknown.is_empty() {
-            match frame.method() {
-                method::REFRESH if let Some(ticket) = ticket => self
-                    .handle_move(from, &request, &owner, ticket, now.instant)
-                    .map(|moving| Answer::Move(moving.into())),
-                method::ALLOCATE => self.handle_allocate(from, &request, owner, now.instant),
-                method::REFRESH => self.handle_refresh(from, &request, &owner, now.instant),
-                method::CREATE_PERMISSION => self.handle_create_permission(from, &request, &owner, now.instant),
-                _ => self.handle_channel_bind(from, &request, &owner, now.instant),
+            match ticket {
+                Some(ticket) => self.handle_move(from, &request, &owner, ticket, now.instant),
+                None => self.dispatch(from, &request, owner, now.instant),
             }
         } else {
             Err(Reject::UnknownAttribute(unknown))
@@ -236,15 +253,39 @@ impl Server {
                 response.sign(key.bytes(), reply);
                 Step::Reply
             }
+            Ok(Answer::Bind(id, response)) => {
+                self.note(self.probe_of(&frame), from, frame.method(), Outcome::Answered, now.instant);
+                response.sign(key.bytes(), reply);
+                Step::Bind(id)
+            }
             Ok(Answer::Open(opening)) => Step::Open(opening),
             Ok(Answer::Move(moving)) => Step::Move(moving),
+            Ok(Answer::Connect(dial)) => Step::Connect(dial),
             Err(reject) => self.refuse(from, &frame, &reject, Some(&key), now, reply),
         }
     }
 
     /// The ticket by which a Refresh is about an allocation on another five-tuple.
-    fn shown(&self, from: &FiveTuple, frame: &Frame<'_>, now: Instant) -> Result<Option<Ticket>, Reject> {
+    fn ticket_shown(&self, from: &FiveTuple, frame: &Frame<'_>, now: Instant) -> Result<Option<Ticket>, Reject> {
         if frame.method() == method::REFRESH { self.ticket(from, frame, now) } else { Ok(None) }
+    }
+
+    /// An authenticated request, whose attributes are all understood, to the handler of its method.
+    fn dispatch(
+        &mut self,
+        from: FiveTuple,
+        request: &Request<'_>,
+        owner: Owner,
+        now: Instant,
+    ) -> Result<Answer, Reject> {
+        match request.frame().method() {
+            method::ALLOCATE => self.handle_allocate(from, request, owner, now),
+            method::REFRESH => self.handle_refresh(from, request, &owner, now),
+            method::CREATE_PERMISSION => self.handle_create_permission(from, request, &owner, now),
+            method::CONNECT => self.handle_connect(from, request, &owner, now),
+            method::CONNECTION_BIND => self.handle_connection_bind(from, request, &owner, now),
+            _ => self.handle_channel_bind(from, request, &owner, now),
+        }
     }
 
     /// Answers with an error: signed if the request was authenticated, and otherwise only as often as strangers of
@@ -318,6 +359,7 @@ impl Server {
 
     /// Ends what has expired.
     pub fn expire(&mut self, now: Instant) {
+        self.expire_connections(now);
         while let Some(id) = self.expiry.pop_due(now) {
             let Some(allocation) = self.get_mut(id) else { continue };
             if allocation.expires <= now {
@@ -333,7 +375,7 @@ impl Server {
 
     /// When [`Server::expire`] is next due.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.next()
+        [self.expiry.next(), self.connections.next_due()].into_iter().flatten().min()
     }
 
     /// Ends the reservations that nobody asked for in time, and says where their sockets are bound.
@@ -462,8 +504,8 @@ impl Server {
             self.by_member.entry(member).or_default().push(id);
         }
         let holder = Holder { shard: self.shard, allocation: id, party: allocation.owner.scope.into() };
-        self.shared.relayed.insert(allocation.bound, holder);
-        self.shared.relayed.insert(allocation.relayed, holder);
+        self.shared.relayed.insert(allocation.transport, allocation.bound, holder);
+        self.shared.relayed.insert(allocation.transport, allocation.relayed, holder);
         entry.insert(allocation);
         id
     }
@@ -486,6 +528,7 @@ impl Server {
     /// Takes an allocation away, so that no packet finds it.
     pub(super) fn extract(&mut self, id: AllocationId) -> Option<Allocation> {
         self.get(id)?;
+        self.end_connections(id);
         let allocation = self.allocations.remove(id.index as usize);
         self.expiry.remove(allocation.wake, id);
         match allocation.sibling.and_then(|sibling| self.get_mut(sibling)) {
@@ -506,8 +549,8 @@ impl Server {
                 self.by_member.remove(&member);
             }
         }
-        self.shared.relayed.remove(allocation.bound, self.shard, id);
-        self.shared.relayed.remove(allocation.relayed, self.shard, id);
+        self.shared.relayed.remove(allocation.transport, allocation.bound, self.shard, id);
+        self.shared.relayed.remove(allocation.transport, allocation.relayed, self.shard, id);
         Some(allocation)
     }
 }
@@ -517,7 +560,10 @@ impl Server {
     /// For how many entries there is memory, over everything that grows. The rate limit is a fixed table.
     pub(super) fn room_for(&self) -> usize {
         let maps = self.by_five_tuple.capacity() + self.by_member.capacity();
-        maps + self.allocations.capacity() + self.closed.capacity() + usize::from(self.expiry.next().is_some())
+        maps + self.connections.room_for()
+            + self.allocations.capacity()
+            + self.closed.capacity()
+            + usize::from(self.expiry.next().is_some())
     }
 }
 
@@ -526,4 +572,6 @@ pub(super) enum Answer {
     Success(Response),
     Open(Box<Opening>),
     Move(Box<Moving>),
+    Connect(Dial),
+    Bind(ConnectionId, Response),
 }

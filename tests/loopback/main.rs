@@ -33,5 +33,6 @@ mod self_test;
 mod sites;
 mod stacks;
 mod start;
+mod tcp_allocations;
 mod turn;
 mod y_webrtc;

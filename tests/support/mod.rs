@@ -10,6 +10,7 @@ pub mod room;
 pub mod server;
 pub mod stun;
 pub mod talk;
+pub mod tcp_allocation;
 pub mod tls;
 pub mod turn_client;
 pub mod web;

@@ -4,6 +4,7 @@ mod allocate;
 mod authentication;
 mod behavior;
 mod channels;
+mod connections;
 mod data;
 mod families;
 mod fragments;

@@ -136,7 +136,7 @@ fn what_is_malformed_or_unknown_is_never_answered() {
         vec![19; 40],
         vec![128; 40],
         Asked::request(Method::default()).0.raw,
-        Asked::request(METHOD_CONNECT).sign(&client),
+        Asked::request(METHOD_CONNECTION_ATTEMPT).sign(&client),
         Asked::request(METHOD_DATA).sign(&client),
     ];
     for (index, packet) in packets.iter().enumerate() {

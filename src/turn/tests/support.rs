@@ -121,6 +121,7 @@ impl Lab {
         let shared = Shared {
             quota: Quota::new(setup.user, setup.prefix, setup.total, start),
             relayed: Arc::default(),
+            connections: Arc::default(),
             reservations: Arc::default(),
             sightings: Arc::default(),
             behavior: setup.behavior.map(|[one, two]| BehaviorAddresses::new(at(one), at(two))),
@@ -191,6 +192,7 @@ impl Lab {
                 if reply.is_empty() { Outcome::Nothing } else { Outcome::Reply(read(&reply)) }
             }
             Step::Move(moving) => self.settle(client.shard, client.shard, *moving),
+            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("{other:?}"),
             Step::Open(opening) => {
                 self.close_sockets();
                 let bound = self.bind(&opening);
@@ -208,7 +210,7 @@ impl Lab {
     fn bind(&mut self, opening: &Opening) -> Vec<Option<SocketAddr>> {
         let next = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
         let taken = |address: &SocketAddr| self.sockets.contains_key(address) || self.spares.contains(address);
-        let free = |address: &SocketAddr| !taken(address) && !(opening.wants_pair() && taken(&next(*address)));
+        let free = |address: &SocketAddr| !(taken(address) || opening.wants_pair() && taken(&next(*address)));
         let place = |wanted: &Wanted| match wanted.reserved() {
             Some(reserved) => Some(reserved).filter(|reserved| self.spares.contains(reserved)),
             None => wanted.candidates().find(free),

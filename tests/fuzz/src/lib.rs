@@ -52,6 +52,7 @@ impl Fixture {
         let shared = Shared {
             quota: Quota::new(limits(4), limits(5), limits(6), start),
             relayed: Arc::default(),
+            connections: Arc::default(),
             reservations: Arc::default(),
             sightings: Arc::default(),
             behavior: Some(BehaviorAddresses::new(BEHAVIOR[0].parse().unwrap(), BEHAVIOR[1].parse().unwrap())),
