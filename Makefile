@@ -121,10 +121,11 @@ $(VUE_DEPS): examples/vue/package-lock.json
 	cd examples/vue && npm ci --no-audit --no-fund
 
 .PHONY: deps-nat
-deps-nat: deps-browser ## What `nat` needs: nft, ip, avahi, miniupnpd and Chromium
+deps-nat: deps-browser ## What `nat` needs: nft, ip, avahi, miniupnpd, coturn and Chromium
 	@command -v nft >/dev/null && command -v ip >/dev/null && command -v avahi-browse >/dev/null && \
-		command -v dbus-daemon >/dev/null && command -v miniupnpd >/dev/null || \
-		{ $(APT) nftables iproute2 avahi-daemon avahi-utils dbus miniupnpd-nftables; }
+		command -v dbus-daemon >/dev/null && command -v miniupnpd >/dev/null && \
+		command -v turnutils_natdiscovery >/dev/null || \
+		{ $(APT) nftables iproute2 avahi-daemon avahi-utils dbus miniupnpd-nftables coturn; }
 
 .PHONY: help
 help: ## This

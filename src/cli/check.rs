@@ -30,6 +30,8 @@ fn print(settings: &Settings, origin: &Origin, own: &[IpAddr], out: &mut impl Wr
     let name = listen.name.as_ref().map_or_else(|| "no name".into(), |name| format!("{name}.local"));
     writeln!(out, "found in private networks by: {name}")?;
     writeln!(out, "reverse proxies that are believed: {}", list(&listen.proxies))?;
+    let behavior = listen.behavior.as_ref().map_or(&[][..], |pair| &pair[..]);
+    writeln!(out, "NAT behaviour discovery at: {}", list(behavior))?;
     let from = if relay.addresses.is_empty() { own } else { &relay.addresses };
     writeln!(out, "relays from: {}, ports {}-{}", list(from), relay.ports.start(), relay.ports.end())?;
     for (inner, outer) in &relay.external {

@@ -1,5 +1,6 @@
 //! `lanturn serve`: the one place where the parts are put together.
 
+mod behavior;
 mod bind;
 mod dtls;
 mod live;
@@ -33,7 +34,7 @@ use crate::http::{self, Live, Web};
 use crate::listener::{self, Admission};
 use crate::outside::Known;
 use crate::proxies::Proxies;
-use crate::relay::Relay;
+use crate::relay::{Bound, Relay};
 use crate::sightings::Sightings;
 use crate::signaling::{Capacity, Hub, HubOptions, Places};
 use crate::tls::ServerConfigs;
@@ -51,10 +52,13 @@ pub(super) fn run(settings: Settings, origin: &Origin, file: Option<&Path>) -> a
     let mut fresh = Fresh::read(&settings, None, Known::default())?;
     let ports = bind::bind(&settings.listen.addresses, settings.listen.shards)
         .with_context(|| origin.place("listen.addresses"))?;
+    let listening: Vec<SocketAddr> = ports.iter().map(Port::address).collect();
+    let beside =
+        behavior::bind(&settings.listen, &listening).with_context(|| origin.place("listen.behavior_discovery"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let signals = Signals::new()?;
-        let mut server = Server::start(settings, &mut fresh, ports, render)?;
+        let mut server = Server::start(settings, &mut fresh, (ports, beside), render)?;
         server.announce(&fresh)?;
         server.test_itself(&fresh);
         server.run(signals, file).await;
@@ -87,11 +91,18 @@ struct Server {
 }
 
 impl Server {
-    fn start(settings: Settings, fresh: &mut Fresh, ports: Vec<Port>, render: metrics::Render) -> anyhow::Result<Self> {
+    /// `beside` is for UDP alone, and clients are not told of it.
+    fn start(
+        settings: Settings,
+        fresh: &mut Fresh,
+        (ports, beside): (Vec<Port>, Vec<Bound>),
+        render: metrics::Render,
+    ) -> anyhow::Result<Self> {
         let memberships = Arc::new(Memberships::default());
         let listening: Vec<SocketAddr> = ports.iter().map(Port::address).collect();
         let own = fresh.addresses.clone();
-        let (udp, tcp): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.udp, port.tcp)).unzip();
+        let (mut udp, tcp): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.udp, port.tcp)).unzip();
+        udp.extend(beside);
         let options = fresh.turn_options(&settings, &memberships);
         let sightings = Arc::<Sightings>::default();
         let shared = shared(&settings, Arc::clone(&sightings))?;
@@ -301,6 +312,7 @@ fn shared(settings: &Settings, sightings: Arc<Sightings>) -> anyhow::Result<turn
         connections: Arc::default(),
         reservations: Arc::default(),
         sightings,
+        behavior: behavior::addresses(&settings.listen),
         nonces: turn::Nonces::new(&key),
         unauthorized_rate: limits.unauthorized_rate,
     })

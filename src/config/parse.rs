@@ -23,6 +23,26 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| wrong(format!("`{text}` is no socket address"), right))
 }
 
+/// Two addresses and two ports (RFC 5780 section 6), or none.
+pub(super) fn behavior(list: &[String]) -> Result<Option<[SocketAddr; 2]>, Wrong> {
+    let right =
+        "two addresses of this machine with another port each, such as 203.0.113.5:3478 and 203.0.113.6:3479, or none";
+    let canonical = |text: &String| socket_address(text).map(|at| SocketAddr::new(at.ip().to_canonical(), at.port()));
+    let list = list.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
+    let unfit = |at: &&SocketAddr| at.ip().is_unspecified() || at.ip().is_multicast() || at.port() == 0;
+    if let Some(unfit) = list.iter().find(unfit) {
+        return Err(wrong(format!("`{unfit}` is no single address and port"), right));
+    }
+    match list[..] {
+        [] => Ok(None),
+        [one, two] if one.is_ipv4() != two.is_ipv4() => Err(wrong("has an IPv4 and an IPv6 address", right)),
+        [one, two] if one.ip() == two.ip() => Err(wrong(format!("has `{}` twice", one.ip()), right)),
+        [one, two] if one.port() == two.port() => Err(wrong(format!("has port {} twice", one.port()), right)),
+        [one, two] => Ok(Some([one, two])),
+        _ => Err(wrong(format!("has {} addresses", list.len()), right)),
+    }
+}
+
 /// The address of a reverse proxy, or a network of them.
 pub(super) fn proxy(text: &str) -> Result<IpNet, Wrong> {
     let right = "the address of a proxy or a network of proxies, such as 192.168.1.2 or 172.16.0.0/12";

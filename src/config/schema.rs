@@ -23,6 +23,7 @@ pub(crate) struct ListenTable {
     pub(crate) addresses: Vec<String>,
     pub(crate) shards: u32,
     pub(crate) proxies: Vec<String>,
+    pub(crate) behavior_discovery: Vec<String>,
     pub(crate) name: String,
     pub(crate) self_test: bool,
 }

@@ -39,6 +39,9 @@ pub struct Listen {
     pub shards: usize,
     /// Reverse proxies that are believed, canonical, and none of them everybody.
     pub proxies: Vec<IpNet>,
+    /// Two addresses of one family, with nothing in common, at whose two ports each NAT behaviour discovery is answered.
+    /// None: it is not.
+    pub behavior: Option<[SocketAddr; 2]>,
     /// A label, 1..=59 letters, digits and hyphens, by which multicast DNS finds this machine. None: by none.
     pub name: Option<String>,
     /// Whether clients of our own try every address after the start.

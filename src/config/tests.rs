@@ -108,6 +108,30 @@ fn each_wrong_value_says_what_would_be_right() {
         ("listen.addresses = ['[::]:1', '[::]:1']", "listen.addresses: `[::]:1` is there twice: each address once"),
         ("listen.addresses = 5", "listen.addresses: is 5: a list, such as [\"a\", \"b\"]"),
         (
+            "listen.behavior_discovery = ['203.0.113.5']",
+            "listen.behavior_discovery: `203.0.113.5` is no socket address: an address and a port, such as [::]:3478 or 192.168.1.5:443",
+        ),
+        (
+            "listen.behavior_discovery = ['203.0.113.5:3478']",
+            "listen.behavior_discovery: has 1 addresses: two addresses of this machine with another port each, such as 203.0.113.5:3478 and 203.0.113.6:3479, or none",
+        ),
+        (
+            "listen.behavior_discovery = ['[::]:3478', '203.0.113.6:3479']",
+            "listen.behavior_discovery: `[::]:3478` is no single address and port: two addresses of this machine with another port each, such as 203.0.113.5:3478 and 203.0.113.6:3479, or none",
+        ),
+        (
+            "listen.behavior_discovery = ['203.0.113.5:3478', '[2001:db8::6]:3479']",
+            "listen.behavior_discovery: has an IPv4 and an IPv6 address: two addresses of this machine with another port each, such as 203.0.113.5:3478 and 203.0.113.6:3479, or none",
+        ),
+        (
+            "listen.behavior_discovery = ['203.0.113.5:3478', '[::ffff:203.0.113.5]:3479']",
+            "listen.behavior_discovery: has `203.0.113.5` twice: two addresses of this machine with another port each, such as 203.0.113.5:3478 and 203.0.113.6:3479, or none",
+        ),
+        (
+            "listen.behavior_discovery = ['203.0.113.5:3478', '203.0.113.6:3478']",
+            "listen.behavior_discovery: has port 3478 twice: two addresses of this machine with another port each, such as 203.0.113.5:3478 and 203.0.113.6:3479, or none",
+        ),
+        (
             "listen.name = 'lanturn.local'",
             "listen.name: `lanturn.local` is no name for a machine: up to 59 letters, digits and hyphens, such as lanturn, \
              or nothing",

@@ -71,9 +71,10 @@ impl Keys<'_> {
         let shards = self.at("listen.shards", parse::number(table.shards, 0..=MAX_SHARDS))? as usize;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_SHARDS as usize);
         let proxies = self.list("listen.proxies", &table.proxies, parse::proxy)?;
+        let behavior = self.at("listen.behavior_discovery", parse::behavior(&table.behavior_discovery))?;
         let name = self.at("listen.name", parse::label(&table.name))?;
         let shards = if shards == 0 { cores() } else { shards };
-        Ok(Listen { addresses, shards, proxies, name, self_test: table.self_test })
+        Ok(Listen { addresses, shards, proxies, behavior, name, self_test: table.self_test })
     }
 
     fn relay(&self, table: &RelayTable) -> Result<Relay, ConfigError> {

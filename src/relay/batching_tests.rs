@@ -124,7 +124,16 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
     let quota = Quota::new(limits, limits, limits, Instant::now());
     let (relayed, connections, reservations) = (Arc::default(), Arc::default(), Arc::default());
     let (sightings, nonces) = (Arc::default(), Nonces::new(&[0; 32]));
-    let shared = Shared { quota, relayed, connections, reservations, sightings, nonces, unauthorized_rate: 1000 };
+    let shared = Shared {
+        quota,
+        relayed,
+        connections,
+        reservations,
+        sightings,
+        nonces,
+        behavior: None,
+        unauthorized_rate: 1000,
+    };
     let polls: Vec<Poll> = (0..SHARDS).map(|_| Poll::new().unwrap()).collect();
     let mailboxes: Arc<[Mailbox]> = polls.iter().map(|poll| Mailbox::new(poll.registry()).unwrap()).collect();
     let mut shards = Vec::new();

@@ -26,6 +26,9 @@ pub(super) enum Exit {
     Listener(usize),
     /// The relay socket of an allocation.
     Relay(AllocationId),
+    /// The same, which is told first that no datagram may be cut to pieces: so one of these and one of the others are
+    /// never in one run.
+    RelayWhole(AllocationId),
 }
 
 /// Where something goes.
@@ -250,6 +253,18 @@ mod tests {
             .map(|(.., run)| run.iter().map(|datagram| std::str::from_utf8(datagram).unwrap()).collect())
             .collect();
         assert_eq!(texts, [vec!["aaaa", "bbbb", "cc"], vec!["dddd"], vec!["eeeeee"]]);
+    }
+
+    #[test]
+    fn what_must_stay_whole_is_never_joined_with_what_need_not() {
+        let mut departures = Departures::new();
+        let whole = |index| Exit::RelayWhole(AllocationId { index, generation: 7 });
+        for (exit, range) in [(relay(1), 0..2), (whole(1), 2..4), (relay(1), 4..6), (whole(1), 6..8)] {
+            departures.push(way(exit, 9), None, Place::Batch, range);
+        }
+        let left = leaving(&mut departures, b"a-A-b-B-");
+        assert_eq!(left.iter().map(|(exit, ..)| *exit).collect::<Vec<_>>(), [relay(1), whole(1)]);
+        assert_eq!(left.into_iter().map(|(.., run)| run.concat()).collect::<Vec<_>>(), [b"a-b-", b"A-B-"]);
     }
 
     #[test]

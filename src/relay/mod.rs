@@ -17,6 +17,7 @@ mod batching_tests;
 mod connections;
 mod departures;
 mod dtls;
+mod errors;
 mod mailbox;
 mod moving;
 mod opening;
@@ -43,6 +44,7 @@ use dtls::{Bounds, Sessions};
 pub use dtls::{Identity, Limits, provider as dtls_provider};
 use mailbox::{Command, Mailbox};
 use shard::Shard;
+pub use sockets::covers;
 pub use stream::{Adopted, Guard};
 pub use udp::{Bound, bind};
 

@@ -34,6 +34,7 @@ impl Shard {
             Step::Reply => Settled::Refused(from, reply),
             // Its ticket was looked at before it came here: it names this shard, and is shown in a Refresh.
             Step::Done
+            | Step::ReplyAs(_)
             | Step::Forward(_)
             | Step::Decrypt
             | Step::Open(_)

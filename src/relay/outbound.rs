@@ -109,9 +109,15 @@ impl Outbound {
         sockets.dtls.outbox().bytes.clear();
     }
 
-    /// Application data for a peer.
-    pub(super) fn pass_to_peer(&mut self, id: AllocationId, to: SocketAddr, payload: (Place, Range<usize>)) {
-        let way = Way { exit: Exit::Relay(id), to, from: None };
+    /// Application data for a peer, in a datagram that may be cut to pieces on its way or, `dont_fragment`, not.
+    pub(super) fn pass_to_peer(
+        &mut self,
+        id: AllocationId,
+        (to, dont_fragment): (SocketAddr, bool),
+        payload: (Place, Range<usize>),
+    ) {
+        let exit = if dont_fragment { Exit::RelayWhole(id) } else { Exit::Relay(id) };
+        let way = Way { exit, to, from: None };
         self.departures.push(way, None, payload.0, payload.1);
     }
 

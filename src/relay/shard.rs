@@ -61,7 +61,7 @@ impl Source {
         }
     }
 
-    fn of(token: Token) -> Self {
+    pub(super) fn of(token: Token) -> Self {
         let index = token.0 >> 3;
         match token.0 & 7 {
             1 => Self::Listener(index),
@@ -101,6 +101,8 @@ pub(super) struct Shard {
     pub(super) out: Outbound,
     /// Sources that may have something.
     pub(super) ready: Vec<Token>,
+    /// Those of them that an error has come for.
+    pub(super) failing: Vec<Token>,
     next_tick: Instant,
     stopped: bool,
 }
@@ -128,6 +130,7 @@ impl Shard {
             mailboxes,
             spares,
             ready: Vec::new(),
+            failing: Vec::new(),
             next_tick: Instant::now(),
             stopped: false,
         })
@@ -152,8 +155,14 @@ impl Shard {
         {
             return Err(error);
         }
-        self.ready.extend(events.iter().map(mio::event::Event::token));
+        for event in events.iter() {
+            self.ready.push(event.token());
+            if event.is_error() {
+                self.failing.push(event.token());
+            }
+        }
         let now = clock();
+        self.serve_errors(now.instant);
         self.resume(now.instant);
         self.turn(now);
         self.server.expire(now.instant);
@@ -173,7 +182,7 @@ impl Shard {
     }
 
     fn timeout(&self) -> Duration {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || !self.failing.is_empty() {
             return Duration::ZERO;
         }
         let due =
@@ -376,6 +385,7 @@ impl Shard {
         match self.server.handle_client(from, &self.batch.bytes()[range.clone()], now, &mut self.out.replies) {
             Step::Done => {}
             Step::Reply => self.out.reply(&from, replies, &self.batch, &mut self.sockets),
+            Step::ReplyAs(other) => self.out.reply(&other, replies, &self.batch, &mut self.sockets),
             Step::Forward(Forward { payload, route }) => {
                 self.forward(route, range.start + payload.start..range.start + payload.end);
             }
@@ -405,7 +415,9 @@ impl Shard {
 
     fn forward(&mut self, route: Route, payload: Range<usize>) {
         match route {
-            Route::Peer { allocation, to } => self.out.pass_to_peer(allocation, to, (Place::Batch, payload)),
+            Route::Peer { allocation, to, dont_fragment } => {
+                self.out.pass_to_peer(allocation, (to, dont_fragment), (Place::Batch, payload));
+            }
             Route::Client(delivery) => {
                 self.out.deliver(delivery, (Place::Batch, payload), &self.batch, &mut self.sockets);
             }
@@ -521,7 +533,16 @@ mod tests {
         let quota = Quota::new(limits, limits, limits, Instant::now());
         let (relayed, connections, reservations) = (Arc::default(), Arc::default(), Arc::default());
         let (sightings, nonces) = (Arc::default(), Nonces::new(&[0; 32]));
-        let shared = Shared { quota, relayed, connections, reservations, sightings, nonces, unauthorized_rate: 1 };
+        let shared = Shared {
+            quota,
+            relayed,
+            connections,
+            reservations,
+            sightings,
+            nonces,
+            behavior: None,
+            unauthorized_rate: 1,
+        };
         let server = turn::Server::new(ShardId(0), options, shared, [0; 32], Instant::now());
         Shard::new(0, server, poll, Vec::new(), Sessions::none(), mailboxes, Arc::default()).unwrap()
     }

@@ -134,7 +134,8 @@ impl Sockets {
     pub(super) fn send(&mut self, exit: Exit, runs: Runs<'_>) -> Sent {
         let sent = match exit {
             Exit::Listener(index) => self.listeners[index].send(runs),
-            Exit::Relay(id) => match self.relay(id.index as usize) {
+            Exit::Relay(id) | Exit::RelayWhole(id) => match self.relay(id.index as usize) {
+                Some((held, socket)) if held == id && exit == Exit::RelayWhole(id) => socket.send_whole(runs),
                 Some((held, socket)) if held == id => socket.send(runs),
                 Some(_) | None => Sent { unsent: runs.map(|run| run.count as u64).sum(), cannot_join: false },
             },
@@ -189,7 +190,7 @@ impl Sockets {
 }
 
 /// Whether what is sent to `server` arrives at a socket that is bound to `local`: the IPv6 wildcard takes IPv4 as well.
-fn covers(local: SocketAddr, server: SocketAddr) -> bool {
+pub fn covers(local: SocketAddr, server: SocketAddr) -> bool {
     let wildcard = local.ip().is_unspecified() && (local.is_ipv6() || server.is_ipv4());
     local.port() == server.port() && (wildcard || local.ip() == server.ip())
 }

@@ -15,6 +15,10 @@ pub const DRAFT_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8032);
 /// ADDRESS-ERROR-CODE (RFC 8656 section 18.12).
 pub const ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
 
+/// Whether the sockets of this system can forbid fragments, and so DONT-FRAGMENT (RFC 8656 section 18.9) is known.
+pub const CAN_FORBID_FRAGMENTS: bool =
+    cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"));
+
 /// Whether a comprehension-required attribute is one that this server understands. Any other makes the answer a
 /// 420 with UNKNOWN-ATTRIBUTES (RFC 8489 section 6.3.1).
 pub fn is_known(attribute: AttrType) -> bool {
@@ -44,5 +48,5 @@ pub fn is_known(attribute: AttrType) -> bool {
             | ATTR_RESERVATION_TOKEN
             | ATTR_REQUESTED_TRANSPORT
             | ATTR_REQUESTED_ADDRESS_FAMILY
-    )
+    ) || (attribute == ATTR_DONT_FRAGMENT && CAN_FORBID_FRAGMENTS)
 }

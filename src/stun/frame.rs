@@ -195,6 +195,11 @@ impl<'a> Frame<'a> {
         self.fingerprinted
     }
 
+    /// The length of the whole packet.
+    pub fn length(&self) -> usize {
+        self.packet.len()
+    }
+
     /// The bytes up to and including MESSAGE-INTEGRITY, or all but the FINGERPRINT of an unsigned message.
     pub fn bytes(&self) -> &'a [u8] {
         &self.packet[..self.end]

@@ -12,7 +12,7 @@ use super::{
 pub const HEADROOM: usize = HEADER_BYTES + ATTRIBUTE_HEADER_BYTES + 20 + ATTRIBUTE_HEADER_BYTES;
 
 /// The message type of a Data indication: method 0x007, class indication.
-const DATA_INDICATION: [u8; 2] = 0x0017u16.to_be_bytes();
+pub(super) const DATA_INDICATION: [u8; 2] = 0x0017u16.to_be_bytes();
 
 /// The bytes before a payload and the count of zero bytes behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,14 +9,17 @@
 
 mod address;
 mod attributes;
+mod behavior;
 mod channel_data;
 mod connection;
 mod frame;
 mod framing;
+mod icmp;
 mod integrity;
 mod plain;
 mod request;
 mod response;
+mod send_indication;
 mod stream;
 #[cfg(test)]
 mod vectors;
@@ -26,17 +29,20 @@ pub use ::stun::attributes::AttrType;
 pub use ::stun::message::Method;
 pub use address::{decode_xor_address, encode_xor_address};
 pub use attributes::{
-    ACCESS_TOKEN, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, DRAFT_ADDITIONAL_ADDRESS_FAMILY, MOBILITY_TICKET,
-    THIRD_PARTY_AUTHORIZATION, is_known,
+    ACCESS_TOKEN, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, CAN_FORBID_FRAGMENTS, DRAFT_ADDITIONAL_ADDRESS_FAMILY,
+    MOBILITY_TICKET, THIRD_PARTY_AUTHORIZATION, is_known,
 };
+pub use behavior::{BehaviorAnswer, BehaviorRequest, behavior_success};
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
 pub use connection::{ConnectionId, connection_attempt};
 pub use frame::{Attribute, Class, Frame, Malformed};
 pub use framing::{Framing, HEADROOM};
+pub use icmp::Icmp;
 pub use integrity::{PasswordAlgorithm, userhash};
 pub use plain::{BINDING_SUCCESS, Refusal, binding_request, binding_success, refusal};
 pub use request::Request;
 pub use response::Response;
+pub use send_indication::SendIndication;
 pub use stream::{NextMessage, next_message};
 
 /// The methods that the server knows.

@@ -16,7 +16,7 @@ use super::{
 /// The type of a Binding success (RFC 8489 section 5): the method, and the class.
 pub const BINDING_SUCCESS: u16 = 0x0101;
 
-const SUCCESS: u16 = 0x0100;
+pub(super) const SUCCESS: u16 = 0x0100;
 const ERROR: u16 = 0x0110;
 
 /// A Binding request without attributes (RFC 8489 section 5).
@@ -76,7 +76,7 @@ pub fn refusal(frame: &Frame<'_>, refusal: Refusal<'_>, out: &mut Vec<u8>) {
     end(frame, start, out);
 }
 
-fn begin(frame: &Frame<'_>, class: u16, out: &mut Vec<u8>) -> usize {
+pub(super) fn begin(frame: &Frame<'_>, class: u16, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&(frame.raw_type() | class).to_be_bytes());
     out.extend_from_slice(&[0, 0]);
@@ -92,8 +92,15 @@ pub(super) fn attribute(kind: AttrType, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; 3][..padded(value.len()) - value.len()]);
 }
 
+/// An attribute of zeroes. The length is a multiple of four.
+pub(super) fn padding(kind: AttrType, length: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&kind.0.to_be_bytes());
+    out.extend_from_slice(&(length as u16).to_be_bytes());
+    out.resize(out.len() + length, 0);
+}
+
 /// Writes the length, and a FINGERPRINT when the request had one.
-fn end(frame: &Frame<'_>, start: usize, out: &mut Vec<u8>) {
+pub(super) fn end(frame: &Frame<'_>, start: usize, out: &mut Vec<u8>) {
     let length = (out.len() - start - HEADER_BYTES) as u16;
     out[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
     if frame.is_fingerprinted() {

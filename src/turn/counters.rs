@@ -31,6 +31,10 @@ pub struct Counters {
     pub over_bandwidth: u64,
     /// Peer addresses that the policy refused.
     pub peers_denied: u64,
+    /// ICMP errors for datagrams to peers that clients were told of.
+    pub icmp_told: u64,
+    /// ICMP errors that nobody was told of: without a permission, or too many.
+    pub icmp_dropped: u64,
     /// Connections with peers that stood, made or accepted.
     pub connections: u64,
     /// Connections to peers that came to nothing.
@@ -45,7 +49,7 @@ pub struct Counters {
 
 impl Counters {
     /// Every counter by name.
-    pub fn each(&self) -> [(&'static str, u64); 19] {
+    pub fn each(&self) -> [(&'static str, u64); 21] {
         [
             ("packets_up", self.packets_up),
             ("packets_down", self.packets_down),
@@ -61,6 +65,8 @@ impl Counters {
             ("hairpins_refused", self.hairpins_refused),
             ("over_bandwidth", self.over_bandwidth),
             ("peers_denied", self.peers_denied),
+            ("icmp_told", self.icmp_told),
+            ("icmp_dropped", self.icmp_dropped),
             ("connections", self.connections),
             ("connections_failed", self.connections_failed),
             ("connections_refused", self.connections_refused),

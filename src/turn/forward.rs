@@ -5,14 +5,13 @@ use std::ops::Range;
 use std::time::Instant;
 
 use rand::Rng as _;
-use stun::attributes::{ATTR_DATA, ATTR_XOR_PEER_ADDRESS};
 
 use super::allocation::AllocationId;
 use super::five_tuple::FiveTuple;
 use super::quota::Direction;
 use super::relayed::{Party, RelayTransport, ShardId};
 use super::server::{Server, Step};
-use crate::stun::{ChannelData, Frame, Framing, TransactionId};
+use crate::stun::{ChannelData, Frame, Framing, SendIndication, TransactionId};
 
 /// A part of a client's packet that is to be sent on.
 #[derive(Clone, Debug)]
@@ -32,6 +31,8 @@ pub enum Route {
         allocation: AllocationId,
         /// To whom.
         to: SocketAddr,
+        /// Whether no router may cut the datagram to pieces, nor this machine.
+        dont_fragment: bool,
     },
     /// To another client of this shard.
     Client(Delivery),
@@ -72,29 +73,31 @@ impl Server {
             return Step::Done;
         };
         match self.peer_of(&from, channel, now) {
-            Some((id, peer)) => self.send(id, peer, data, now),
+            Some((id, peer)) => self.send(id, (peer, false), data, now),
             None => self.drop_unpermitted(),
         }
     }
 
     /// A Send indication (RFC 8656 section 11.2): what is wrong with one is not answered.
     pub(super) fn handle_send(&mut self, from: FiveTuple, frame: &Frame<'_>, now: Instant) -> Step {
-        let (Some(peer), Some(data)) = (frame.xor_address(ATTR_XOR_PEER_ADDRESS), frame.get(ATTR_DATA)) else {
+        let Some(SendIndication { peer, data, dont_fragment }) = SendIndication::read(frame) else {
             self.counters.malformed += 1;
             return Step::Done;
         };
-        if !frame.unknown_attributes().is_empty() {
-            self.counters.malformed += 1;
-            return Step::Done;
-        }
-        let payload = data.offset..data.offset + data.value.len();
+        let dont_fragment = dont_fragment && heeds_dont_fragment(&from, peer);
         match self.for_peer(&from, peer.ip(), now).map(|allocation| allocation.id) {
-            Some(id) => self.send(id, peer, payload, now),
+            Some(id) => self.send(id, (peer, dont_fragment), data, now),
             None => self.drop_unpermitted(),
         }
     }
 
-    fn send(&mut self, id: AllocationId, peer: SocketAddr, payload: Range<usize>, now: Instant) -> Step {
+    fn send(
+        &mut self,
+        id: AllocationId,
+        (peer, dont_fragment): (SocketAddr, bool),
+        payload: Range<usize>,
+        now: Instant,
+    ) -> Step {
         let Some(allocation) = self.get(id) else { return Step::Done };
         let is_udp = allocation.transport == RelayTransport::Udp;
         if !is_udp || !allocation.permits(peer.ip(), now) || peer.port() == 0 {
@@ -105,12 +108,12 @@ impl Server {
             return Step::Done;
         }
         let route = if self.options.policy.own.contains(&peer.ip()) {
-            match self.hairpin(id, peer, payload.len(), now) {
+            match self.hairpin(id, (peer, dont_fragment), payload.len(), now) {
                 Some(route) => route,
                 None => return Step::Done,
             }
         } else {
-            Route::Peer { allocation: id, to: peer }
+            Route::Peer { allocation: id, to: peer, dont_fragment }
         };
         self.counters.packets_up += 1;
         self.counters.bytes_up += payload.len() as u64;
@@ -119,12 +122,18 @@ impl Server {
 
     /// A peer address of this box: the two allocations are checked against each other, since the permission names
     /// an address that all of them share.
-    fn hairpin(&mut self, id: AllocationId, peer: SocketAddr, length: usize, now: Instant) -> Option<Route> {
+    fn hairpin(
+        &mut self,
+        id: AllocationId,
+        (peer, dont_fragment): (SocketAddr, bool),
+        length: usize,
+        now: Instant,
+    ) -> Option<Route> {
         let allocation = self.get(id)?;
         let (from, party) = (allocation.relayed, Party::from(allocation.owner.scope));
         let Some(holder) = self.shared.relayed.get(peer) else {
             if self.options.policy.allow_loopback {
-                return Some(Route::Peer { allocation: id, to: peer });
+                return Some(Route::Peer { allocation: id, to: peer, dont_fragment });
             }
             self.counters.hairpins_refused += 1;
             return None;
@@ -183,4 +192,10 @@ impl Server {
         self.counters.not_permitted += 1;
         Step::Done
     }
+}
+
+/// Where a datagram of the client becomes one of another IP version, or IPv6 at all, DONT-FRAGMENT is ignored (RFC 8656
+/// sections 13.1 to 13.3). What comes over a stream was no datagram (section 15).
+fn heeds_dont_fragment(from: &FiveTuple, peer: SocketAddr) -> bool {
+    from.transport.is_stream() || (from.client.is_ipv4() && peer.is_ipv4())
 }

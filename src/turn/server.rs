@@ -13,12 +13,14 @@ use slab::Slab;
 use super::FastMap;
 use super::addresses::{Family, RelayAddresses};
 use super::allocation::{Allocation, AllocationId, Grant, Owner};
+use super::behavior::{Behavior, BehaviorAddresses};
 use super::connect::Dial;
 use super::connections::{ConnectionIds, Connections};
 use super::counters::Counters;
 use super::expiry::Expiry;
 use super::five_tuple::{FiveTuple, Transport};
 use super::forward::Forward;
+use super::icmp::IcmpLimit;
 use super::mobility::{Moving, Ticket};
 use super::nonce::Nonces;
 use super::opening::Opening;
@@ -76,6 +78,8 @@ pub struct Shared {
     pub nonces: Nonces,
     /// Where requests of those who test their way are noted.
     pub sightings: Arc<Sightings>,
+    /// Where clients may look how their NAT behaves, if they may.
+    pub behavior: Option<BehaviorAddresses>,
     /// Errors a second that strangers of one source prefix get from each shard.
     pub unauthorized_rate: u32,
 }
@@ -87,6 +91,8 @@ pub enum Step {
     Done,
     /// Send what was appended to the reply buffer back to the client.
     Reply,
+    /// The same, but between these addresses instead of those of the request (RFC 5780 section 6.1).
+    ReplyAs(FiveTuple),
     /// Send a part of the packet on.
     Forward(Forward),
     /// Decrypt the packet, which is DTLS, and hand what it holds back to [`Server::handle_client`].
@@ -113,6 +119,8 @@ pub struct Server {
     pub(super) shared: Shared,
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
+    pub(super) icmp_limit: IcmpLimit,
+    pub(super) behavior: Option<Behavior>,
     pub(super) connections: Connections,
     allocations: Slab<Allocation>,
     by_five_tuple: FastMap<FiveTuple, AllocationId>,
@@ -132,6 +140,8 @@ impl Server {
             options,
             rng: StdRng::from_seed(seed),
             counters: Counters::default(),
+            icmp_limit: IcmpLimit::new(now),
+            behavior: shared.behavior.map(|addresses| Behavior::new(addresses, now)),
             connections: Connections::default(),
             allocations: Slab::new(),
             by_five_tuple: FastMap::default(),
@@ -178,6 +188,9 @@ impl Server {
 
     /// Binding (RFC 8489 section 12): no credential, no state, no allocation of memory.
     fn handle_binding(&mut self, from: FiveTuple, frame: &Frame<'_>, now: Now, reply: &mut Vec<u8>) -> Step {
+        if let Some(other) = self.behavior.as_ref().and_then(|behavior| behavior.other(&from)) {
+            return self.discover_behavior(from, other, frame, now, reply);
+        }
         let unknown = frame.unknown_attributes();
         if !unknown.is_empty() {
             return self.refuse(from, frame, &Reject::UnknownAttribute(unknown), None, now, reply);

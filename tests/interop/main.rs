@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod acme;
+mod discovery;
 mod matchbox;
 mod nginx;
 #[path = "../support/mod.rs"]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::client::{Client, Way};
+use super::discovery;
 use super::matrix;
 use super::named;
 use super::net::{BOX, BOX_LAN, BOX_TOO, BOX_V6, Mapping, World};
@@ -11,6 +12,7 @@ use super::outside;
 use super::probes;
 use super::support::PATIENCE;
 use super::support::server::Server;
+use super::wire;
 
 /// By name.
 pub const ALL: &[(&str, fn())] = &[
@@ -32,6 +34,10 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_mapping_follows_the_router", outside::a_mapping_follows_the_router),
     ("a_router_that_speaks_no_language_is_no_hindrance", outside::a_router_that_speaks_no_language),
     ("the_outer_address_is_found_and_followed", outside::the_outer_address_is_found_and_followed),
+    ("kinds_of_nat_are_told_apart", discovery::kinds_of_nat_are_told_apart),
+    ("dont_fragment_is_on_the_wire", wire::dont_fragment_is_on_the_wire),
+    ("routers_are_heard", wire::routers_are_heard),
+    ("no_marking_goes_through_the_relay", wire::no_marking_goes_through),
     ("a_client_on_ipv6_meets_one_on_ipv4", ipv6_and_ipv4),
     ("avahi_finds_the_box_by_name", named::avahi_finds_the_box_by_name),
     ("two_boxes_of_one_name", named::two_boxes_of_one_name),

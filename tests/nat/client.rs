@@ -1,6 +1,6 @@
 //! Someone in a namespace, and what they can be asked to do.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,6 +11,9 @@ use super::support::server::Server;
 
 /// The argument that makes this program a client.
 pub const ROLE: &str = "play-a-client";
+
+/// The port of the bare client.
+pub const BARE_PORT: u16 = 5000;
 
 /// How to talk to the box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,21 @@ pub enum Ask {
     Join { server: SocketAddr, room: String, authority: String },
     /// What is said in the room next: [`Answer::Heard`].
     Hear,
+    /// An allocation over UDP by a client that asks exactly for what it is told to: [`Answer::Relayed`].
+    AllocateBare { server: SocketAddr, username: String, password: String },
+    /// A permission for the bare client: [`Answer::Done`].
+    Permit(SocketAddr),
+    /// Send indications of the bare client, one behind another, each with so many bytes of that letter, and with
+    /// DONT-FRAGMENT or not: [`Answer::Done`].
+    SendEach { to: SocketAddr, each: Vec<(usize, u8, bool)> },
+    /// The next ICMP error that the bare client is told of, if one comes soon: [`Answer::Error`].
+    Error,
+    /// Says of a datagram that it is too long for an MTU: [`Answer::Done`].
+    Complain { from: SocketAddrV4, to: SocketAddrV4, mtu: u16 },
+    /// Watches what goes by in the namespace: [`Answer::Done`].
+    Watch,
+    /// The IPv4 packets seen since then that begin a datagram to a port: [`Answer::Seen`].
+    Seen(u16),
     /// A page over HTTPS: [`Answer::Page`].
     Get { server: SocketAddr, path: String, authority: String },
 }
@@ -49,6 +67,9 @@ pub enum Answer {
     Allocated(Allocated),
     Received(Option<(String, SocketAddr)>),
     Page(String),
+    Relayed(SocketAddr),
+    Error(Option<(SocketAddr, Vec<u8>)>),
+    Seen(Vec<Seen>),
     /// A message of the box, as JSON.
     Heard(String),
     Done,
@@ -60,6 +81,17 @@ pub enum Answer {
 pub struct Allocated {
     pub mapped: SocketAddr,
     pub relayed: SocketAddr,
+}
+
+/// What an IPv4 header says, and the first byte of the datagram in the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub first: u8,
+    pub dont_fragment: bool,
+    pub more_fragments: bool,
+    /// The DSCP and ECN.
+    pub service: u8,
+    pub time_to_live: u8,
 }
 
 /// This program, started again in a namespace. Ends with this value.
@@ -89,6 +121,31 @@ impl Client {
     pub fn allocate(&mut self, server: &Server, at: SocketAddr, way: Way) -> Allocated {
         let allocated = self.try_allocate(server, at, way);
         allocated.unwrap_or_else(|error| panic!("no allocation at {at} over {way:?}: {error}\n{}", server.log()))
+    }
+
+    /// The same for the bare client, over UDP: its relayed address.
+    pub fn allocate_bare(&mut self, server: &Server, at: SocketAddr) -> SocketAddr {
+        let (username, password) = server.credential("anna");
+        match self.ask(&Ask::AllocateBare { server: at, username, password }) {
+            Answer::Relayed(relayed) => relayed,
+            other => panic!("no allocation at {at}: {other:?}\n{}", server.log()),
+        }
+    }
+
+    /// The next ICMP error that the bare client is told of.
+    pub fn error(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        match self.ask(&Ask::Error) {
+            Answer::Error(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What was seen since [`Ask::Watch`].
+    pub fn seen(&mut self, port: u16) -> Vec<Seen> {
+        match self.ask(&Ask::Seen(port)) {
+            Answer::Seen(seen) => seen,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Where each answer came from, and the mapped address in it.

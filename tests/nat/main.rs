@@ -12,6 +12,7 @@ mod support;
 
 mod cases;
 mod client;
+mod discovery;
 mod matrix;
 mod named;
 mod net;
@@ -21,6 +22,8 @@ mod probes;
 mod program;
 mod role;
 mod visitor;
+mod watch;
+mod wire;
 
 use std::panic::catch_unwind;
 use std::process::{Command, ExitCode, Stdio};
@@ -58,7 +61,17 @@ fn run(filter: Option<&str>) -> ExitCode {
 
 /// What the tests need of the machine.
 fn prepare() -> Result<(), String> {
-    for tool in ["ip", "nft", "unshare", "node", "avahi-daemon", "avahi-resolve", "dbus-daemon", "miniupnpd"] {
+    for tool in [
+        "ip",
+        "nft",
+        "unshare",
+        "turnutils_natdiscovery",
+        "node",
+        "avahi-daemon",
+        "avahi-resolve",
+        "dbus-daemon",
+        "miniupnpd",
+    ] {
         let found = Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
         found.map_err(|error| format!("{tool} does not start ({error}): make deps-nat"))?;
     }

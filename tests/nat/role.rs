@@ -8,6 +8,7 @@ use std::time::Duration;
 use lanturn::stun::Frame;
 use rustls::pki_types::ServerName;
 use serde_json::json;
+use socket2::SockRef;
 use stun::attributes::ATTR_XORMAPPED_ADDRESS;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
@@ -18,13 +19,18 @@ use tokio_rustls::client::TlsStream;
 use turn::client::{Client, ClientConfig};
 use webrtc_util::Conn;
 
-use super::client::{Allocated, Answer, Ask, Way};
+use super::client::{Allocated, Answer, Ask, BARE_PORT, Way};
 use super::support::conn::StreamConn;
 use super::support::room::Member;
+use super::support::stun::RawClient;
 use super::support::{PATIENCE, tls};
+use super::watch::{Watch, complain};
 
 /// How long to wait for one packet: many times what these wires take.
 const SOON: Duration = Duration::from_millis(400);
+
+/// Expedited Forwarding and ECT(0), in what the bare client and a plain socket send.
+const MARKED: u32 = 0xB8 | 0b10;
 
 /// How long somebody stays in a room where nothing is said.
 const STAY: Duration = Duration::from_secs(600);
@@ -36,6 +42,8 @@ type Error = Box<dyn std::error::Error>;
 struct State {
     turn: Option<Client>,
     socket: Option<Arc<dyn Conn + Send + Sync>>,
+    bare: Option<RawClient>,
+    watch: Option<Watch>,
     /// What it was told in the room.
     heard: Option<UnboundedReceiver<String>>,
 }
@@ -65,7 +73,9 @@ impl State {
                 self.allocate(conn, server, username, password).await
             }
             Ask::Bind(address) => {
-                self.socket = Some(Arc::new(UdpSocket::bind(address).await?));
+                let socket = UdpSocket::bind(address).await?;
+                SockRef::from(&socket).set_tos_v4(MARKED)?;
+                self.socket = Some(Arc::new(socket));
                 Ok(Answer::Done)
             }
             Ask::Send { to, text } => {
@@ -97,6 +107,42 @@ impl State {
             Ask::Hear => {
                 let heard = self.heard.as_mut().ok_or("it is in no room")?;
                 Ok(Answer::Heard(heard.recv().await.ok_or("the connection has ended")?))
+            }
+            Ask::AllocateBare { server, username, password } => {
+                let socket = UdpSocket::bind(SocketAddr::new(any(server).ip(), BARE_PORT)).await?;
+                SockRef::from(&socket).set_tos_v4(MARKED)?;
+                let bare = self.bare.insert(RawClient::on(Arc::new(socket), server, &username, &password));
+                let relayed = bare.allocate(&[]).await.map_err(|code| format!("refused with {code}"))?;
+                Ok(Answer::Relayed(relayed))
+            }
+            Ask::Permit(peer) => {
+                let bare = self.bare.as_mut().ok_or("there is no allocation yet")?;
+                bare.permit(peer).await.map_err(|code| format!("refused with {code}"))?;
+                Ok(Answer::Done)
+            }
+            Ask::SendEach { to, each } => {
+                let bare = self.bare.as_ref().ok_or("there is no allocation yet")?;
+                for (length, letter, whole) in each {
+                    let bytes = vec![letter; length];
+                    if whole { bare.send_whole(to, &bytes).await } else { bare.send(to, &bytes).await }
+                }
+                Ok(Answer::Done)
+            }
+            Ask::Error => {
+                let bare = self.bare.as_mut().ok_or("there is no allocation yet")?;
+                Ok(Answer::Error(bare.error(SOON).await))
+            }
+            Ask::Complain { from, to, mtu } => {
+                complain(from, to, mtu)?;
+                Ok(Answer::Done)
+            }
+            Ask::Watch => {
+                self.watch = Some(Watch::start()?);
+                Ok(Answer::Done)
+            }
+            Ask::Seen(port) => {
+                let watch = self.watch.as_ref().ok_or("nobody watches")?;
+                Ok(Answer::Seen(watch.seen(port)))
             }
             Ask::Get { server, path, authority } => Ok(Answer::Page(get(server, &path, &authority).await?)),
         }

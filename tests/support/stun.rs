@@ -11,7 +11,7 @@ use ::turn::proto::lifetime::Lifetime;
 use ::turn::proto::peeraddr::PeerAddress;
 use ::turn::proto::relayaddr::RelayedAddress;
 use ::turn::proto::reqtrans::RequestedTransport;
-use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
+use stun::attributes::{ATTR_DONT_FRAGMENT, ATTR_NONCE, ATTR_REALM, ATTR_USERNAME, AttrType};
 use stun::error_code::ErrorCodeAttribute;
 use stun::integrity::MessageIntegrity;
 use stun::message::{
@@ -25,6 +25,9 @@ use super::PATIENCE;
 use super::server::Server;
 use super::turn_client::{Over, connection};
 
+/// ICMP (RFC 8656 section 18.13).
+const ATTR_ICMP: AttrType = AttrType(0x8004);
+
 pub struct RawClient {
     conn: Arc<dyn Conn + Send + Sync>,
     server: SocketAddr,
@@ -33,6 +36,7 @@ pub struct RawClient {
     realm: String,
     nonce: String,
     data: VecDeque<(SocketAddr, Vec<u8>)>,
+    errors: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
 impl RawClient {
@@ -51,7 +55,8 @@ impl RawClient {
         Self::on(connection(server, address, over).await, address, username, password)
     }
 
-    fn on(conn: Arc<dyn Conn + Send + Sync>, server: SocketAddr, username: &str, password: &str) -> Self {
+    /// The same, with a credential.
+    pub fn on(conn: Arc<dyn Conn + Send + Sync>, server: SocketAddr, username: &str, password: &str) -> Self {
         Self {
             conn,
             server,
@@ -60,6 +65,7 @@ impl RawClient {
             realm: String::new(),
             nonce: String::new(),
             data: VecDeque::new(),
+            errors: VecDeque::new(),
         }
     }
 
@@ -89,12 +95,22 @@ impl RawClient {
 
     /// A Send indication, which nobody answers.
     pub async fn send(&self, peer: SocketAddr, bytes: &[u8]) {
+        self.send_with(peer, bytes, &[]).await;
+    }
+
+    /// A Send indication with DONT-FRAGMENT.
+    pub async fn send_whole(&self, peer: SocketAddr, bytes: &[u8]) {
+        self.send_with(peer, bytes, &[ATTR_DONT_FRAGMENT]).await;
+    }
+
+    async fn send_with(&self, peer: SocketAddr, bytes: &[u8], flags: &[AttrType]) {
         let peer = PeerAddress { ip: peer.ip(), port: peer.port() };
         let mut message = Message::new();
         message.set_type(MessageType::new(METHOD_SEND, CLASS_INDICATION));
         message.new_transaction_id().unwrap();
         message.write_header();
         peer.add_to(&mut message).unwrap();
+        flags.iter().for_each(|flag| message.add(*flag, &[]));
         Data(bytes.to_vec()).add_to(&mut message).unwrap();
         self.conn.send_to(&message.raw, self.server).await.unwrap();
     }
@@ -111,6 +127,17 @@ impl RawClient {
         };
         let _ = timeout(within, next).await;
         self.data.pop_front()
+    }
+
+    /// The next ICMP error that the server tells of, if it does in time: to whom a datagram was sent, and the value.
+    pub async fn error(&mut self, within: Duration) -> Option<(SocketAddr, Vec<u8>)> {
+        let next = async {
+            while self.errors.is_empty() {
+                self.next().await;
+            }
+        };
+        let _ = timeout(within, next).await;
+        self.errors.pop_front()
     }
 
     /// Sends until the same comes back.
@@ -180,7 +207,7 @@ impl RawClient {
         timeout(PATIENCE, answered).await.expect("no answer")
     }
 
-    /// Receives one message. Data is kept for [`Self::receive`], anything else is given back.
+    /// Receives one message. Data is kept for [`Self::receive`], errors for [`Self::error`], anything else is given back.
     async fn next(&mut self) -> Option<Message> {
         let mut buffer = vec![0; 70_000];
         let (length, _) = self.conn.recv_from(&mut buffer).await.unwrap();
@@ -193,6 +220,11 @@ impl RawClient {
         }
         let (mut peer, mut data) = (PeerAddress::default(), Data::default());
         peer.get_from(&message).unwrap();
+        if let Ok(icmp) = message.get(ATTR_ICMP) {
+            assert!(data.get_from(&message).is_err(), "DATA beside ICMP");
+            self.errors.push_back((SocketAddr::new(peer.ip, peer.port), icmp));
+            return None;
+        }
         data.get_from(&message).unwrap();
         self.data.push_back((SocketAddr::new(peer.ip, peer.port), data.0));
         None

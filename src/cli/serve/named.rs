@@ -77,6 +77,7 @@ mod tests {
             addresses: vec![at("[::]:3478")],
             shards: 1,
             proxies: Vec::new(),
+            behavior: None,
             name: Some("lanturn".into()),
             self_test: false,
         }

@@ -37,12 +37,12 @@ pub(super) fn accept_joined(socket: &impl AsRawFd) {
 /// Memory for control messages, aligned as the first of them must be.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
-struct Control([u8; CONTROL_BYTES]);
+pub(super) struct Control([u8; CONTROL_BYTES]);
 
 /// An address as the kernel writes and reads it.
 #[repr(C)]
 #[derive(Clone, Copy)]
-union Name {
+pub(super) union Name {
     family: libc::sa_family_t,
     v4: libc::sockaddr_in,
     v6: libc::sockaddr_in6,
@@ -185,11 +185,13 @@ impl<'a> Load<'a> {
             pieces = rest;
             headers.push(header(&self.names[index], self.is_v6, its, &self.controls[index]));
         }
-        let mut done = 0;
+        let (mut done, mut again) = (0, None);
         while done < headers.len() {
             match send_headers(socket, &mut headers[done..]) {
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What was said of another datagram before this one, which has not been tried yet.
+                Err(error) if may_be_of_another(&error) && again != Some(done) => again = Some(done),
                 Err(error) => {
                     self.failed(&error, done, socket, sent);
                     // A full buffer is as full for the others.
@@ -212,9 +214,10 @@ impl<'a> Load<'a> {
             return;
         }
         let run = &self.runs[index].0;
-        if run.count == 1 {
+        // Where the queue of the device is full, more of them would help nobody.
+        if run.count == 1 || error.raw_os_error() == Some(libc::ENOBUFS) {
             tracing::trace!(%error, to = %run.to, "unsent");
-            sent.unsent += 1;
+            sent.unsent += run.count as u64;
             return;
         }
         sent.cannot_join |= error.raw_os_error() == Some(libc::EIO);
@@ -226,6 +229,25 @@ impl<'a> Load<'a> {
             alone.ship(socket, sent);
         }
     }
+}
+
+/// Whether it may stand for an ICMP error that came for an earlier datagram: a socket that keeps those fails once for each.
+fn may_be_of_another(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNREFUSED
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::EMSGSIZE
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
+                | libc::EPROTO
+                | libc::EACCES
+        )
+    )
 }
 
 #[expect(unsafe_code, reason = "a header has fields on some systems that have no name here")]
@@ -334,7 +356,7 @@ fn name_v6(to: SocketAddrV6) -> Name {
 /// # Safety
 /// The kernel has written it.
 #[expect(unsafe_code, reason = "the kernel says in the union itself which address it is")]
-unsafe fn address(name: &Name) -> SocketAddr {
+pub(super) unsafe fn address(name: &Name) -> SocketAddr {
     // SAFETY: the family stands at the beginning of both, and says which of them the kernel has written.
     unsafe {
         if libc::c_int::from(name.family) == libc::AF_INET {

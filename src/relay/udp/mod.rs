@@ -2,6 +2,8 @@
 //!
 //! Both receive in batches, and say of each datagram from where to where it went. On Linux they also send in batches.
 
+#[cfg(target_os = "linux")]
+mod errors;
 mod fragmentation;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -15,12 +17,14 @@ mod tests;
 use std::io;
 use std::net::SocketAddr;
 
+use arrayvec::ArrayVec;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::batch::Batch;
 use super::departures::Run;
+use crate::stun::Icmp;
 
 /// What the kernel may hold for a listening socket, in bytes. It grants less where `net.core.rmem_max` is lower.
 const SOCKET_BUFFER: usize = 4 << 20;
@@ -95,6 +99,20 @@ pub(super) struct Sent {
     pub(super) cannot_join: bool,
 }
 
+/// ICMP errors for datagrams that a socket has sent.
+#[derive(Debug)]
+pub(super) struct Errors {
+    /// To whom each was sent, and what was said of it.
+    pub(super) told: ArrayVec<(SocketAddr, Icmp), { Errors::AT_ONCE }>,
+    /// Whether there are no more.
+    pub(super) is_drained: bool,
+}
+
+impl Errors {
+    /// How many are taken before others get their turn.
+    pub(super) const AT_ONCE: usize = 32;
+}
+
 /// A socket that clients send to.
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -152,7 +170,9 @@ impl RelaySocket {
 
     fn at(address: SocketAddr) -> io::Result<Self> {
         let is_v6 = address.is_ipv6();
-        Ok(Self { socket: Bare::new(UdpSocket::bind(address)?, is_v6)?, is_v6 })
+        let socket = Bare::new(UdpSocket::bind(address)?, is_v6)?;
+        socket.keep_errors(is_v6);
+        Ok(Self { socket, is_v6 })
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -170,6 +190,20 @@ impl RelaySocket {
 
     pub(super) fn send<'a>(&self, runs: impl Iterator<Item = Run<'a>>) -> Sent {
         self.socket.send(self.is_v6, runs)
+    }
+
+    /// Takes some of the ICMP errors that have come for what was sent.
+    pub(super) fn take_errors(&self) -> Errors {
+        self.socket.take_errors()
+    }
+
+    /// Sends without letting anybody cut the datagrams to pieces (RFC 8656 section 11.2). One that is too long for the way
+    /// is unsent, as far as this machine knows of it.
+    pub(super) fn send_whole<'a>(&self, runs: impl Iterator<Item = Run<'a>>) -> Sent {
+        fragmentation::forbid(&self.socket.io, self.is_v6);
+        let sent = self.send(runs);
+        fragmentation::allow_again(&self.socket.io, self.is_v6);
+        sent
     }
 }
 
@@ -216,6 +250,14 @@ impl Bare {
     fn send<'a>(&self, is_v6: bool, runs: impl Iterator<Item = Run<'a>>) -> Sent {
         linux::send(&self.io, is_v6, runs)
     }
+
+    fn keep_errors(&self, is_v6: bool) {
+        errors::keep(&self.io, is_v6);
+    }
+
+    fn take_errors(&self) -> Errors {
+        errors::take(&self.io)
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -236,5 +278,12 @@ impl Bare {
 
     fn send<'a>(&self, is_v6: bool, runs: impl Iterator<Item = Run<'a>>) -> Sent {
         portable::send(&self.io, &self.state, is_v6, runs)
+    }
+
+    /// Here nobody is told of them.
+    fn keep_errors(&self, _is_v6: bool) {}
+
+    fn take_errors(&self) -> Errors {
+        Errors { told: ArrayVec::new(), is_drained: true }
     }
 }

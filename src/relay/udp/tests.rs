@@ -197,3 +197,59 @@ fn fewer_than_asked_for_means_that_it_is_drained() {
     let full = Batch::SLOTS - 5;
     assert_eq!(batch.free(), full);
 }
+
+/// A socket that is told of a closed port fails for it, once each time, whatever is sent next.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_port_costs_those_who_listen_nothing() {
+    for ip in ["127.0.0.1", "::1"] {
+        let at = |port| SocketAddr::new(ip.parse().unwrap(), port);
+        let (relay, open) = (RelaySocket::at(at(0)).unwrap(), peer(&at(0).to_string()));
+        let closed = peer(&at(0).to_string()).local_addr().unwrap();
+        let memory = [7; 600];
+        for _ in 0..5 {
+            let mut departures = Departures::new();
+            for n in 0..20 {
+                let to = if n % 2 == 0 { closed } else { open.local_addr().unwrap() };
+                departures.push(Way { exit: Exit::Listener(n), to, from: None }, None, Place::Batch, 0..600);
+            }
+            departures.each_exit(Memory { batch: &memory, replies: &[], hops: &[] }, |_, runs| {
+                assert_eq!(relay.send(runs), Sent::default());
+            });
+        }
+        let mut buffer = vec![0; MAX_DATAGRAM];
+        (0..50).for_each(|_| assert_eq!(open.recv(&mut buffer).unwrap(), 600));
+        let (mut taken, mut is_drained) = (0, false);
+        while !is_drained {
+            let errors = relay.take_errors();
+            assert!(errors.told.iter().all(|(to, _)| *to == closed), "{errors:?}");
+            (taken, is_drained) = (taken + errors.told.len(), errors.is_drained);
+        }
+        assert_eq!(taken, 50);
+        let received = relay.receive(&mut Batch::new(), 1);
+        assert!(received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock), "no error is left");
+    }
+}
+
+/// Of what is too long for the way, only what must stay whole is unsent, and the next that need not is sent again.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_must_stay_whole_is_not_cut_to_pieces() {
+    let (relay, peer) = (RelaySocket::at("[::1]:0".parse().unwrap()).unwrap(), peer("[::1]:0"));
+    option::set(&relay.socket.io, libc::IPPROTO_IPV6, libc::IPV6_MTU, 1280);
+    let way = Way { exit: Exit::Listener(0), to: peer.local_addr().unwrap(), from: None };
+    let memory = [7; 1400];
+    let send = |whole: bool, lengths: &[usize]| {
+        let (mut departures, mut sent) = (Departures::new(), Sent::default());
+        lengths.iter().for_each(|&length| departures.push(way, None, Place::Batch, 0..length));
+        departures.each_exit(Memory { batch: &memory, replies: &[], hops: &[] }, |_, runs| {
+            sent = if whole { relay.send_whole(runs) } else { relay.send(runs) };
+        });
+        sent.unsent
+    };
+    assert_eq!([send(true, &[1400]), send(true, &[1400, 1400, 1000]), send(true, &[1000, 1000])], [1, 2, 0]);
+    assert_eq!([send(false, &[1400]), send(false, &[1400, 1400])], [0, 0]);
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    let arrived: Vec<usize> = (0..6).map(|_| peer.recv(&mut buffer).unwrap()).collect();
+    assert_eq!(arrived, [1000, 1000, 1000, 1400, 1400, 1400]);
+}

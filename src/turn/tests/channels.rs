@@ -57,7 +57,7 @@ fn what_is_wrong_is_refused_and_binds_nothing() {
         (bind(0x4000, "[2001:db8:9::1]:1"), 443),
         (bind(0x4000, "198.51.100.66:1"), 403),
         (bind(0x4000, "8.8.8.8:53"), 403),
-        (bind(0x4000, PEER).raw(ATTR_DONT_FRAGMENT, &[]), 420),
+        (bind(0x4000, PEER).raw(ATTR_CHANGE_REQUEST, &[]), 420),
     ] {
         assert_eq!(lab.code(&client, asked), expected);
     }

@@ -57,7 +57,7 @@ fn a_delivery_goes_to_the_five_tuple_of_its_client() {
     let delivery = lab.servers[0].handle_peer(id, at(PEER), 1, lab.now.instant).unwrap();
     assert_eq!(delivery.to, client.five_tuple);
     let Outcome::Forward(forward) = lab.exchange(&client, &send(PEER, b"x")) else { panic!() };
-    let Route::Peer { allocation, to } = forward.route else { panic!() };
+    let Route::Peer { allocation, to, .. } = forward.route else { panic!() };
     assert_eq!((allocation, to), (id, at(PEER)), "and a packet leaves from its own relay socket");
 }
 
@@ -87,7 +87,7 @@ fn a_send_that_is_wrong_is_dropped_without_a_word() {
         indication().peer(PEER),
         indication().with(Data(b"x".into())),
         indication().raw(ATTR_XOR_PEER_ADDRESS, &[0, 1]).with(Data(b"x".into())),
-        indication().peer(PEER).raw(ATTR_DONT_FRAGMENT, &[]).with(Data(b"x".into())),
+        indication().peer(PEER).raw(ATTR_CHANGE_REQUEST, &[]).with(Data(b"x".into())),
         indication().peer("198.51.100.7:0").with(Data(b"x".into())),
         Asked::new(METHOD_DATA, CLASS_INDICATION).peer(PEER).with(Data(b"x".into())),
         Asked::new(METHOD_SEND, CLASS_SUCCESS_RESPONSE).peer(PEER).with(Data(b"x".into())),

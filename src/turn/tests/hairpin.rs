@@ -11,7 +11,7 @@ fn passes(lab: &mut Lab, client: &Client, packet: &[u8]) -> Option<(FiveTuple, V
     let Forward { payload, route } = match lab.exchange(client, packet) {
         Outcome::Forward(forward) => forward,
         Outcome::Nothing => return None,
-        Outcome::Reply(reply) => panic!("{reply:?}"),
+        Outcome::Reply(reply) | Outcome::ReplyAs(reply, _) => panic!("{reply:?}"),
     };
     let data = &packet[payload];
     let delivery = match route {

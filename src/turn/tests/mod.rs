@@ -2,11 +2,14 @@
 
 mod allocate;
 mod authentication;
+mod behavior;
 mod channels;
 mod connections;
 mod data;
 mod families;
+mod fragments;
 mod hairpin;
+mod icmp;
 pub(crate) mod messages;
 mod mobility;
 mod model;

@@ -46,7 +46,7 @@ fn it_is_all_of_the_addresses_or_none() {
         assert_eq!(lab.code(&client, permit(peers)), expected, "{peers:?}");
     }
     assert_eq!(lab.code(&client, permit(&[PEER]).raw(ATTR_XOR_PEER_ADDRESS, &[0, 1, 2])), 400);
-    assert_eq!(lab.code(&client, permit(&[PEER]).raw(ATTR_DONT_FRAGMENT, &[])), 420);
+    assert_eq!(lab.code(&client, permit(&[PEER]).raw(ATTR_CHANGE_REQUEST, &[])), 420);
     assert_eq!(lab.sends(&client, &send(PEER, b"x")), None);
     assert_eq!(lab.peer(PEER, relayed, b"x"), None);
 }

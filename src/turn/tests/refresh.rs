@@ -90,7 +90,7 @@ fn bad_and_unknown_attributes_change_nothing() {
     let client = lab.client("anna", "192.0.2.1:5000");
     lab.allocate(&client);
     assert_eq!(lab.code(&client, Asked::request(METHOD_REFRESH).raw(ATTR_LIFETIME, &[0, 0, 0])), 400);
-    assert_eq!(lab.code(&client, refresh(0).raw(ATTR_DONT_FRAGMENT, &[])), 420);
+    assert_eq!(lab.code(&client, refresh(0).raw(ATTR_CHANGE_REQUEST, &[])), 420);
     assert_eq!(lab.servers[0].len(), 1);
 }
 

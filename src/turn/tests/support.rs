@@ -35,6 +35,7 @@ pub(super) struct Setup {
     pub(super) interfaces: Vec<&'static str>,
     pub(super) external: Option<(&'static str, &'static str)>,
     pub(super) allow_loopback: bool,
+    pub(super) behavior: Option<[&'static str; 2]>,
     pub(super) alternate: Vec<SocketAddr>,
     /// The file of token keys.
     pub(super) tokens: Option<String>,
@@ -53,6 +54,7 @@ impl Default for Setup {
             interfaces: vec!["127.0.0.1", "192.168.1.5", "2001:db8::5"],
             external: None,
             allow_loopback: false,
+            behavior: None,
             alternate: Vec::new(),
             tokens: None,
         }
@@ -64,6 +66,8 @@ impl Default for Setup {
 pub(super) enum Outcome {
     Nothing,
     Reply(Message),
+    /// Between these addresses instead of the client's own.
+    ReplyAs(Message, FiveTuple),
     Forward(Forward),
 }
 
@@ -120,6 +124,7 @@ impl Lab {
             connections: Arc::default(),
             reservations: Arc::default(),
             sightings: Arc::default(),
+            behavior: setup.behavior.map(|[one, two]| BehaviorAddresses::new(at(one), at(two))),
             nonces: Nonces::new(&[3; 32]),
             unauthorized_rate: setup.unauthorized_rate,
         };
@@ -172,6 +177,7 @@ impl Lab {
                 self.close_sockets();
                 Outcome::Reply(read(&reply))
             }
+            Step::ReplyAs(between) => Outcome::ReplyAs(read(&reply), between),
             Step::Forward(forward) => {
                 assert!(reply.is_empty());
                 Outcome::Forward(forward)
@@ -305,7 +311,7 @@ impl Lab {
             Outcome::Forward(Forward { payload, route: Route::Peer { to, .. } }) => Some((to, packet[payload].into())),
             Outcome::Forward(other) => panic!("{other:?}"),
             Outcome::Nothing => None,
-            Outcome::Reply(reply) => panic!("{reply:?}"),
+            Outcome::Reply(reply) | Outcome::ReplyAs(reply, _) => panic!("{reply:?}"),
         }
     }
 }

@@ -195,7 +195,7 @@ impl World {
         let from = self.clients[who].five_tuple;
         match self.fixture.servers[who % 2].handle_client(from, packet, self.now, &mut reply) {
             Step::Done | Step::Decrypt => assert!(reply.is_empty()),
-            Step::Reply => {}
+            Step::Reply | Step::ReplyAs(_) => {}
             Step::Open(opening) => self.open(who, *opening, &mut reply),
             Step::Forward(forward) => self.forward(who, packet, forward),
             other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("client {who}: {other:?}"),
@@ -230,7 +230,7 @@ impl World {
         assert!(payload.start >= 4 && payload.start <= payload.end && payload.end <= packet.len());
         let length = payload.len();
         match route {
-            Route::Peer { allocation, to } => {
+            Route::Peer { allocation, to, .. } => {
                 assert_eq!(self.clients[who].allocation.map(|(id, _)| id), Some(allocation));
                 assert!(!OWN.iter().any(|own| own.parse::<IpAddr>().unwrap() == to.ip()) && to.port() != 0);
                 self.check_permission(who, to.ip());

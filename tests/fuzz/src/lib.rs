@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lanturn::credentials::{Memberships, Secrets, Verifier};
-use lanturn::turn::{Alternate, Limits, Nonces, Options, PeerPolicy, PeerRule, Quota, RelayAddresses, Server, ShardId, Shared};
+use lanturn::turn::{Alternate, BehaviorAddresses, Limits, Nonces, Options, PeerPolicy, PeerRule, Quota, RelayAddresses, Server, ShardId, Shared};
 
 /// The wall clock at the beginning.
 pub const START: u64 = 1_700_000_000;
@@ -17,6 +17,8 @@ pub const SECRET: &str = "0123456789abcdef";
 pub const REALM: &str = "lanturn";
 /// The box's own addresses.
 pub const OWN: [&str; 2] = ["203.0.113.5", "2001:db8::5"];
+/// Where it answers for NAT behaviour discovery: clients on IPv4 come in at the first.
+pub const BEHAVIOR: [&str; 2] = ["203.0.113.5:3478", "203.0.113.6:3479"];
 /// Where key-minted credentials may relay to.
 pub const ALLOWED: &str = "198.51.100.0/24";
 
@@ -53,6 +55,7 @@ impl Fixture {
             connections: Arc::default(),
             reservations: Arc::default(),
             sightings: Arc::default(),
+            behavior: Some(BehaviorAddresses::new(BEHAVIOR[0].parse().unwrap(), BEHAVIOR[1].parse().unwrap())),
             nonces: Nonces::new(&[7; 32]),
             unauthorized_rate: 50,
         };
