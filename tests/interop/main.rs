@@ -5,6 +5,7 @@
 mod acme;
 mod matchbox;
 mod nginx;
+mod python;
 #[path = "../support/mod.rs"]
 mod support;
 mod turn_options;
