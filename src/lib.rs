@@ -33,7 +33,8 @@
 //! A datagram arrives on the listening socket of a [`relay`] shard. The shard asks its [`turn::Server`], which looks
 //! up the [`turn::FiveTuple`] and answers with a [`turn::Step`]: nothing, a reply, or a [`turn::Forward`] that says
 //! which bytes of the packet go where. At the end of the turn they are sent on from where they
-//! were received, those of one length to one destination as one.
+//! were received, those of one length to one destination as one. What is DTLS is decrypted first, where it stands, and
+//! then goes the same way.
 //!
 //! ## The walk of a message
 //!

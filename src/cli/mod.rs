@@ -20,6 +20,8 @@ use crate::config;
 
 /// Chooses what is logged: `warn`, `debug`, `lanturn::relay=trace` and so on.
 const LOG_VARIABLE: &str = "LANTURN_LOG";
+/// Strangers must not fill the log with what the library of DTLS warns of.
+const DEFAULT_LOG: &str = "info,dimpl=error";
 /// The most that libraries may write through `log`: at `trace` tungstenite writes down every message, and one may carry
 /// a PIN or an invite.
 const DISCREET: log::LevelFilter = log::LevelFilter::Debug;
@@ -52,7 +54,7 @@ enum Command {
 /// when the arguments make no sense, and with 3 when a probe found that calls would fail.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     let color = io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

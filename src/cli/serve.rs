@@ -1,6 +1,7 @@
 //! `lanturn serve`: the one place where the parts are put together.
 
 mod bind;
+mod dtls;
 mod live;
 mod named;
 pub(super) mod outer;
@@ -94,7 +95,8 @@ impl Server {
         let options = fresh.turn_options(&settings, &memberships);
         let sightings = Arc::<Sightings>::default();
         let shared = shared(&settings, Arc::clone(&sightings))?;
-        let relay = Relay::start(udp, &options, &shared).context("the relay cannot start")?;
+        let dtls = (dtls::identity(fresh), dtls::limits(&settings.limits));
+        let relay = Relay::start(udp, &options, &shared, dtls).context("the relay cannot start")?;
 
         let room_grants = RoomGrants::new(fresh, &settings);
         let hub = hub(&settings, &memberships, &relay, &room_grants);
@@ -241,6 +243,7 @@ impl Server {
         self.live.replace(fresh.issuer(&self.settings, &self.tls.public));
         self.room_grants.replace(fresh, &self.settings);
         self.tls.resolver.swap(&fresh.identity);
+        self.relay.handle().show(dtls::identity(fresh).as_ref());
         self.own.clone_from(&fresh.addresses);
         if *fresh.external() != self.external {
             self.external.clone_from(fresh.external());
@@ -295,6 +298,7 @@ fn shared(settings: &Settings, sightings: Arc<Sightings>) -> anyhow::Result<turn
     Ok(turn::Shared {
         quota: turn::Quota::new(quota(limits.user), quota(limits.prefix), quota(limits.total), Instant::now()),
         relayed: Arc::default(),
+        connections: Arc::default(),
         reservations: Arc::default(),
         sightings,
         nonces: turn::Nonces::new(&key),

@@ -34,6 +34,8 @@ pub(crate) struct RelayTable {
     pub(crate) addresses: Vec<String>,
     pub(crate) external: BTreeMap<String, String>,
     pub(crate) ports: String,
+    pub(crate) alternate: Vec<String>,
+    pub(crate) alternate_domain: String,
     pub(crate) allow: Vec<String>,
     pub(crate) deny: Vec<String>,
     pub(crate) allow_loopback: bool,

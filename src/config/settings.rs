@@ -56,6 +56,10 @@ pub struct Relay {
     pub external: HashMap<IpAddr, IpAddr>,
     /// Ports to relay from, never 0.
     pub ports: RangeInclusive<u16>,
+    /// Where clients are sent while this box is full: the first of their address family.
+    pub alternate: Vec<SocketAddr>,
+    /// The name in that server's certificate.
+    pub alternate_domain: Option<String>,
     /// Where holders of a key and static users may relay to.
     pub allow: Vec<PeerRule>,
     /// Where they may not, though `allow` names it.
@@ -112,11 +116,11 @@ pub struct Limits {
     pub unauthorized_rate: u32,
     /// Credential requests a minute from one source prefix.
     pub credential_rate: u32,
-    /// Connections that have not yet shown their protocol, in all.
+    /// Connections that have not yet shown their protocol, in all, and DTLS handshakes in all.
     pub half_open: u32,
     /// The same from one source prefix.
     pub half_open_per_prefix: u32,
-    /// TCP connections in all, and WebSockets in all.
+    /// TCP connections in all, WebSockets in all, and DTLS sessions in all.
     pub connections: u32,
     /// The same from one source prefix.
     pub connections_per_prefix: u32,

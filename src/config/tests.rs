@@ -93,7 +93,7 @@ fn a_junk_key_is_refused_in_every_table() {
 #[test]
 fn a_slip_in_a_key_gets_a_suggestion() {
     let error = from_file("[relay]\nportz = '1-2'").unwrap_err();
-    let all = "addresses, allow, allow_loopback, deny, external, ports, realm";
+    let all = "addresses, allow, allow_loopback, alternate, alternate_domain, deny, external, ports, realm";
     assert_eq!(error, format!("config.toml: relay.portz: unknown key: did you mean ports? It is one of {all}"));
 }
 
@@ -143,6 +143,14 @@ fn each_wrong_value_says_what_would_be_right() {
             "credentials.users[0].name: holds 1: text in quotes",
         ),
         ("listen = 1", "listen: is a value: a table, written [listen]"),
+        (
+            "relay.alternate = ['0.0.0.0:3478']",
+            "relay.alternate: `0.0.0.0:3478` is nowhere that a client could go: an address and port, such as 203.0.113.9:3478",
+        ),
+        (
+            "relay.alternate_domain = 'turn2.example.org'",
+            "relay.alternate_domain: names a server that has no address: its address in relay.alternate as well",
+        ),
         (
             "relay.realm = ''",
             "relay.realm: `` is no realm: 1 to 127 characters without quotes or backslashes, such as lanturn",

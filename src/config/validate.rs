@@ -77,11 +77,24 @@ impl Keys<'_> {
     }
 
     fn relay(&self, table: &RelayTable) -> Result<Relay, ConfigError> {
+        let alternate = self.list("relay.alternate", &table.alternate, parse::socket_address)?;
+        if let Some(odd) = alternate.iter().find(|address| address.port() == 0 || address.ip().is_unspecified()) {
+            let wrong = format!("`{odd}` is nowhere that a client could go");
+            return Err(self.origin.error("relay.alternate", wrong, "an address and port, such as 203.0.113.9:3478"));
+        }
+        let domain = Some(&table.alternate_domain).filter(|domain| !domain.is_empty());
+        let domain = domain.map(|domain| self.at("relay.alternate_domain", parse::host(domain))).transpose()?;
+        if domain.is_some() && alternate.is_empty() {
+            let wrong = "names a server that has no address";
+            return Err(self.origin.error("relay.alternate_domain", wrong, "its address in relay.alternate as well"));
+        }
         Ok(Relay {
             realm: self.at("relay.realm", parse::realm(&table.realm))?,
             addresses: self.list("relay.addresses", &table.addresses, parse::unicast)?,
             external: self.external(&table.external)?,
             ports: self.at("relay.ports", parse::ports(&table.ports))?,
+            alternate,
+            alternate_domain: domain,
             allow: self.list("relay.allow", &table.allow, parse::peer_rule)?,
             deny: self.list("relay.deny", &table.deny, parse::peer_rule)?,
             allow_loopback: table.allow_loopback,

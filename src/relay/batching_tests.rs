@@ -11,6 +11,7 @@ use ::stun::message::BINDING_SUCCESS;
 use mio::{Events, Poll};
 use proptest::prelude::*;
 
+use super::dtls::Sessions;
 use super::mailbox::{Command, Mailbox};
 use super::shard::Shard;
 use super::stream::Adopted;
@@ -23,7 +24,8 @@ use crate::turn::tests::messages::{
 };
 use crate::turn::tests::support::{self, REALM};
 use crate::turn::{
-    FiveTuple, Limits, Nonces, Options, PeerPolicy, Quota, RelayAddresses, Server, ShardId, Shared, Transport,
+    Alternate, FiveTuple, Limits, Nonces, Options, PeerPolicy, Quota, RelayAddresses, Server, ShardId, Shared,
+    Transport,
 };
 
 /// The box. Its sockets are bound to every address, so that it must choose this one as the source.
@@ -116,11 +118,13 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
         addresses: RelayAddresses { interfaces: vec![ip], loopback: true, ..RelayAddresses::default() },
         ports: 20_000..=32_000,
         open_ports: None,
+        alternate: Alternate::default(),
     });
     let limits = Limits { allocations: 100, permissions: 100, channels: 100, bandwidth: 0 };
     let quota = Quota::new(limits, limits, limits, Instant::now());
-    let (relayed, sightings, nonces) = (Arc::default(), Arc::default(), Nonces::new(&[0; 32]));
-    let shared = Shared { quota, relayed, reservations: Arc::default(), sightings, nonces, unauthorized_rate: 1000 };
+    let (relayed, connections, reservations) = (Arc::default(), Arc::default(), Arc::default());
+    let (sightings, nonces) = (Arc::default(), Nonces::new(&[0; 32]));
+    let shared = Shared { quota, relayed, connections, reservations, sightings, nonces, unauthorized_rate: 1000 };
     let polls: Vec<Poll> = (0..SHARDS).map(|_| Poll::new().unwrap()).collect();
     let mailboxes: Arc<[Mailbox]> = polls.iter().map(|poll| Mailbox::new(poll.registry()).unwrap()).collect();
     let mut shards = Vec::new();
@@ -131,7 +135,8 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
         let listeners = bound.into_listeners().collect::<io::Result<_>>().unwrap();
         let id = ShardId(index as u16);
         let server = Server::new(id, Arc::clone(&options), shared.clone(), [index as u8; 32], Instant::now());
-        shards.push(Shard::new(index, server, poll, listeners, Arc::clone(&mailboxes), Arc::default()).unwrap());
+        let (sessions, mailboxes) = (Sessions::none(), Arc::clone(&mailboxes));
+        shards.push(Shard::new(index, server, poll, listeners, sessions, mailboxes, Arc::default()).unwrap());
     }
     (shards, servers)
 }
@@ -173,7 +178,7 @@ impl World {
                 self.shards[shard].mailbox().command(Command::Adopt(Box::new(adopted)));
                 (Wire::Stream(far, Vec::new()), client)
             }
-            Transport::Udp | Transport::Tls => {
+            Transport::Udp | Transport::Tls | Transport::Dtls => {
                 let socket = socket(CLIENTS);
                 let address = socket.local_addr().unwrap();
                 (Wire::Datagrams(socket), address)

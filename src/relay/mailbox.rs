@@ -9,7 +9,9 @@ use std::sync::{Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
 
-use super::stream::Adopted;
+use super::dtls::Identity;
+use super::moving::{Elsewhere, Settled};
+use super::stream::{Adopted, Stream};
 use crate::credentials::RoomMember;
 use crate::turn;
 
@@ -18,6 +20,9 @@ const MAX_WAITING: usize = 4 << 20;
 /// What is told of a packet, in bytes.
 const HOP_BYTES: usize = size_of::<(turn::Hop, usize)>();
 
+/// Packets of other shards' clients that may wait for a look. Clients send theirs again.
+const MAX_ELSEWHERE: usize = 256;
+
 /// Wakes the shard out of its poll.
 pub(super) const WAKE: Token = Token(0);
 
@@ -25,8 +30,14 @@ pub(super) const WAKE: Token = Token(0);
 #[derive(Debug)]
 pub(super) enum Command {
     Adopt(Box<Adopted>),
+    TakeOver(Box<Stream>),
     Revoke(RoomMember),
     Reconfigure(Arc<turn::Options>),
+    /// Bounded by [`MAX_ELSEWHERE`].
+    Look(Box<Elsewhere>),
+    /// There are as many as there were of those.
+    Settle(Settled),
+    Show(Option<Arc<Identity>>),
     Stop,
 }
 
@@ -78,6 +89,8 @@ pub(super) struct Mailbox {
     /// Bytes of packets.
     waiting: AtomicUsize,
     dropped: AtomicU64,
+    /// Packets that wait for a look.
+    elsewhere: AtomicUsize,
 }
 
 impl Mailbox {
@@ -91,6 +104,7 @@ impl Mailbox {
             awake: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
+            elsewhere: AtomicUsize::new(0),
         })
     }
 
@@ -104,6 +118,16 @@ impl Mailbox {
     pub(super) fn command_later(&self, command: Command) {
         // The receiver lives as long as the sender: both are fields of this mailbox.
         let _ = self.commands.0.send(command);
+    }
+
+    /// Has a packet looked at, unless too many wait for that.
+    pub(super) fn look(&self, elsewhere: Elsewhere) {
+        if self.elsewhere.fetch_add(1, Ordering::SeqCst) >= MAX_ELSEWHERE {
+            self.elsewhere.fetch_sub(1, Ordering::SeqCst);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.command(Command::Look(Box::new(elsewhere)));
     }
 
     /// Drops the packets when the mailbox is full: a shard that is behind must not hold up another.
@@ -130,7 +154,11 @@ impl Mailbox {
     }
 
     pub(super) fn next_command(&self) -> Option<Command> {
-        next(&self.commands.1)
+        let command = next(&self.commands.1);
+        if let Some(Command::Look(_)) = command {
+            self.elsewhere.fetch_sub(1, Ordering::SeqCst);
+        }
+        command
     }
 
     pub(super) fn next_hops(&self) -> Option<HopBatch> {
@@ -200,6 +228,20 @@ mod tests {
         assert_eq!(mailbox.dropped(), 10);
         assert_eq!(std::iter::from_fn(|| mailbox.next_hops()).count(), fits);
         assert!(!mailbox.has_hops());
+    }
+
+    #[test]
+    fn packets_that_wait_for_a_look_are_bounded() {
+        let poll = mio::Poll::new().unwrap();
+        let mailbox = Mailbox::new(poll.registry()).unwrap();
+        let at = "192.0.2.1:9".parse().unwrap();
+        let from = crate::turn::FiveTuple::new(at, at, crate::turn::Transport::Udp);
+        let look = || mailbox.look(Elsewhere { from, packet: Box::default(), back: 0 });
+        (0..MAX_ELSEWHERE + 10).for_each(|_| look());
+        assert_eq!(mailbox.dropped(), 10);
+        assert_eq!(std::iter::from_fn(|| mailbox.next_command()).count(), MAX_ELSEWHERE);
+        look();
+        assert!(matches!(mailbox.next_command(), Some(Command::Look(_))));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  listening socket ─┐                 ┌─ relay sockets, one an allocation
-//!  TCP/TLS streams ──┼─ Shard ─ Server ┤
+//!  TCP/TLS streams ──┼─ Shard ─ Server ┼─ connections with peers, each spliced to a stream
 //!  mailbox ──────────┘                 └─ hairpin: another client, or another shard's mailbox
 //! ```
 //!
@@ -14,13 +14,18 @@
 mod batch;
 #[cfg(test)]
 mod batching_tests;
+mod connections;
 mod departures;
+mod dtls;
 mod mailbox;
+mod moving;
 mod opening;
 mod outbound;
+mod peers;
 mod shard;
 mod sockets;
 mod spares;
+mod splice;
 mod stream;
 mod udp;
 
@@ -34,6 +39,8 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::credentials::RoomMember;
 use crate::turn;
+use dtls::{Bounds, Sessions};
+pub use dtls::{Identity, Limits, provider as dtls_provider};
 use mailbox::{Command, Mailbox};
 use shard::Shard;
 pub use stream::{Adopted, Guard};
@@ -47,11 +54,17 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts one thread for each listening socket of `bound`: all have the same number of them.
+    /// Starts one thread for each listening socket of `bound`: all have the same number of them. Without an identity
+    /// they speak no DTLS.
     ///
     /// # Errors
     /// When the system refuses a poll, a thread or randomness.
-    pub fn start(bound: Vec<Bound>, options: &Arc<turn::Options>, shared: &turn::Shared) -> io::Result<Self> {
+    pub fn start(
+        bound: Vec<Bound>,
+        options: &Arc<turn::Options>,
+        shared: &turn::Shared,
+        (identity, limits): (Option<Arc<Identity>>, Limits),
+    ) -> io::Result<Self> {
         let count = bound.first().map_or(0, Bound::len);
         let mut listeners: Vec<Vec<udp::Listener>> = (0..count).map(|_| Vec::new()).collect();
         for bound in bound {
@@ -61,11 +74,14 @@ impl Relay {
         }
         let polls = (0..count).map(|_| mio::Poll::new()).collect::<io::Result<Vec<_>>>()?;
         let mailboxes = polls.iter().map(|poll| Mailbox::new(poll.registry())).collect::<io::Result<Arc<[_]>>>()?;
+        let bounds = Bounds::new(limits);
         let (spares, mut threads) = (Arc::default(), Vec::new());
         for (index, (poll, listeners)) in polls.into_iter().zip(listeners).enumerate() {
             let id = turn::ShardId(index as u16);
             let server = turn::Server::new(id, Arc::clone(options), shared.clone(), seed()?, Instant::now());
-            let mut shard = Shard::new(index, server, poll, listeners, Arc::clone(&mailboxes), Arc::clone(&spares))?;
+            let sessions = Sessions::new(identity.clone(), Arc::clone(&bounds), &seed()?);
+            let (mailboxes, spares) = (Arc::clone(&mailboxes), Arc::clone(&spares));
+            let mut shard = Shard::new(index, server, poll, listeners, sessions, mailboxes, spares)?;
             let thread = std::thread::Builder::new().name(format!("shard-{index}"));
             threads.push(thread.spawn(move || {
                 let fate = SharedFate;
@@ -133,6 +149,11 @@ impl Handle {
     /// Replaces the options of every server.
     pub fn reconfigure(&self, options: &Arc<turn::Options>) {
         self.for_each(|| Command::Reconfigure(Arc::clone(options)));
+    }
+
+    /// Shows another certificate to those who come over DTLS from now on.
+    pub fn show(&self, identity: Option<&Arc<Identity>>) {
+        self.for_each(|| Command::Show(identity.cloned()));
     }
 
     fn for_each(&self, command: impl Fn() -> Command) {

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use super::batch::Batch;
 use super::departures::{Departures, Exit, Memory, Place, Way};
+use super::dtls::Outbox;
 use super::mailbox::{HopBatch, Mailbox};
 use super::sockets::Sockets;
 use crate::stun::Framing;
-use crate::turn::{AllocationId, Delivery, FiveTuple, Hop};
+use crate::turn::{AllocationId, Delivery, FiveTuple, Hop, Transport};
 
 /// What waits for the end of the turn.
 #[derive(Debug)]
@@ -70,15 +71,42 @@ impl Outbound {
         batch: &Batch,
         sockets: &mut Sockets,
     ) {
-        if to.transport.is_stream() {
-            let (head, padding) = framing.as_ref().map_or((&[][..], 0), |each| (each.head(), each.padding()));
-            sockets.send_on_stream(to, [head, self.memory(batch).bytes(place, payload), &[0; 3][..padding]]);
-        } else if let Some(listener) = sockets.listener_for(to.server) {
-            let way = Way { exit: Exit::Listener(listener), to: to.client, from: Some(to.server.ip()) };
-            self.departures.push(way, framing, place, payload);
-        } else {
-            sockets.count_unsent(1);
+        if to.transport == Transport::Udp {
+            return self.pass_as_datagram(to, framing, (place, payload), sockets);
         }
+        let (head, padding) = framing.as_ref().map_or((&[][..], 0), |each| (each.head(), each.padding()));
+        let message = [head, self.memory(batch).bytes(place, payload), &[0; 3][..padding]];
+        if to.transport.is_stream() {
+            sockets.send_on_stream(to, message);
+        } else {
+            sockets.dtls.send(to, message);
+        }
+    }
+
+    fn pass_as_datagram(
+        &mut self,
+        to: &FiveTuple,
+        framing: Option<Framing>,
+        (place, payload): (Place, Range<usize>),
+        sockets: &mut Sockets,
+    ) {
+        let Some(listener) = sockets.listener_for(to.server) else { return sockets.count_unsent(1) };
+        let way = Way { exit: Exit::Listener(listener), to: to.client, from: Some(to.server.ip()) };
+        self.departures.push(way, framing, place, payload);
+    }
+
+    /// Takes what DTLS sessions have to send.
+    fn take_encrypted(&mut self, sockets: &mut Sockets) {
+        let Outbox { bytes, mut datagrams } = std::mem::take(sockets.dtls.outbox());
+        let start = self.replies.len();
+        self.replies.extend_from_slice(&bytes);
+        for (to, range) in datagrams.drain(..) {
+            let place = (Place::Replies, start + range.start..start + range.end);
+            self.pass_as_datagram(&to, None, place, sockets);
+        }
+        // Their memory is used again.
+        *sockets.dtls.outbox() = Outbox { bytes, datagrams };
+        sockets.dtls.outbox().bytes.clear();
     }
 
     /// Application data for a peer.
@@ -98,6 +126,7 @@ impl Outbound {
 
     /// Sends everything.
     pub(super) fn flush(&mut self, batch: &Batch, sockets: &mut Sockets, mailboxes: &[Mailbox]) {
+        self.take_encrypted(sockets);
         if !self.departures.is_empty() {
             let memory = Memory { batch: batch.bytes(), replies: &self.replies, hops: &self.arrived };
             let mut cannot_join = false;

@@ -1,5 +1,7 @@
 //! One shard: the loop that waits for its sockets and does what its server says.
 
+mod dtls;
+
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,16 +11,19 @@ use mio::{Events, Poll, Token};
 
 use super::batch::Batch;
 use super::departures::Place;
+use super::dtls::Sessions;
 use super::mailbox::{Command, Mailbox, WAKE};
+use super::moving::Elsewhere;
 use super::opening::Opened;
 use super::outbound::Outbound;
+use super::peers::Peers;
 use super::server_address;
 use super::sockets::Sockets;
 use super::spares::Spares;
 use super::stream::{Adopted, ReadEnd};
 use super::udp::Listener;
-use crate::stun::{NextMessage, next_message};
-use crate::turn::{self, FiveTuple, Forward, Now, Opening, Route, Step, Transport};
+use crate::stun::{ConnectionId, NextMessage, next_message};
+use crate::turn::{self, FiveTuple, Forward, Now, Opening, RelayTransport, Route, ShardId, Step, Transport};
 
 /// Reads from one socket before the others get their turn.
 const TURNS: usize = 4;
@@ -31,36 +36,52 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a connection may go without an allocation.
 const STREAM_IDLE: Duration = Duration::from_secs(30);
 /// Slots of a batch that a stream is read into: the beginning of one message and as much again.
-const STREAM_SLOTS: usize = 2;
+pub(super) const STREAM_SLOTS: usize = 2;
 
-/// What a token stands for. Its two lowest bits say which kind.
+/// What a token stands for. Its three lowest bits say which kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Mailbox,
     Listener(usize),
     Relay(usize),
     Stream(usize),
+    Acceptor(usize),
+    Peer(usize),
 }
 
 impl Source {
     pub(super) fn token(self) -> Token {
         match self {
             Self::Mailbox => WAKE,
-            Self::Listener(index) => Token(index << 2 | 1),
-            Self::Relay(index) => Token(index << 2 | 2),
-            Self::Stream(index) => Token(index << 2 | 3),
+            Self::Listener(index) => Token(index << 3 | 1),
+            Self::Relay(index) => Token(index << 3 | 2),
+            Self::Stream(index) => Token(index << 3 | 3),
+            Self::Acceptor(index) => Token(index << 3 | 4),
+            Self::Peer(index) => Token(index << 3 | 5),
         }
     }
 
     fn of(token: Token) -> Self {
-        let index = token.0 >> 2;
-        match token.0 & 3 {
+        let index = token.0 >> 3;
+        match token.0 & 7 {
             1 => Self::Listener(index),
             2 => Self::Relay(index),
             3 => Self::Stream(index),
+            4 => Self::Acceptor(index),
+            5 => Self::Peer(index),
             _ => Self::Mailbox,
         }
     }
+}
+
+/// What a client's connection carries from the next byte on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Messages,
+    /// Bytes for a peer.
+    Bytes(ConnectionId),
+    /// What another shard is to handle, the last message first.
+    Elsewhere(ShardId),
 }
 
 /// A shard of the data plane.
@@ -69,16 +90,17 @@ impl Source {
 /// when the batch is full.
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: usize,
-    server: turn::Server,
+    pub(super) index: usize,
+    pub(super) server: turn::Server,
     poll: Poll,
-    sockets: Sockets,
-    mailboxes: Arc<[Mailbox]>,
+    pub(super) sockets: Sockets,
+    pub(super) peers: Peers,
+    pub(super) mailboxes: Arc<[Mailbox]>,
     spares: Arc<Spares>,
-    batch: Batch,
-    out: Outbound,
+    pub(super) batch: Batch,
+    pub(super) out: Outbound,
     /// Sources that may have something.
-    ready: Vec<Token>,
+    pub(super) ready: Vec<Token>,
     next_tick: Instant,
     stopped: bool,
 }
@@ -89,15 +111,18 @@ impl Shard {
         server: turn::Server,
         poll: Poll,
         listeners: Vec<Listener>,
+        sessions: Sessions,
         mailboxes: Arc<[Mailbox]>,
         spares: Arc<Spares>,
     ) -> io::Result<Self> {
         let registry = poll.registry().try_clone()?;
+        let peers = Peers::new(poll.registry().try_clone()?);
         Ok(Self {
             index,
             server,
             poll,
-            sockets: Sockets::new(registry, listeners)?,
+            sockets: Sockets::new(registry, listeners, sessions)?,
+            peers,
             batch: Batch::new(),
             out: Outbound::new(mailboxes.len()),
             mailboxes,
@@ -129,8 +154,10 @@ impl Shard {
         }
         self.ready.extend(events.iter().map(mio::event::Event::token));
         let now = clock();
+        self.resume(now.instant);
         self.turn(now);
         self.server.expire(now.instant);
+        self.end_overdue(now.instant);
         self.close_ended();
         if now.instant >= self.next_tick {
             self.tick(now.instant);
@@ -141,14 +168,17 @@ impl Shard {
     /// What was done, refused and dropped, by name.
     pub(super) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let hops_dropped = ("hops_dropped", self.mailboxes[self.index].dropped());
-        self.server.counters().each().into_iter().chain(self.sockets.counters()).chain([hops_dropped])
+        let dtls = self.sockets.dtls.counters();
+        self.server.counters().each().into_iter().chain(self.sockets.counters()).chain(dtls).chain([hops_dropped])
     }
 
     fn timeout(&self) -> Duration {
         if !self.ready.is_empty() {
             return Duration::ZERO;
         }
-        let due = self.server.next_expiry().map_or(self.next_tick, |expiry| expiry.min(self.next_tick));
+        let due =
+            [self.server.next_expiry(), self.sockets.dtls.next_due(), self.peers.next_resume()].into_iter().flatten();
+        let due = due.fold(self.next_tick, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
 
@@ -162,6 +192,7 @@ impl Shard {
         // While they were served others may have become ready.
         tokens.append(&mut self.ready);
         self.ready = tokens;
+        self.sockets.dtls.expire(now.instant);
         self.flush();
         self.close_ended();
     }
@@ -173,7 +204,7 @@ impl Shard {
     }
 
     /// Makes room for at least so many slots.
-    fn make_room(&mut self, slots: usize) {
+    pub(super) fn make_room(&mut self, slots: usize) {
         if self.batch.free() < slots {
             self.flush();
         }
@@ -186,6 +217,8 @@ impl Shard {
             Source::Listener(index) => self.serve_listener(index, now),
             Source::Relay(index) => self.serve_relay(index, now),
             Source::Stream(key) => self.serve_stream(key, now),
+            Source::Acceptor(index) => self.serve_acceptor(index, now),
+            Source::Peer(key) => self.serve_peer(key, now),
         }
     }
 
@@ -196,8 +229,12 @@ impl Shard {
         while let Some(command) = mailbox.next_command() {
             match command {
                 Command::Adopt(adopted) => self.adopt(*adopted, now.instant),
+                Command::TakeOver(stream) => self.take_over(*stream),
                 Command::Revoke(member) => self.server.revoke(member),
                 Command::Reconfigure(options) => self.server.reconfigure(options),
+                Command::Look(elsewhere) => self.look(*elsewhere, now),
+                Command::Settle(settled) => self.settle(settled, now.instant),
+                Command::Show(identity) => self.sockets.dtls.show(identity),
                 Command::Stop => self.stopped = true,
             }
         }
@@ -243,7 +280,9 @@ impl Shard {
             for number in first..self.batch.received().len() {
                 let received = self.batch.received()[number];
                 let from = FiveTuple::new(received.from, server_address(local, received.to), Transport::Udp);
-                received.datagrams().for_each(|range| self.handle_client(from, range, now));
+                for range in received.datagrams() {
+                    self.handle_client(from, range, now);
+                }
             }
             if is_drained {
                 return false;
@@ -280,18 +319,29 @@ impl Shard {
         for _ in 0..TURNS {
             self.make_room(STREAM_SLOTS);
             let Some(stream) = self.sockets.stream(key) else { return false };
+            if let Some(id) = stream.spliced {
+                return self.pump(id, now);
+            }
             let (from, room) = (stream.five_tuple(), self.batch.claim(STREAM_SLOTS));
             let (length, end) = stream.read(self.batch.claimed(room.clone()));
             self.batch.give_back(room.clone(), length);
             let read = room.start..room.start + length;
-            let Some(used) = self.handle_stream(from, read.clone(), now) else {
+            let Some((used, next)) = self.handle_stream(from, read.clone(), now) else {
                 self.disconnect(key);
                 return false;
             };
+            match next {
+                Next::Messages => {}
+                Next::Bytes(id) => return self.splice(key, id, used..read.end, now),
+                Next::Elsewhere(shard) => {
+                    self.hand_over(key, shard, used..read.end);
+                    return false;
+                }
+            }
             let Some(stream) = self.sockets.stream(key) else { return false };
             stream.keep(&self.batch.bytes()[used..read.end]);
             // Also at the end: TLS may have an alert to send.
-            if stream.flush().is_err() || end == ReadEnd::Closed {
+            if stream.flush().is_err() || matches!(end, ReadEnd::Ended | ReadEnd::Closed) {
                 self.disconnect(key);
                 return false;
             }
@@ -302,24 +352,26 @@ impl Shard {
         true
     }
 
-    /// Handles every whole message and says where the first begins that is not whole. `None` when the stream makes no
-    /// sense.
-    fn handle_stream(&mut self, from: FiveTuple, read: Range<usize>, now: Now) -> Option<usize> {
+    /// Handles every whole message and says where the first byte is that is not handled, and what begins there. `None`
+    /// when the stream makes no sense.
+    fn handle_stream(&mut self, from: FiveTuple, read: Range<usize>, now: Now) -> Option<(usize, Next)> {
         let mut at = read.start;
         loop {
             match next_message(&self.batch.bytes()[at..read.end]) {
-                NextMessage::Whole(whole) => {
-                    self.handle_client(from, at..at + whole, now);
-                    at += whole;
-                }
-                NextMessage::Partial => return Some(at),
+                NextMessage::Whole(whole) => match self.handle_client(from, at..at + whole, now) {
+                    Next::Messages => at += whole,
+                    Next::Bytes(id) => return Some((at + whole, Next::Bytes(id))),
+                    Next::Elsewhere(shard) => return Some((at, Next::Elsewhere(shard))),
+                },
+                NextMessage::Partial => return Some((at, Next::Messages)),
                 NextMessage::Garbage => return None,
             }
         }
     }
 
     /// Handles one message of a client, which stands at `range` of the batch.
-    fn handle_client(&mut self, from: FiveTuple, range: Range<usize>, now: Now) {
+    fn handle_client(&mut self, from: FiveTuple, range: Range<usize>, now: Now) -> Next {
+        let mut next = Next::Messages;
         let replies = self.out.replies.len();
         match self.server.handle_client(from, &self.batch.bytes()[range.clone()], now, &mut self.out.replies) {
             Step::Done => {}
@@ -327,9 +379,28 @@ impl Shard {
             Step::Forward(Forward { payload, route }) => {
                 self.forward(route, range.start + payload.start..range.start + payload.end);
             }
+            Step::Decrypt => self.decrypt(from, range, now),
+            Step::Open(opening) if opening.transport() == RelayTransport::Tcp => {
+                self.open_tcp(from, *opening, now.instant);
+            }
             Step::Open(opening) => self.open(from, *opening, now.instant),
+            Step::Elsewhere(shard) => {
+                let packet = self.batch.bytes()[range].into();
+                self.mailboxes[usize::from(shard.0)].look(Elsewhere { from, packet, back: self.index });
+            }
+            Step::Move(moving) => {
+                let settled = self.take_along(moving);
+                self.settle(settled, now.instant);
+            }
+            Step::Connect(dial) => self.dial(dial, now.instant),
+            Step::Bind(id) => {
+                self.out.reply(&from, replies, &self.batch, &mut self.sockets);
+                next = Next::Bytes(id);
+            }
+            Step::HandOver(shard) => next = Next::Elsewhere(shard),
         }
         self.close_ended();
+        next
     }
 
     fn forward(&mut self, route: Route, payload: Range<usize>) {
@@ -361,20 +432,28 @@ impl Shard {
         self.out.reply(&from, replies, &self.batch, &mut self.sockets);
     }
 
-    fn disconnect(&mut self, key: usize) {
-        if let Some(from) = self.sockets.remove_stream(key) {
+    pub(super) fn disconnect(&mut self, key: usize) {
+        if let Some(id) = self.sockets.stream(key).and_then(|stream| stream.spliced) {
+            self.server.close_connection(id);
+            self.close_ended();
+        } else if let Some(from) = self.sockets.remove_stream(key) {
             self.server.disconnected(from);
             self.close_ended();
         }
     }
 
-    fn close_ended(&mut self) {
+    pub(super) fn close_ended(&mut self) {
+        while let Some(from) = self.sockets.dtls.take_ended() {
+            self.server.disconnected(from);
+        }
+        self.close_connections();
         while let Some(id) = self.server.take_closed() {
             // What it was sent before it ended goes out by its socket.
             if !self.out.is_empty() {
                 self.out.flush(&self.batch, &mut self.sockets, &self.mailboxes);
             }
             self.sockets.remove_relay(id);
+            self.peers.remove_listener(id);
         }
         while let Some(key) = self.sockets.take_broken() {
             if let Some(from) = self.sockets.remove_stream(key) {
@@ -392,11 +471,14 @@ impl Shard {
         for reserved in self.server.expire_reservations(now) {
             self.spares.take(reserved);
         }
+        self.sockets.dtls.sweep(now, |from| self.server.has_allocation(from));
         let shard = self.index.to_string();
         for (event, count) in self.counters() {
             metrics::counter!("lanturn_relay_total", "event" => event, "shard" => shard.clone()).absolute(count);
         }
         metrics::gauge!("lanturn_relay_allocations", "shard" => shard.clone()).set(self.server.len() as f64);
+        metrics::gauge!("lanturn_relay_dtls_sessions", "shard" => shard.clone()).set(self.sockets.dtls.len() as f64);
+        metrics::gauge!("lanturn_relay_connections", "shard" => shard.clone()).set(self.peers.len() as f64);
         metrics::gauge!("lanturn_relay_streams", "shard" => shard).set(self.sockets.stream_count() as f64);
     }
 }
@@ -427,14 +509,21 @@ mod tests {
         let mailboxes = [Mailbox::new(poll.registry()).unwrap()].into();
         let verifier = Verifier::new("r", Secrets::parse("0123456789abcdef").unwrap(), &[], Arc::default());
         let (policy, addresses) = (PeerPolicy::default(), RelayAddresses::default());
-        let options = Arc::new(Options { verifier, policy, addresses, ports: 50_000..=50_999, open_ports: None });
+        let options = Arc::new(Options {
+            verifier,
+            policy,
+            addresses,
+            ports: 50_000..=50_999,
+            open_ports: None,
+            alternate: Default::default(),
+        });
         let limits = Limits { allocations: 1, permissions: 1, channels: 1, bandwidth: 0 };
         let quota = Quota::new(limits, limits, limits, Instant::now());
-        let (relayed, reservations, sightings) = (Arc::default(), Arc::default(), Arc::default());
-        let shared =
-            Shared { quota, relayed, reservations, sightings, nonces: Nonces::new(&[0; 32]), unauthorized_rate: 1 };
+        let (relayed, connections, reservations) = (Arc::default(), Arc::default(), Arc::default());
+        let (sightings, nonces) = (Arc::default(), Nonces::new(&[0; 32]));
+        let shared = Shared { quota, relayed, connections, reservations, sightings, nonces, unauthorized_rate: 1 };
         let server = turn::Server::new(ShardId(0), options, shared, [0; 32], Instant::now());
-        Shard::new(0, server, poll, Vec::new(), mailboxes, Arc::default()).unwrap()
+        Shard::new(0, server, poll, Vec::new(), Sessions::none(), mailboxes, Arc::default()).unwrap()
     }
 
     /// A connection as the listener hands it over, said to come from `client`, and the far end of it.
@@ -466,7 +555,10 @@ mod tests {
 
     #[test]
     fn a_token_names_its_source() {
-        for source in [Source::Mailbox, Source::Listener(0), Source::Relay(7), Source::Stream(70_000)] {
+        for source in [Source::Mailbox, Source::Listener(0), Source::Relay(7), Source::Stream(70_000)]
+            .into_iter()
+            .chain([Source::Acceptor(3), Source::Peer(70_000)])
+        {
             assert_eq!(Source::of(source.token()), source);
         }
     }

@@ -8,6 +8,7 @@ use mio::Registry;
 use slab::Slab;
 
 use super::departures::{Exit, Runs};
+use super::dtls::Sessions;
 use super::shard::Source;
 use super::stream::{Adopted, Stream};
 use super::udp::{Listener, RelaySocket, Sent};
@@ -22,6 +23,8 @@ pub(super) struct Sockets {
     relays: Vec<Option<(AllocationId, RelaySocket)>>,
     streams: Slab<Stream>,
     by_five_tuple: FastMap<FiveTuple, usize>,
+    /// DTLS sessions, over the listening sockets.
+    pub(super) dtls: Sessions,
     /// Connections that something waits for since they were last flushed.
     to_flush: Vec<usize>,
     /// Connections that failed while something was sent to them.
@@ -31,7 +34,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn new(registry: Registry, mut listeners: Vec<Listener>) -> io::Result<Self> {
+    pub(super) fn new(registry: Registry, mut listeners: Vec<Listener>, dtls: Sessions) -> io::Result<Self> {
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener.register(&registry, Source::Listener(index).token())?;
         }
@@ -41,6 +44,7 @@ impl Sockets {
             relays: Vec::new(),
             streams: Slab::new(),
             by_five_tuple: FastMap::default(),
+            dtls,
             to_flush: Vec::new(),
             broken: Vec::new(),
             unsent: 0,
@@ -85,15 +89,22 @@ impl Sockets {
     }
 
     pub(super) fn remove_relay(&mut self, id: AllocationId) {
-        let Some(entry) = self.relays.get_mut(id.index as usize) else { return };
-        if let Some((_, mut socket)) = entry.take_if(|(held, _)| *held == id) {
-            // Closing the descriptor ends its registration anyway.
-            let _ = socket.deregister(&self.registry);
-        }
+        // Closing the descriptor ends its registration anyway.
+        drop(self.take_relay(id));
+    }
+
+    /// Takes a relay socket away, for another shard to have.
+    pub(super) fn take_relay(&mut self, id: AllocationId) -> Option<RelaySocket> {
+        let (_, mut socket) = self.relays.get_mut(id.index as usize)?.take_if(|(held, _)| *held == id)?;
+        let _ = socket.deregister(&self.registry);
+        Some(socket)
     }
 
     pub(super) fn adopt(&mut self, adopted: Adopted, now: Instant) -> io::Result<usize> {
-        let mut stream = Stream::new(adopted, now);
+        self.insert_stream(Stream::new(adopted, now))
+    }
+
+    pub(super) fn insert_stream(&mut self, mut stream: Stream) -> io::Result<usize> {
         let entry = self.streams.vacant_entry();
         let key = entry.key();
         stream.register(&self.registry, Source::Stream(key).token())?;
@@ -103,11 +114,15 @@ impl Sockets {
     }
 
     pub(super) fn remove_stream(&mut self, key: usize) -> Option<FiveTuple> {
+        self.take_stream(key).map(|stream| stream.five_tuple())
+    }
+
+    /// Takes a connection out, to be polled elsewhere.
+    pub(super) fn take_stream(&mut self, key: usize) -> Option<Stream> {
         let mut stream = self.streams.try_remove(key)?;
         let _ = stream.deregister(&self.registry);
-        let from = stream.five_tuple();
-        self.by_five_tuple.remove(&from);
-        Some(from)
+        self.by_five_tuple.remove(&stream.five_tuple());
+        Some(stream)
     }
 
     /// The listening socket that what is for `server` arrives at.
@@ -163,7 +178,7 @@ impl Sockets {
         let mut idle = Vec::new();
         for (key, stream) in &mut self.streams {
             stream.give_back();
-            if server.has_allocation(&stream.five_tuple()) {
+            if stream.spliced.is_some() || server.has_allocation(&stream.five_tuple()) {
                 stream.idle_since = None;
             } else if now.saturating_duration_since(*stream.idle_since.get_or_insert(now)) > limit {
                 idle.push(key);

@@ -1,13 +1,14 @@
 //! A client's TCP or TLS connection: messages one after another (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
 
 use std::io::{self, IoSlice, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustls::ServerConnection;
 
+use crate::stun::ConnectionId;
 use crate::turn::{FiveTuple, Transport};
 
 /// What may wait for a client that does not read, in bytes. What comes on top of it is dropped, as datagrams are.
@@ -17,6 +18,8 @@ const MAX_STRANGER_OUTPUT: usize = 16 * 1024;
 
 /// How much is read from a TLS connection at a time, in bytes. A session by itself reads no more than 4 KiB.
 const MAX_ENCRYPTED: usize = 32 * 1024;
+/// Bytes of the longest message, which has a STUN header.
+const MAX_MESSAGE: usize = 20 + 65_535;
 /// The most plaintext of a record that an earlier read has brought the beginning of.
 const MAX_RECORD: usize = 16 * 1024 + 256;
 
@@ -59,6 +62,8 @@ pub(super) enum ReadEnd {
     More,
     /// The socket is drained.
     Drained,
+    /// The client sends no more.
+    Ended,
     /// The client is gone, or speaks something else.
     Closed,
 }
@@ -69,12 +74,14 @@ pub(super) struct Stream {
     socket: TcpStream,
     tls: Option<Box<ServerConnection>>,
     five_tuple: FiveTuple,
-    /// The beginning of a message whose end has not come yet: at most one message's worth.
+    /// The beginning of a message whose end has not come yet: at most one message's worth, or what another shard has read.
     partial: Vec<u8>,
     /// Bytes for a client that has not read them yet.
     output: Vec<u8>,
     /// Since when it has had no allocation.
     pub(super) idle_since: Option<Instant>,
+    /// The connection with a peer that it is one with: there are no messages on it any more.
+    pub(super) spliced: Option<ConnectionId>,
     _guard: Box<dyn Guard>,
 }
 
@@ -93,6 +100,7 @@ impl Stream {
             partial: Vec::new(),
             output: Vec::new(),
             idle_since: Some(now),
+            spliced: None,
             _guard: guard,
         }
     }
@@ -114,6 +122,10 @@ impl Stream {
         let kept = self.partial.len();
         buffer[..kept].copy_from_slice(&self.partial);
         self.partial.clear();
+        if kept > MAX_MESSAGE {
+            // There is a whole message already, and perhaps no room for more.
+            return (kept, ReadEnd::More);
+        }
         let (read, end) = match &mut self.tls {
             None => plain(self.socket.read(&mut buffer[kept..])),
             Some(tls) => read_tls(&mut self.socket, tls, &mut buffer[kept..]),
@@ -177,6 +189,19 @@ impl Stream {
         Ok(())
     }
 
+    /// Says that no more will come. False when that waits for the client to read.
+    pub(super) fn finish(&mut self) -> io::Result<bool> {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+        }
+        self.flush()?;
+        if self.is_waiting() {
+            return Ok(false);
+        }
+        self.socket.shutdown(Shutdown::Write)?;
+        Ok(true)
+    }
+
     /// Gives back memory that nothing waits in.
     pub(super) fn give_back(&mut self) {
         for buffer in [&mut self.output, &mut self.partial] {
@@ -197,7 +222,7 @@ fn encrypted(tls: &mut ServerConnection, output: &mut Vec<u8>) -> io::Result<()>
 
 fn plain(result: io::Result<usize>) -> (usize, ReadEnd) {
     match result {
-        Ok(0) => (0, ReadEnd::Closed),
+        Ok(0) => (0, ReadEnd::Ended),
         Ok(read) => (read, ReadEnd::More),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, ReadEnd::Drained),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => (0, ReadEnd::More),
@@ -211,7 +236,7 @@ fn plain(result: io::Result<usize>) -> (usize, ReadEnd) {
 /// What is read stands at the end of the buffer while it is decrypted into the front of it.
 fn read_tls(socket: &mut TcpStream, tls: &mut ServerConnection, buffer: &mut [u8]) -> (usize, ReadEnd) {
     let (taken, end) = take_decrypted(tls, buffer);
-    if taken > 0 || end == ReadEnd::Closed {
+    if taken > 0 || end != ReadEnd::More {
         return (taken, end);
     }
     let most = MAX_ENCRYPTED.min(buffer.len().saturating_sub(MAX_RECORD) / 2);
@@ -227,7 +252,7 @@ fn read_tls(socket: &mut TcpStream, tls: &mut ServerConnection, buffer: &mut [u8
         }
         let (taken, end) = take_decrypted(tls, &mut decrypted[all..]);
         all += taken;
-        if end == ReadEnd::Closed {
+        if end != ReadEnd::More {
             return (all, end);
         }
     }
@@ -237,7 +262,7 @@ fn read_tls(socket: &mut TcpStream, tls: &mut ServerConnection, buffer: &mut [u8
 /// Takes what the session has decrypted, as far as there is room.
 fn take_decrypted(tls: &mut ServerConnection, buffer: &mut [u8]) -> (usize, ReadEnd) {
     match tls.reader().read(buffer) {
-        Ok(0) if !buffer.is_empty() => (0, ReadEnd::Closed),
+        Ok(0) if !buffer.is_empty() => (0, ReadEnd::Ended),
         Ok(read) => (read, ReadEnd::More),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, ReadEnd::More),
         Err(_) => (0, ReadEnd::Closed),

@@ -6,6 +6,8 @@ use stun::attributes::*;
 pub const ACCESS_TOKEN: AttrType = AttrType(0x001B);
 /// THIRD-PARTY-AUTHORIZATION (RFC 7635 section 6.1).
 pub const THIRD_PARTY_AUTHORIZATION: AttrType = AttrType(0x802E);
+/// MOBILITY-TICKET (RFC 8016 section 5).
+pub const MOBILITY_TICKET: AttrType = AttrType(0x8030);
 /// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 section 18.11).
 pub const ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 /// The same, as coturn and its client up to 4.6 have it: by the number of the draft.
@@ -33,6 +35,7 @@ pub fn is_known(attribute: AttrType) -> bool {
             | ATTR_PRIORITY
             | ATTR_USE_CANDIDATE
             | ATTR_CHANNEL_NUMBER
+            | ATTR_CONNECTION_ID
             | ATTR_LIFETIME
             | ATTR_XOR_PEER_ADDRESS
             | ATTR_DATA

@@ -1,4 +1,4 @@
-//! The STUN and TURN codec (RFC 8489, RFC 8656).
+//! The STUN and TURN codec (RFC 8489, RFC 8656, RFC 6062).
 //!
 //! Two layers share it. [`Frame`] and [`ChannelData`] borrow from the packet and allocate nothing: they carry the fast
 //! path (ChannelData, Send, Binding, the answer to a stranger). [`Request`] and [`Response`] hand the control plane to
@@ -10,6 +10,7 @@
 mod address;
 mod attributes;
 mod channel_data;
+mod connection;
 mod frame;
 mod framing;
 mod integrity;
@@ -25,10 +26,11 @@ pub use ::stun::attributes::AttrType;
 pub use ::stun::message::Method;
 pub use address::{decode_xor_address, encode_xor_address};
 pub use attributes::{
-    ACCESS_TOKEN, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, DRAFT_ADDITIONAL_ADDRESS_FAMILY,
+    ACCESS_TOKEN, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, DRAFT_ADDITIONAL_ADDRESS_FAMILY, MOBILITY_TICKET,
     THIRD_PARTY_AUTHORIZATION, is_known,
 };
 pub use channel_data::{CHANNEL_NUMBERS, ChannelData, ChannelNumber};
+pub use connection::{ConnectionId, connection_attempt};
 pub use frame::{Attribute, Class, Frame, Malformed};
 pub use framing::{Framing, HEADROOM};
 pub use integrity::{PasswordAlgorithm, userhash};
@@ -41,8 +43,9 @@ pub use stream::{NextMessage, next_message};
 pub mod method {
     pub use ::stun::message::{
         METHOD_ALLOCATE as ALLOCATE, METHOD_BINDING as BINDING, METHOD_CHANNEL_BIND as CHANNEL_BIND,
-        METHOD_CREATE_PERMISSION as CREATE_PERMISSION, METHOD_DATA as DATA, METHOD_REFRESH as REFRESH,
-        METHOD_SEND as SEND,
+        METHOD_CONNECT as CONNECT, METHOD_CONNECTION_ATTEMPT as CONNECTION_ATTEMPT,
+        METHOD_CONNECTION_BIND as CONNECTION_BIND, METHOD_CREATE_PERMISSION as CREATE_PERMISSION, METHOD_DATA as DATA,
+        METHOD_REFRESH as REFRESH, METHOD_SEND as SEND,
     };
 }
 

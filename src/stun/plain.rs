@@ -85,7 +85,7 @@ fn begin(frame: &Frame<'_>, class: u16, out: &mut Vec<u8>) -> usize {
     start
 }
 
-fn attribute(kind: AttrType, value: &[u8], out: &mut Vec<u8>) {
+pub(super) fn attribute(kind: AttrType, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&kind.0.to_be_bytes());
     out.extend_from_slice(&(value.len() as u16).to_be_bytes());
     out.extend_from_slice(value);

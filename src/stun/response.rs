@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ::stun::attributes::{ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType};
+use ::stun::addr::MappedAddress;
+use ::stun::attributes::{
+    ATTR_ALTERNATE_DOMAIN, ATTR_ALTERNATE_SERVER, ATTR_CONNECTION_ID, ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS,
+    ATTR_XORMAPPED_ADDRESS, AttrType,
+};
 use ::stun::error_code::{ErrorCode, ErrorCodeAttribute};
 use ::stun::integrity::MessageIntegrity;
 use ::stun::message::{CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message, MessageClass, MessageType, Setter};
@@ -12,7 +16,7 @@ use ::stun::uattrs::UnknownAttributes;
 use ::stun::xoraddr::XorMappedAddress;
 use turn::proto::lifetime::Lifetime;
 
-use super::{ADDRESS_ERROR_CODE, Frame, integrity, plain};
+use super::{ADDRESS_ERROR_CODE, ConnectionId, Frame, MOBILITY_TICKET, integrity, plain};
 
 /// An answer in the making.
 #[derive(Debug)]
@@ -58,6 +62,23 @@ impl Response {
         self
     }
 
+    /// Adds MOBILITY-TICKET (RFC 8016 section 5).
+    pub fn mobility_ticket(mut self, ticket: &[u8]) -> Self {
+        self.message.add(MOBILITY_TICKET, ticket);
+        self
+    }
+
+    /// Adds ALTERNATE-SERVER, and ALTERNATE-DOMAIN if the server has a name (RFC 8489 sections 14.15 and 14.16).
+    pub fn alternate(mut self, server: SocketAddr, domain: Option<&str>) -> Self {
+        let address = MappedAddress { ip: server.ip(), port: server.port() };
+        let added = address.add_to_as(&mut self.message, ATTR_ALTERNATE_SERVER);
+        debug_assert!(added.is_ok(), "an address always fits");
+        if let Some(domain) = domain {
+            self.message.add(ATTR_ALTERNATE_DOMAIN, domain.as_bytes());
+        }
+        self
+    }
+
     /// Adds ADDRESS-ERROR-CODE (RFC 8656 section 18.12): why there is no address of a family, which is 1 or 2.
     pub fn address_error(mut self, family: u8, code: u16, reason: &str) -> Self {
         let head = [family, 0, (code / 100) as u8, (code % 100) as u8];
@@ -68,6 +89,12 @@ impl Response {
     /// Adds LIFETIME (RFC 8656 section 18.2).
     pub fn lifetime(self, lifetime: Duration) -> Self {
         self.with(Lifetime(lifetime))
+    }
+
+    /// Adds CONNECTION-ID (RFC 6062 section 6.2.1).
+    pub fn connection_id(mut self, id: ConnectionId) -> Self {
+        self.message.add(ATTR_CONNECTION_ID, &id.0.to_be_bytes());
+        self
     }
 
     /// Adds UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13).

@@ -6,15 +6,13 @@ use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256,
 };
-use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 
 use super::authority::{Authority, BACKDATE};
 use super::error::Error;
 use super::names::Names;
-use super::store::{self, Remedy};
+use super::store::{self, Pair, Remedy};
 use crate::files::Readers;
 
 /// Browsers refuse a server's certificate that is valid for more than 398 days.
@@ -29,7 +27,7 @@ pub(super) fn read(
     authority: &Authority,
     names: &Names,
     now: OffsetDateTime,
-) -> Result<Option<CertifiedKey>, Error> {
+) -> Result<Option<Pair>, Error> {
     let (cert_file, key_file) = (dir.join("leaf.pem"), dir.join("leaf.key"));
     let (Some(pem), Some(key)) = (store::read(&cert_file)?, store::read_key(&key_file)?) else {
         return Ok(None);
@@ -38,17 +36,12 @@ pub(super) fn read(
     let key = store::private_key(&key_file, &key, Remedy::Remove)?;
     let fits = chain.first().is_some_and(|leaf| fits(leaf, authority, names, now));
     // The two files are written one after the other: a pair that does not match was cut off between them.
-    Ok(CertifiedKey::from_der(chain, key, &default_provider()).ok().filter(|_| fits))
+    Ok(Pair::new(chain, key).ok().filter(|_| fits))
 }
 
 /// Issues a certificate and keeps it in `dir`. Its key is new too, and so its serial number is:
 /// browsers refuse two certificates of one authority with the same number.
-pub(super) fn issue(
-    dir: &Path,
-    authority: &Authority,
-    names: &Names,
-    now: OffsetDateTime,
-) -> Result<CertifiedKey, Error> {
+pub(super) fn issue(dir: &Path, authority: &Authority, names: &Names, now: OffsetDateTime) -> Result<Pair, Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -63,7 +56,7 @@ pub(super) fn issue(
     store::write(&dir.join("leaf.key"), &key.serialize_pem(), Readers::Owner)?;
     store::write(&dir.join("leaf.pem"), &certificate.pem(), Readers::All)?;
     let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|wrong| rustls::Error::General(wrong.into()))?;
-    Ok(CertifiedKey::from_der(vec![certificate.into()], key, &default_provider())?)
+    Ok(Pair::new(vec![certificate.into()], key)?)
 }
 
 fn fits(leaf: &CertificateDer<'_>, authority: &Authority, names: &Names, now: OffsetDateTime) -> bool {

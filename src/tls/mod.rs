@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ResolvesServerCert;
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
@@ -38,6 +38,7 @@ use constraints::Constraints;
 pub use error::Error;
 use names::Names;
 pub use resolver::Resolver;
+use store::Pair;
 
 /// ALPN ids in the order of our preference: TURN (RFC 7443), then the web.
 const ALPN: [&[u8]; 3] = [b"stun.turn", b"h2", b"http/1.1"];
@@ -74,6 +75,7 @@ pub struct Identity {
     /// SHA-256 of the authority's certificate, or of the owner's own: 32 bytes as `AB:CD:…`.
     pub fingerprint: String,
     certified: Arc<CertifiedKey>,
+    key: PrivateKeyDer<'static>,
 }
 
 /// The configurations of the one port. The first two show the same certificates, which `resolver` can swap.
@@ -116,9 +118,9 @@ pub fn check(dir: &Path) -> Result<(), Error> {
 }
 
 fn load_at(options: &Options, now: OffsetDateTime) -> Result<Identity, Error> {
-    if let Some(certified) = own::read(&options.dir, now)? {
+    if let Some(Pair { certified, key }) = own::read(&options.dir, now)? {
         let fingerprint = certified.cert.first().map_or_else(String::new, fingerprint);
-        return Ok(Identity { ca: None, fingerprint, certified: Arc::new(certified) });
+        return Ok(Identity { ca: None, fingerprint, certified: Arc::new(certified), key });
     }
     let mut names = Names::new(options);
     let authority = match Authority::read(&options.dir, now)? {
@@ -131,14 +133,14 @@ fn load_at(options: &Options, now: OffsetDateTime) -> Result<Identity, Error> {
     if !left_out.is_empty() {
         warn_left_out(&options.dir, &left_out);
     }
-    let certified = match leaf::read(&options.dir, &authority, &names, now)? {
-        Some(certified) => certified,
+    let Pair { certified, key } = match leaf::read(&options.dir, &authority, &names, now)? {
+        Some(pair) => pair,
         None => leaf::issue(&options.dir, &authority, &names, now)?,
     };
     let fingerprint = fingerprint(authority.certificate());
     let (pem, der) = (authority.pem().to_owned(), authority.certificate().to_vec());
     let ca = Some(CaCertificate { pem, der, name: authority.name() });
-    Ok(Identity { ca, fingerprint, certified: Arc::new(certified) })
+    Ok(Identity { ca, fingerprint, certified: Arc::new(certified), key })
 }
 
 /// With one name too many, browsers would refuse the certificate for all the others as well.
@@ -153,6 +155,11 @@ fn warn_left_out(dir: &Path, names: &[String]) {
 }
 
 impl Identity {
+    /// The certificate and its private key, in DER, for what is no TLS.
+    pub fn certificate_and_key(&self) -> (&[u8], &[u8]) {
+        (self.certified.cert.first().map_or(&[], |certificate| certificate), self.key.secret_der())
+    }
+
     /// Configurations for TLS 1.2 and 1.3 that show this identity until another is put in their resolver.
     ///
     /// # Errors

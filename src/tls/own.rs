@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use rustls::crypto::ring::default_provider;
-use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 
 use super::error::Error;
-use super::store::{self, Remedy};
+use super::store::{self, Pair, Remedy};
 
 /// The owner's certificate chain and key, if they are there.
-pub(super) fn read(dir: &Path, now: OffsetDateTime) -> Result<Option<CertifiedKey>, Error> {
+pub(super) fn read(dir: &Path, now: OffsetDateTime) -> Result<Option<Pair>, Error> {
     let (cert_file, key_file) = (dir.join("cert.pem"), dir.join("key.pem"));
     let half = |missing: &Path, other: &str| {
         let right = format!("both, or neither, and then lanturn makes a certificate; {other} alone is of no use");
@@ -35,5 +33,5 @@ pub(super) fn read(dir: &Path, now: OffsetDateTime) -> Result<Option<CertifiedKe
         }
         Error::file(&key_file, format!("cannot be used ({error})"), "an ECDSA, Ed25519 or RSA key in PEM")
     };
-    CertifiedKey::from_der(chain, key, &default_provider()).map(Some).map_err(wrong)
+    Pair::new(chain, key).map(Some).map_err(wrong)
 }

@@ -4,13 +4,30 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
 use super::error::Error;
 use crate::files::{self, Readers};
+
+/// A certificate chain and its key, for TLS, and the key by itself.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) certified: CertifiedKey,
+    pub(super) key: PrivateKeyDer<'static>,
+}
+
+impl Pair {
+    /// # Errors
+    /// When they do not belong together, or the key is of a kind that nobody knows.
+    pub(super) fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, rustls::Error> {
+        Ok(Self { certified: CertifiedKey::from_der(chain, key.clone_key(), &default_provider())?, key })
+    }
+}
 
 /// What to do about a file of ours that is broken.
 pub(super) enum Remedy {

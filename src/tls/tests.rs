@@ -268,8 +268,9 @@ fn forged(options: &Options, names: &[&str]) -> Arc<ServerConfig> {
         hostname: String::new(),
         dir: dir.path().into(),
     };
-    let certified = leaf::issue(dir.path(), &authority, &Names::new(&names), OffsetDateTime::now_utc()).unwrap();
-    let identity = Identity { ca: None, fingerprint: String::new(), certified: Arc::new(certified) };
+    let Pair { certified, key } =
+        leaf::issue(dir.path(), &authority, &Names::new(&names), OffsetDateTime::now_utc()).unwrap();
+    let identity = Identity { ca: None, fingerprint: String::new(), certified: Arc::new(certified), key };
     identity.server_configs().unwrap().bare
 }
 

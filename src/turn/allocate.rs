@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use stun::attributes::{ATTR_DONT_FRAGMENT, ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
+
 use super::addresses::Family;
 use super::allocation::Owner;
 use super::five_tuple::FiveTuple;
@@ -9,17 +11,19 @@ use super::opening::{Opening, Port, Wanted};
 use super::ports::Candidates;
 use super::quota::Charge;
 use super::reject::Reject;
+use super::relayed::RelayTransport;
 use super::reservation::ReservationToken;
 use super::server::{Answer, Server};
 use crate::limit::SourcePrefix;
-use crate::stun::{Request, Response};
+use crate::stun::{MOBILITY_TICKET, Request, Response};
 
 /// Granted when the client asks for nothing else, and the least that is granted (RFC 8656 section 7.2).
 pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 /// The most that is granted (RFC 8656 section 7.2 recommends an hour).
 pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
-/// The IP protocol number in REQUESTED-TRANSPORT.
+/// The IP protocol numbers in REQUESTED-TRANSPORT.
 const UDP: u8 = 17;
+const TCP: u8 = 6;
 
 /// What an Allocate asks for.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +31,8 @@ struct Asked {
     what: What,
     /// EVEN-PORT, and whether the port after it is to be held back.
     even: Option<bool>,
+    /// MOBILITY-TICKET.
+    mobile: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +44,9 @@ enum What {
     /// RESERVATION-TOKEN.
     Reserved(ReservationToken),
 }
+
+/// The family of two that is not to be had, and why.
+type Lacking = Option<(Family, Reject)>;
 
 impl Server {
     pub(super) fn handle_allocate(
@@ -52,29 +61,35 @@ impl Server {
         }
         // One that has expired and is not swept out yet neither stands in the way nor counts.
         self.disconnected(from);
-        match request.requested_transport()? {
-            None => return Err(Reject::BadRequest),
-            Some(UDP) => {}
-            Some(_) => return Err(Reject::UnsupportedTransport),
-        }
+        let transport = relay_transport(from, request)?;
         let asked = Asked::read(request)?;
         let lifetime = owner.bounded(granted(request)?, now);
-        let (wanted, lacks) = self.wanted(from, asked, &owner, now)?;
+        let alternate = self.alternate(&from);
+        let elsewhere = |reject| match (reject, alternate) {
+            (Reject::InsufficientCapacity, Some(_)) => Reject::TryAlternate,
+            (reject, _) => reject,
+        };
+        let (wanted, lacks) = self.wanted(from, asked, &owner, now).map_err(elsewhere)?;
         let beside = match asked.even {
-            Some(true) => Some(self.charge(from, &owner)?),
+            Some(true) => Some(self.charge(from, &owner).map_err(elsewhere)?),
             Some(false) | None => None,
         };
-        let full = Reject::InsufficientCapacity;
+        let full = elsewhere(Reject::InsufficientCapacity);
+        let refusal = Response::error(request.frame(), full.code(), full.reason());
+        let domain = self.options.alternate.domain.as_deref();
         Ok(Answer::Open(Box::new(Opening {
             five_tuple: from,
             owner,
+            transport,
             request: request.frame().transaction_id(),
             lifetime,
             wanted,
             beside,
             lacks,
+            // A listener and its connections stay where they are.
+            mobile: asked.mobile && transport == RelayTransport::Udp,
             success: Response::success(request.frame()),
-            refusal: Response::error(request.frame(), full.code(), full.reason()),
+            refusal: alternate.into_iter().fold(refusal, |refusal, server| refusal.alternate(server, domain)),
             probe: self.probe_of(request.frame()),
         })))
     }
@@ -83,10 +98,10 @@ impl Server {
     fn wanted(
         &mut self,
         from: FiveTuple,
-        Asked { what, even }: Asked,
+        Asked { what, even, mobile: _ }: Asked,
         owner: &Owner,
         now: Instant,
-    ) -> Result<(Vec<Wanted>, Option<(Family, Reject)>), Reject> {
+    ) -> Result<(Vec<Wanted>, Lacking), Reject> {
         let even = even.is_some();
         match what {
             What::One(family) => Ok((vec![self.place(from, family, even, owner)?], None)),
@@ -134,6 +149,23 @@ impl Server {
     }
 }
 
+/// REQUESTED-TRANSPORT (RFC 8656 section 7.2). TCP is for clients that come by TCP or TLS, and goes without what is about
+/// datagrams and pairs of ports (RFC 6062 section 5.1).
+fn relay_transport(from: FiveTuple, request: &Request<'_>) -> Result<RelayTransport, Reject> {
+    match request.requested_transport()? {
+        None => Err(Reject::BadRequest),
+        Some(UDP) => Ok(RelayTransport::Udp),
+        Some(TCP) if from.transport.is_stream() => {
+            let foreign = [ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN, ATTR_DONT_FRAGMENT];
+            let has_any = foreign.into_iter().any(|kind| request.frame().get(kind).is_some());
+            if has_any { Err(Reject::BadRequest) } else { Ok(RelayTransport::Tcp) }
+        }
+        // RFC 6062 section 5.1: over UDP there is no connection to go with a peer's.
+        Some(TCP) => Err(Reject::BadRequest),
+        Some(_) => Err(Reject::UnsupportedTransport),
+    }
+}
+
 impl Asked {
     /// What goes together (RFC 8656 section 7.2).
     fn read(request: &Request<'_>) -> Result<Self, Reject> {
@@ -146,7 +178,13 @@ impl Asked {
             (Some(token), None) if family.is_none() && even.is_none() => What::Reserved(ReservationToken(token)),
             (_, _) => return Err(Reject::BadRequest),
         };
-        Ok(Self { what, even })
+        let mobile = match request.frame().get(MOBILITY_TICKET).map(|ticket| ticket.value) {
+            None => false,
+            Some([]) => true,
+            // RFC 8016 section 3.2.1: there is none yet.
+            Some(_) => return Err(Reject::BadRequest),
+        };
+        Ok(Self { what, even, mobile })
     }
 }
 

@@ -8,6 +8,7 @@ use super::addresses::Family;
 use super::five_tuple::FiveTuple;
 use super::quota::Charge;
 use super::reject::Reject;
+use super::relayed::RelayTransport;
 use super::reservation::ReservationToken;
 use crate::credentials::{IntegrityKey, Scope};
 use crate::stun::{ChannelNumber, TransactionId};
@@ -73,6 +74,7 @@ pub(super) struct Allocation {
     pub(super) id: AllocationId,
     pub(super) five_tuple: FiveTuple,
     pub(super) owner: Owner,
+    pub(super) transport: RelayTransport,
     /// Of the Allocate request that made it: a retransmission is answered with the same success.
     pub(super) request: TransactionId,
     /// The address that the relay socket is bound to.
@@ -83,6 +85,8 @@ pub(super) struct Allocation {
     /// The one of the other address family on the same five-tuple.
     pub(super) sibling: Option<AllocationId>,
     pub(super) told: Told,
+    /// How often it was moved to another five-tuple.
+    pub(super) moves: u32,
     /// Its entry in the server's expiry.
     pub(super) wake: Instant,
     pub(super) charge: Charge,
@@ -98,12 +102,15 @@ pub(super) struct Told {
     pub(super) token: Option<ReservationToken>,
     /// The address family that was asked for as well, and the code that said why there is none.
     pub(super) lacks: Option<(Family, u16)>,
+    /// Whether it has a ticket, with which it can be moved.
+    pub(super) mobile: bool,
 }
 
 /// What a new allocation is made of.
 pub(super) struct Grant {
     pub(super) five_tuple: FiveTuple,
     pub(super) owner: Owner,
+    pub(super) transport: RelayTransport,
     pub(super) request: TransactionId,
     pub(super) bound: SocketAddr,
     pub(super) relayed: SocketAddr,
@@ -113,18 +120,20 @@ pub(super) struct Grant {
 
 impl Allocation {
     pub(super) fn new(id: AllocationId, grant: Grant) -> Self {
-        let Grant { five_tuple, owner, request, bound, relayed, expires, charge } = grant;
+        let Grant { five_tuple, owner, transport, request, bound, relayed, expires, charge } = grant;
         let (permissions, channels, by_peer) = Default::default();
         Self {
             id,
             five_tuple,
             owner,
+            transport,
             request,
             bound,
             relayed,
             expires,
             sibling: None,
             told: Told::default(),
+            moves: 0,
             wake: expires,
             charge,
             permissions,

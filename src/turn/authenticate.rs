@@ -18,12 +18,21 @@ impl Server {
     /// # Errors
     /// 401 when MESSAGE-INTEGRITY does not verify, 400 when what goes with it is missing, 438 for a nonce that is not
     /// ours, not this client's or too old. Without MESSAGE-INTEGRITY it does not get here.
-    pub(super) fn authenticate(&self, from: FiveTuple, request: &mut Request<'_>, now: Now) -> Result<Owner, Reject> {
+    /// `about` is the allocation that it is about, whoever it is by.
+    pub(super) fn authenticate(
+        &self,
+        from: FiveTuple,
+        about: Option<&Owner>,
+        request: &mut Request<'_>,
+        now: Now,
+    ) -> Result<Owner, Reject> {
         let frame = *request.frame();
         let text = |kind| frame.text(kind).ok_or(Reject::BadRequest);
         let (username, realm, nonce) = (self.username(&frame), text(ATTR_REALM)?, text(ATTR_NONCE)?);
         let Some(username) = username? else { return Err(Reject::Unauthorized(Unproven::Unknown)) };
-        if !self.shared.nonces.is_fresh(nonce, from.client, now.unix) {
+        let control = self.control_of(from, &frame);
+        // A client may go on with the nonce of the connection that it has its allocation by.
+        if ![from, control].iter().any(|each| self.shared.nonces.is_fresh(nonce, each.client, now.unix)) {
             return Err(Reject::StaleNonce);
         }
         if let Some(token) = frame.get(ACCESS_TOKEN) {
@@ -34,7 +43,7 @@ impl Server {
             return Err(Reject::Unauthorized(Unproven::WrongRealm));
         }
         let wrong_password = Reject::Unauthorized(Unproven::WrongPassword);
-        if let Some(owner) = self.known_owner(from, username, now).filter(|owner| owner.key.algorithm() == algorithm) {
+        if let Some(owner) = self.known_owner(about, username, now).filter(|owner| owner.key.algorithm() == algorithm) {
             return if request.is_signed_with(owner.key.bytes()) { Ok(owner) } else { Err(wrong_password) };
         }
         let (scope, keys) = self.options.verifier.keys(username, algorithm, now.unix)?;
@@ -67,8 +76,8 @@ impl Server {
 
     /// The owner of the allocation, when the request names the same user: a call that is longer than its credential
     /// lasts goes on, but not longer than its room membership.
-    fn known_owner(&self, from: FiveTuple, username: &str, now: Now) -> Option<Owner> {
-        let owner = &self.of(&from, now.instant)?.owner;
+    fn known_owner(&self, about: Option<&Owner>, username: &str, now: Now) -> Option<Owner> {
+        let owner = about?;
         if owner.username != username || owner.until.is_some_and(|until| until <= now.instant) {
             return None;
         }

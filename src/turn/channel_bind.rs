@@ -7,7 +7,7 @@ use super::allocation::Owner;
 use super::five_tuple::FiveTuple;
 use super::policy::{Denied, Reachable};
 use super::reject::Reject;
-use super::relayed::Party;
+use super::relayed::{Party, RelayTransport};
 use super::server::{Answer, Server};
 use crate::stun::{Request, Response};
 
@@ -19,7 +19,9 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        self.own(&from, owner, now)?;
+        if self.own(&from, owner, now)?.transport == RelayTransport::Tcp {
+            return Err(Reject::BadRequest);
+        }
         let channel = request.channel_number()?.ok_or(Reject::BadRequest)?;
         let [peer] = request.peer_addresses()?[..] else { return Err(Reject::BadRequest) };
         if self.authorize(&from, owner, peer.ip(), now)? == Reachable::Hairpin {

@@ -12,22 +12,25 @@ pub enum Transport {
     Tcp,
     /// A stream of messages inside TLS.
     Tls,
+    /// One message a record of DTLS (RFC 7350).
+    Dtls,
 }
 
 impl Transport {
-    /// As programs name it: `udp`, `tcp` or `tls`.
+    /// As programs name it: `udp`, `tcp`, `tls` or `dtls`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Dtls => "dtls",
         }
     }
 
     /// Whether messages are framed on a stream, and so padded.
     pub fn is_stream(self) -> bool {
         match self {
-            Self::Udp => false,
+            Self::Udp | Self::Dtls => false,
             Self::Tcp | Self::Tls => true,
         }
     }

@@ -10,7 +10,7 @@ use stun::attributes::{ATTR_DATA, ATTR_XOR_PEER_ADDRESS};
 use super::allocation::AllocationId;
 use super::five_tuple::FiveTuple;
 use super::quota::Direction;
-use super::relayed::{Party, ShardId};
+use super::relayed::{Party, RelayTransport, ShardId};
 use super::server::{Server, Step};
 use crate::stun::{ChannelData, Frame, Framing, TransactionId};
 
@@ -96,7 +96,8 @@ impl Server {
 
     fn send(&mut self, id: AllocationId, peer: SocketAddr, payload: Range<usize>, now: Instant) -> Step {
         let Some(allocation) = self.get(id) else { return Step::Done };
-        if !allocation.permits(peer.ip(), now) || peer.port() == 0 {
+        let is_udp = allocation.transport == RelayTransport::Udp;
+        if !is_udp || !allocation.permits(peer.ip(), now) || peer.port() == 0 {
             return self.drop_unpermitted();
         }
         if !allocation.charge.pay(Direction::Up, payload.len(), now) {

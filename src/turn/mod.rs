@@ -1,4 +1,4 @@
-//! The TURN server (RFC 8656), without a socket, a clock or a thread.
+//! The TURN server (RFC 8656, RFC 6062), without a socket, a clock or a thread.
 //!
 //! [`Server`] is told of packets and of time, and answers with what to do: a reply, a packet to forward, a relay
 //! socket to open. One server lives on each shard; they share the [`Quota`] and the [`RelayedAddresses`], and nothing
@@ -9,11 +9,16 @@ mod allocate;
 mod allocation;
 mod authenticate;
 mod channel_bind;
+mod connect;
+mod connection_attempt;
+mod connection_bind;
+mod connections;
 mod counters;
 mod create_permission;
 mod expiry;
 mod five_tuple;
 mod forward;
+mod mobility;
 mod nonce;
 mod opening;
 mod policy;
@@ -32,18 +37,21 @@ mod time;
 
 pub use addresses::{Family, RelayAddresses};
 pub use allocation::{AllocationId, CHANNEL_LIFETIME, PERMISSION_LIFETIME};
+pub use connect::Dial;
+pub use connections::{BIND_WITHIN, CONNECT_WITHIN, ConnectionIds};
 pub use counters::Counters;
 pub use five_tuple::{FiveTuple, Transport, canonical};
 pub use forward::{Delivery, Forward, Hop, Route};
+pub use mobility::Moving;
 pub use nonce::Nonces;
 pub use opening::{Opening, Wanted};
 pub use policy::{Denied, PeerPolicy, Reachable};
 pub use quota::{Charge, Direction, Limits, Quota};
 pub use reject::{Reject, Unproven};
-pub use relayed::{Holder, Party, RelayedAddresses, ShardId};
+pub use relayed::{Holder, Party, RelayTransport, RelayedAddresses, ShardId};
 pub use reservation::{RESERVATION_LIFETIME, ReservationToken, Reservations};
 pub use rule::{PeerRule, PeerRuleError};
-pub use server::{Options, Server, Shared, Step};
+pub use server::{Alternate, Options, Server, Shared, Step};
 pub use time::Now;
 
 /// A map that packets are looked up in: cheap, and its hashes are keyed, so that no stranger can choose what collides.

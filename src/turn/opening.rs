@@ -11,6 +11,7 @@ use super::five_tuple::{FiveTuple, canonical};
 use super::ports::Candidates;
 use super::quota::Charge;
 use super::reject::Reject;
+use super::relayed::RelayTransport;
 use super::reservation::ReservationToken;
 use super::server::Server;
 use crate::credentials::Scope;
@@ -22,6 +23,7 @@ use crate::stun::{Response, TransactionId, method};
 pub struct Opening {
     pub(super) five_tuple: FiveTuple,
     pub(super) owner: Owner,
+    pub(super) transport: RelayTransport,
     pub(super) request: TransactionId,
     pub(super) lifetime: Duration,
     pub(super) wanted: Vec<Wanted>,
@@ -29,6 +31,8 @@ pub struct Opening {
     pub(super) beside: Option<Charge>,
     /// The family that was asked for as well and is not to be had, with the code that says why.
     pub(super) lacks: Option<(Family, Reject)>,
+    /// Whether it wants a ticket.
+    pub(super) mobile: bool,
     pub(super) success: Response,
     pub(super) refusal: Response,
     /// Whose way is tested with it.
@@ -52,6 +56,11 @@ pub(super) enum Port {
 }
 
 impl Opening {
+    /// What the sockets are to speak.
+    pub fn transport(&self) -> RelayTransport {
+        self.transport
+    }
+
     /// The sockets, in the order in which [`Server::opened`] takes them.
     pub fn wanted(&self) -> &[Wanted] {
         &self.wanted
@@ -101,14 +110,14 @@ impl Server {
         now: Instant,
         reply: &mut Vec<u8>,
     ) -> Vec<Option<AllocationId>> {
-        let Opening { five_tuple, owner, request, lifetime, wanted, beside, mut lacks, success, refusal, probe } =
-            opening;
+        let Opening { five_tuple, owner, transport, request, lifetime, .. } = opening;
+        let Opening { wanted, beside, mut lacks, mobile, success, refusal, probe, .. } = opening;
         let mut ids = Vec::with_capacity(wanted.len());
         for (Wanted { charge, .. }, bound) in split(wanted, bound, &mut lacks) {
             let id = bound.map(canonical).map(|bound| {
                 let relayed = SocketAddr::new(self.options.addresses.advertised(bound.ip()), bound.port());
                 let (owner, expires) = (owner.clone(), now + lifetime);
-                self.insert(Grant { five_tuple, owner, request, bound, relayed, expires, charge }, now)
+                self.insert(Grant { five_tuple, owner, transport, request, bound, relayed, expires, charge }, now)
             });
             ids.push(id);
         }
@@ -124,7 +133,7 @@ impl Server {
         }
         let token = beside.map(|charge| self.hold(first, &owner, charge, now));
         if let Some(allocation) = self.get_mut(first) {
-            allocation.told = Told { token, lacks: lacks.map(|(family, reject)| (family, reject.code())) };
+            allocation.told = Told { token, lacks: lacks.map(|(family, reject)| (family, reject.code())), mobile };
         }
         if let Scope::Room(member) = owner.scope {
             self.options.verifier.memberships().saw(member, five_tuple.client.ip());
@@ -151,12 +160,15 @@ impl Server {
         for allocation in [Some(first), second].into_iter().flatten() {
             response = response.relayed_address(allocation.relayed);
         }
-        let Told { token, lacks } = first.told;
+        let Told { token, lacks, mobile: _ } = first.told;
         if let Some(ReservationToken(token)) = token {
             response = response.reservation_token(token);
         }
         if let Some((family, code)) = lacks {
             response = response.address_error(family.code(), code, Reject::reason_of(code));
+        }
+        if let Some(ticket) = self.sealed(id) {
+            response = response.mobility_ticket(&ticket);
         }
         response.lifetime(lifetime).mapped_address(first.five_tuple.client)
     }

@@ -44,6 +44,8 @@ fn name(method: Method) -> Option<&'static str> {
         method::REFRESH => Some("refresh"),
         method::CREATE_PERMISSION => Some("create-permission"),
         method::CHANNEL_BIND => Some("channel-bind"),
+        method::CONNECT => Some("connect"),
+        method::CONNECTION_BIND => Some("connection-bind"),
         _ => None,
     }
 }

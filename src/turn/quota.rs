@@ -65,6 +65,21 @@ impl Account {
         };
         self.paid_until[direction as usize].fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
     }
+
+    /// How long until what has passed is within the burst again, in ns.
+    fn wait(&self, direction: Direction, now: u64) -> u64 {
+        let until = self.paid_until[direction as usize].load(Ordering::Relaxed);
+        until.saturating_sub(now + BURST.as_nanos() as u64)
+    }
+
+    /// Counts bytes that have passed, whether they were within the rate or not.
+    fn book(&self, direction: Direction, bytes: usize, now: u64) {
+        if self.limits.bandwidth > 0 {
+            let cost = bytes as u64 * 8_000_000 / u64::from(self.limits.bandwidth);
+            let next = |until: u64| Some(until.max(now) + cost);
+            let _ = self.paid_until[direction as usize].fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        }
+    }
 }
 
 /// Adds one unless that would pass the limit.
@@ -184,8 +199,42 @@ impl Charge {
 
     /// Whether so many bytes of application data are within every account's bandwidth.
     pub fn pay(&self, direction: Direction, bytes: usize, now: Instant) -> bool {
-        let now = now.saturating_duration_since(self.quota.epoch).as_nanos() as u64;
+        let now = self.since_epoch(now);
         self.accounts.iter().all(|account| account.pay(direction, bytes, now))
+    }
+
+    /// Counts all of it against another source prefix from now on.
+    ///
+    /// # Errors
+    /// [`Reject::AllocationQuotaReached`] when that has no room for it: then nothing changes.
+    pub(super) fn rehome(&mut self, prefix: SourcePrefix) -> Result<(), Reject> {
+        if prefix == self.prefix {
+            return Ok(());
+        }
+        let mut moved = self.quota.charge(&self.user, prefix).map_err(|_| Reject::AllocationQuotaReached)?;
+        let permissions = (0..self.permissions).all(|_| moved.take_permission());
+        if !permissions || !(0..self.channels).all(|_| moved.take_channel()) {
+            return Err(Reject::AllocationQuotaReached);
+        }
+        *self = moved;
+        Ok(())
+    }
+
+    /// How long a stream is to wait before it passes on more. Zero unless an account is over its bandwidth.
+    pub fn wait(&self, direction: Direction, now: Instant) -> Duration {
+        let now = self.since_epoch(now);
+        let longest = self.accounts.iter().map(|account| account.wait(direction, now)).max();
+        Duration::from_nanos(longest.unwrap_or_default())
+    }
+
+    /// Counts bytes of a stream, which cannot be dropped: what they are over the bandwidth, the next ones wait for.
+    pub fn book(&self, direction: Direction, bytes: usize, now: Instant) {
+        let now = self.since_epoch(now);
+        self.accounts.iter().for_each(|account| account.book(direction, bytes, now));
+    }
+
+    fn since_epoch(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.quota.epoch).as_nanos() as u64
     }
 
     fn take(&self, field: impl Fn(&Account) -> (&AtomicU32, u32)) -> bool {

@@ -8,7 +8,7 @@ use super::allocation::Owner;
 use super::five_tuple::FiveTuple;
 use super::reject::Reject;
 use super::server::{Answer, Server};
-use crate::stun::{Request, Response};
+use crate::stun::{MOBILITY_TICKET, Request, Response};
 
 impl Server {
     pub(super) fn handle_refresh(
@@ -33,6 +33,7 @@ impl Server {
         if ids.is_empty() {
             return Err(Reject::PeerAddressFamilyMismatch);
         }
+        let first = ids[0];
         for id in ids {
             // Its entry in the expiry stays: that is due sooner than any lifetime ends, and then finds the new one.
             if let Some(allocation) = self.get_mut(id) {
@@ -44,6 +45,11 @@ impl Server {
                 self.end(id);
             }
         }
-        Ok(Answer::Success(Response::success(request.frame()).lifetime(lifetime)))
+        let success = Response::success(request.frame()).lifetime(lifetime);
+        let ticket = request.frame().get(MOBILITY_TICKET).and_then(|_| self.sealed(first));
+        Ok(Answer::Success(match ticket {
+            Some(ticket) => success.mobility_ticket(&ticket),
+            None => success,
+        }))
     }
 }

@@ -5,9 +5,11 @@ use crate::credentials;
 use crate::sightings::Outcome;
 use crate::stun::AttrType;
 
-/// An error response in the making (RFC 8489 section 14.8, RFC 8656 section 19).
+/// An error response in the making (RFC 8489 section 14.8, RFC 8656 section 19, RFC 6062 section 6.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reject {
+    /// 300: this box is full, and another is named (RFC 8489 section 10).
+    TryAlternate,
     /// 400: a required attribute is missing or cannot be read.
     BadRequest,
     /// 401: no credential, or one that does not verify.
@@ -24,10 +26,14 @@ pub enum Reject {
     AddressFamilyNotSupported,
     /// 441: the allocation is another user's.
     WrongCredentials,
-    /// 442: a relay transport other than UDP.
+    /// 442: a relay transport other than UDP and TCP, or TCP for a client that comes by UDP.
     UnsupportedTransport,
     /// 443: a peer address of another family than the relayed address.
     PeerAddressFamilyMismatch,
+    /// 446: a connection to this peer is there, or on its way.
+    ConnectionExists,
+    /// 447: the peer does not take the connection.
+    ConnectionFailed,
     /// 486: the user or the source prefix has all it may have.
     AllocationQuotaReached,
     /// 508: the server has no room, or no port, for more.
@@ -47,6 +53,7 @@ impl Reject {
 
     fn says(&self) -> (u16, &'static str) {
         match self {
+            Self::TryAlternate => (300, "Try Alternate"),
             Self::BadRequest => (400, "Bad Request"),
             Self::Unauthorized(_) => (401, "Unauthorized"),
             Self::Forbidden(_) => (403, "Forbidden"),
@@ -57,6 +64,8 @@ impl Reject {
             Self::WrongCredentials => (441, "Wrong Credentials"),
             Self::UnsupportedTransport => (442, "Unsupported Transport Protocol"),
             Self::PeerAddressFamilyMismatch => (443, "Peer Address Family Mismatch"),
+            Self::ConnectionExists => (446, "Connection Already Exists"),
+            Self::ConnectionFailed => (447, "Connection Timeout or Failure"),
             Self::AllocationQuotaReached => (486, "Allocation Quota Reached"),
             Self::InsufficientCapacity => (508, "Insufficient Capacity"),
         }
@@ -94,6 +103,7 @@ impl Reject {
         match self {
             Self::Unauthorized(unproven) => unproven.id(),
             Self::Forbidden(denied) => denied.id(),
+            Self::TryAlternate => "try-alternate",
             Self::BadRequest => "bad-request",
             Self::UnknownAttribute(_) => "unknown-attribute",
             Self::AllocationMismatch => "allocation-mismatch",
@@ -102,6 +112,8 @@ impl Reject {
             Self::WrongCredentials => "other-user",
             Self::UnsupportedTransport => "unsupported-transport",
             Self::PeerAddressFamilyMismatch => "other-family",
+            Self::ConnectionExists => "connection-exists",
+            Self::ConnectionFailed => "connection-failed",
             Self::AllocationQuotaReached => "quota",
             Self::InsufficientCapacity => "no-capacity",
         }

@@ -40,25 +40,58 @@ pub struct Holder {
     pub party: Party,
 }
 
-/// Every relayed address of the box. Bounded by the quota on allocations.
+/// What is spoken between a relayed address and its peers (RFC 8656 section 18.7, RFC 6062 section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayTransport {
+    /// Datagrams.
+    Udp,
+    /// Connections.
+    Tcp,
+}
+
+type Addresses = RwLock<FastMap<SocketAddr, Holder>>;
+
+/// Every relayed address of the box. Bounded by the quota on allocations. One address may be held twice, for UDP and for
+/// TCP.
 #[derive(Debug, Default)]
-pub struct RelayedAddresses(RwLock<FastMap<SocketAddr, Holder>>);
+pub struct RelayedAddresses {
+    udp: Addresses,
+    tcp: Addresses,
+}
 
 impl RelayedAddresses {
-    /// Who holds an address.
+    /// Who holds an address for UDP.
     pub fn get(&self, address: SocketAddr) -> Option<Holder> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&address).copied()
+        self.get_of(RelayTransport::Udp, address)
     }
 
-    pub(super) fn insert(&self, address: SocketAddr, holder: Holder) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(address, holder);
+    /// Who holds an address for either.
+    pub fn get_of(&self, transport: RelayTransport, address: SocketAddr) -> Option<Holder> {
+        self.of(transport).read().unwrap_or_else(PoisonError::into_inner).get(&address).copied()
+    }
+
+    pub(super) fn insert(&self, transport: RelayTransport, address: SocketAddr, holder: Holder) {
+        self.of(transport).write().unwrap_or_else(PoisonError::into_inner).insert(address, holder);
     }
 
     /// Removes an address, unless another allocation has it by now.
-    pub(super) fn remove(&self, address: SocketAddr, shard: ShardId, allocation: AllocationId) {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn remove(
+        &self,
+        transport: RelayTransport,
+        address: SocketAddr,
+        shard: ShardId,
+        allocation: AllocationId,
+    ) {
+        let mut all = self.of(transport).write().unwrap_or_else(PoisonError::into_inner);
         if all.get(&address).is_some_and(|holder| holder.shard == shard && holder.allocation == allocation) {
             all.remove(&address);
+        }
+    }
+
+    fn of(&self, transport: RelayTransport) -> &Addresses {
+        match transport {
+            RelayTransport::Udp => &self.udp,
+            RelayTransport::Tcp => &self.tcp,
         }
     }
 }

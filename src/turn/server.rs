@@ -13,10 +13,13 @@ use slab::Slab;
 use super::FastMap;
 use super::addresses::{Family, RelayAddresses};
 use super::allocation::{Allocation, AllocationId, Grant, Owner};
+use super::connect::Dial;
+use super::connections::{ConnectionIds, Connections};
 use super::counters::Counters;
 use super::expiry::Expiry;
-use super::five_tuple::FiveTuple;
+use super::five_tuple::{FiveTuple, Transport};
 use super::forward::Forward;
+use super::mobility::{Moving, Ticket};
 use super::nonce::Nonces;
 use super::opening::Opening;
 use super::policy::PeerPolicy;
@@ -28,7 +31,18 @@ use super::time::Now;
 use crate::credentials::{IntegrityKey, RoomMember, Scope, Verifier};
 use crate::limit::{RateLimit, SourcePrefix};
 use crate::sightings::{Outcome, Sightings};
-use crate::stun::{ChannelNumber, Class, Frame, Refusal, Request, Response, binding_success, method, refusal};
+use crate::stun::{
+    ChannelNumber, Class, ConnectionId, Frame, Refusal, Request, Response, binding_success, method, refusal,
+};
+
+/// Another server (RFC 8489 section 10).
+#[derive(Clone, Debug, Default)]
+pub struct Alternate {
+    /// Its addresses. Clients are sent to the first of their address family.
+    pub servers: Vec<SocketAddr>,
+    /// The name in its certificate.
+    pub domain: Option<String>,
+}
 
 /// What may be replaced while the server runs.
 #[derive(Debug)]
@@ -41,6 +55,8 @@ pub struct Options {
     pub addresses: RelayAddresses,
     /// The ports of relayed addresses.
     pub ports: RangeInclusive<u16>,
+    /// Where clients are sent while this box is full.
+    pub alternate: Alternate,
     /// Those of them that a router lets in, if one does: as long as there are any left, they are taken first.
     pub open_ports: Option<RangeInclusive<u16>>,
 }
@@ -52,6 +68,8 @@ pub struct Shared {
     pub quota: Arc<Quota>,
     /// Every relayed address of the box.
     pub relayed: Arc<RelayedAddresses>,
+    /// Every connection with a peer, by the shard that has it.
+    pub connections: Arc<ConnectionIds>,
     /// Every port that is held back.
     pub reservations: Arc<Reservations>,
     /// The same key for all: a client's connections may be on several shards.
@@ -71,8 +89,20 @@ pub enum Step {
     Reply,
     /// Send a part of the packet on.
     Forward(Forward),
+    /// Decrypt the packet, which is DTLS, and hand what it holds back to [`Server::handle_client`].
+    Decrypt,
     /// Open a relay socket and hand the opening back to [`Server::opened`].
     Open(Box<Opening>),
+    /// Hand the packet to another shard, and what that says of it back to this one.
+    Elsewhere(ShardId),
+    /// Take the relay sockets of these along, and hand them to [`Server::settle`] on the shard that the packet came in on.
+    Move(Box<Moving>),
+    /// Connect to a peer, and say what became of it to [`Server::connected`].
+    Connect(Dial),
+    /// Send what was appended to the reply buffer. From then on the client's connection and this one are one stream.
+    Bind(ConnectionId),
+    /// Hand the client's connection to another shard, with this packet unanswered and whatever follows it.
+    HandOver(ShardId),
 }
 
 /// The TURN server of one shard.
@@ -83,6 +113,7 @@ pub struct Server {
     pub(super) shared: Shared,
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
+    pub(super) connections: Connections,
     allocations: Slab<Allocation>,
     by_five_tuple: FastMap<FiveTuple, AllocationId>,
     by_member: HashMap<RoomMember, Vec<AllocationId>>,
@@ -101,6 +132,7 @@ impl Server {
             options,
             rng: StdRng::from_seed(seed),
             counters: Counters::default(),
+            connections: Connections::default(),
             allocations: Slab::new(),
             by_five_tuple: FastMap::default(),
             by_member: HashMap::new(),
@@ -121,7 +153,7 @@ impl Server {
     /// Takes a packet from a client. What is to be answered is appended to `reply`.
     ///
     /// The first byte decides (RFC 7983): 0 to 3 is STUN, 64 to 127 ChannelData of one of
-    /// [`crate::stun::CHANNEL_NUMBERS`], and nothing else is ours.
+    /// [`crate::stun::CHANNEL_NUMBERS`], 20 to 63 in a datagram is DTLS, and nothing else is ours.
     pub fn handle_client(&mut self, from: FiveTuple, packet: &[u8], now: Now, reply: &mut Vec<u8>) -> Step {
         match packet.first() {
             Some(64..=127) => self.handle_channel_data(from, packet, now.instant),
@@ -129,6 +161,7 @@ impl Server {
                 Ok(frame) => self.handle_message(from, frame, now, reply),
                 Err(_) => self.drop_malformed(),
             },
+            Some(20..=63) if from.transport == Transport::Udp => Step::Decrypt,
             _ => self.drop_malformed(),
         }
     }
@@ -156,7 +189,12 @@ impl Server {
     fn handle_request(&mut self, from: FiveTuple, frame: Frame<'_>, now: Now, reply: &mut Vec<u8>) -> Step {
         let known = matches!(
             frame.method(),
-            method::ALLOCATE | method::REFRESH | method::CREATE_PERMISSION | method::CHANNEL_BIND
+            method::ALLOCATE
+                | method::REFRESH
+                | method::CREATE_PERMISSION
+                | method::CHANNEL_BIND
+                | method::CONNECT
+                | method::CONNECTION_BIND
         );
         if !known {
             // RFC 8489 section 6.3: a method that is not known is not answered.
@@ -165,19 +203,33 @@ impl Server {
         if !frame.is_signed() {
             return self.refuse(from, &frame, &Reject::Unauthorized(Unproven::NoCredential), None, now, reply);
         }
+        if let Some(shard) = self.elsewhere(&from, &frame) {
+            return Step::HandOver(shard);
+        }
         let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
-        let owner = match self.authenticate(from, &mut request, now) {
+        let ticket = match self.ticket_shown(&from, &frame, now.instant) {
+            Ok(ticket) => ticket,
+            Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
+        };
+        if let Some(Ticket { shard, .. }) = ticket
+            && shard != self.shard
+        {
+            return Step::Elsewhere(shard);
+        }
+        let about = match ticket {
+            Some(ticket) => self.ticketed(ticket, now.instant),
+            None => self.of(&self.control_of(from, &frame), now.instant),
+        };
+        let owner = match self.authenticate(from, about.map(|allocation| &allocation.owner), &mut request, now) {
             Ok(owner) => owner,
             Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
         };
         let key = owner.key.clone();
         let unknown = frame.unknown_attributes();
         let answer = if unknown.is_empty() {
-            match frame.method() {
-                method::ALLOCATE => self.handle_allocate(from, &request, owner, now.instant),
-                method::REFRESH => self.handle_refresh(from, &request, &owner, now.instant),
-                method::CREATE_PERMISSION => self.handle_create_permission(from, &request, &owner, now.instant),
-                _ => self.handle_channel_bind(from, &request, &owner, now.instant),
+            match ticket {
+                Some(ticket) => self.handle_move(from, &request, &owner, ticket, now.instant),
+                None => self.dispatch(from, &request, owner, now.instant),
             }
         } else {
             Err(Reject::UnknownAttribute(unknown))
@@ -188,8 +240,38 @@ impl Server {
                 response.sign(key.bytes(), reply);
                 Step::Reply
             }
+            Ok(Answer::Bind(id, response)) => {
+                self.note(self.probe_of(&frame), from, frame.method(), Outcome::Answered, now.instant);
+                response.sign(key.bytes(), reply);
+                Step::Bind(id)
+            }
             Ok(Answer::Open(opening)) => Step::Open(opening),
+            Ok(Answer::Move(moving)) => Step::Move(moving),
+            Ok(Answer::Connect(dial)) => Step::Connect(dial),
             Err(reject) => self.refuse(from, &frame, &reject, Some(&key), now, reply),
+        }
+    }
+
+    /// The ticket by which a Refresh is about an allocation on another five-tuple.
+    fn ticket_shown(&self, from: &FiveTuple, frame: &Frame<'_>, now: Instant) -> Result<Option<Ticket>, Reject> {
+        if frame.method() == method::REFRESH { self.ticket(from, frame, now) } else { Ok(None) }
+    }
+
+    /// An authenticated request, whose attributes are all understood, to the handler of its method.
+    fn dispatch(
+        &mut self,
+        from: FiveTuple,
+        request: &Request<'_>,
+        owner: Owner,
+        now: Instant,
+    ) -> Result<Answer, Reject> {
+        match request.frame().method() {
+            method::ALLOCATE => self.handle_allocate(from, request, owner, now),
+            method::REFRESH => self.handle_refresh(from, request, &owner, now),
+            method::CREATE_PERMISSION => self.handle_create_permission(from, request, &owner, now),
+            method::CONNECT => self.handle_connect(from, request, &owner, now),
+            method::CONNECTION_BIND => self.handle_connection_bind(from, request, &owner, now),
+            _ => self.handle_channel_bind(from, request, &owner, now),
         }
     }
 
@@ -226,11 +308,21 @@ impl Server {
             return Step::Reply;
         };
         let mut response = Response::error(frame, reject.code(), reject.reason());
+        if *reject == Reject::TryAlternate
+            && let Some(server) = self.alternate(&from)
+        {
+            response = response.alternate(server, self.options.alternate.domain.as_deref());
+        }
         if !unknown.is_empty() {
             response = response.unknown_attributes(unknown.to_vec());
         }
         response.sign(key.bytes(), reply);
         Step::Reply
+    }
+
+    /// Where a client is sent while this box is full.
+    pub(super) fn alternate(&self, from: &FiveTuple) -> Option<SocketAddr> {
+        self.options.alternate.servers.iter().find(|server| server.is_ipv4() == from.client.is_ipv4()).copied()
     }
 
     fn drop_malformed(&mut self) -> Step {
@@ -254,6 +346,7 @@ impl Server {
 
     /// Ends what has expired.
     pub fn expire(&mut self, now: Instant) {
+        self.expire_connections(now);
         while let Some(id) = self.expiry.pop_due(now) {
             let Some(allocation) = self.get_mut(id) else { continue };
             if allocation.expires <= now {
@@ -269,7 +362,7 @@ impl Server {
 
     /// When [`Server::expire`] is next due.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.next()
+        [self.expiry.next(), self.connections.next_due()].into_iter().flatten().min()
     }
 
     /// Ends the reservations that nobody asked for in time, and says where their sockets are bound.
@@ -379,10 +472,18 @@ impl Server {
     }
 
     pub(super) fn insert(&mut self, grant: Grant, now: Instant) -> AllocationId {
+        let nowhere = AllocationId { index: 0, generation: 0 };
+        let id = self.put(Allocation::new(nowhere, grant), now);
+        self.counters.allocations += 1;
+        id
+    }
+
+    /// Puts an allocation where packets find it.
+    pub(super) fn put(&mut self, mut allocation: Allocation, now: Instant) -> AllocationId {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.allocations.vacant_entry();
         let id = AllocationId { index: entry.key() as u32, generation: self.generation };
-        let mut allocation = Allocation::new(id, grant);
+        (allocation.id, allocation.sibling) = (id, None);
         allocation.wake = allocation.next_wake(now);
         self.expiry.insert(allocation.wake, id);
         self.by_five_tuple.entry(allocation.five_tuple).or_insert(id);
@@ -390,10 +491,9 @@ impl Server {
             self.by_member.entry(member).or_default().push(id);
         }
         let holder = Holder { shard: self.shard, allocation: id, party: allocation.owner.scope.into() };
-        self.shared.relayed.insert(allocation.bound, holder);
-        self.shared.relayed.insert(allocation.relayed, holder);
+        self.shared.relayed.insert(allocation.transport, allocation.bound, holder);
+        self.shared.relayed.insert(allocation.transport, allocation.relayed, holder);
         entry.insert(allocation);
-        self.counters.allocations += 1;
         id
     }
 
@@ -407,9 +507,15 @@ impl Server {
     }
 
     pub(super) fn end(&mut self, id: AllocationId) {
-        if self.get(id).is_none() {
-            return;
+        if self.extract(id).is_some() {
+            self.closed.push(id);
         }
+    }
+
+    /// Takes an allocation away, so that no packet finds it.
+    pub(super) fn extract(&mut self, id: AllocationId) -> Option<Allocation> {
+        self.get(id)?;
+        self.end_connections(id);
         let allocation = self.allocations.remove(id.index as usize);
         self.expiry.remove(allocation.wake, id);
         match allocation.sibling.and_then(|sibling| self.get_mut(sibling)) {
@@ -430,9 +536,9 @@ impl Server {
                 self.by_member.remove(&member);
             }
         }
-        self.shared.relayed.remove(allocation.bound, self.shard, id);
-        self.shared.relayed.remove(allocation.relayed, self.shard, id);
-        self.closed.push(id);
+        self.shared.relayed.remove(allocation.transport, allocation.bound, self.shard, id);
+        self.shared.relayed.remove(allocation.transport, allocation.relayed, self.shard, id);
+        Some(allocation)
     }
 }
 
@@ -441,7 +547,10 @@ impl Server {
     /// For how many entries there is memory, over everything that grows. The rate limit is a fixed table.
     pub(super) fn room_for(&self) -> usize {
         let maps = self.by_five_tuple.capacity() + self.by_member.capacity();
-        maps + self.allocations.capacity() + self.closed.capacity() + usize::from(self.expiry.next().is_some())
+        maps + self.connections.room_for()
+            + self.allocations.capacity()
+            + self.closed.capacity()
+            + usize::from(self.expiry.next().is_some())
     }
 }
 
@@ -449,4 +558,7 @@ impl Server {
 pub(super) enum Answer {
     Success(Response),
     Open(Box<Opening>),
+    Move(Box<Moving>),
+    Connect(Dial),
+    Bind(ConnectionId, Response),
 }

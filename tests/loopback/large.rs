@@ -13,6 +13,8 @@ use super::support::{PATIENCE, echo_at, eventually, in_a_network_of_its_own};
 const LARGEST: usize = 65_507;
 /// What of it is left for data in a Send or Data indication over UDP: those take 36 bytes, and are padded to four.
 const LARGEST_WRAPPED: usize = (LARGEST - 36) / 4 * 4;
+/// The same over DTLS, whose records hold 16 KiB.
+const LARGEST_IN_A_RECORD: usize = (16_384 - 36) / 4 * 4;
 /// Requests without a credential.
 const REQUESTS: u32 = 200_000;
 /// What they may cost in the end, in KiB: nothing, but for what the allocator keeps.
@@ -37,12 +39,17 @@ async fn inside_a_network_of_small_packets() {
 async fn every_size() {
     let server = Server::start(LOOPBACK);
     let peer = echo_at("127.0.0.1:0").await;
-    for over in [Over::Udp, Over::Tcp, Over::Tls(&[])] {
+    for over in [Over::Udp, Over::Tcp, Over::Tls(&[]), Over::Dtls] {
         let mut client = RawClient::new(&server, server.address(), over, "anna").await;
         client.allocate(&[]).await.unwrap();
         client.permit(peer).await.unwrap();
-        let largest = if over == Over::Udp { LARGEST_WRAPPED } else { LARGEST };
-        for size in [0, 1, 1499, 1500, 1501, 9000, 40_000, largest - 1, largest] {
+        let largest = match over {
+            Over::Udp => LARGEST_WRAPPED,
+            Over::Tcp | Over::Tls(_) => LARGEST,
+            Over::Dtls => LARGEST_IN_A_RECORD,
+        };
+        let sizes = [0, 1, 1499, 1500, 1501, 9000, 40_000, largest - 1, largest];
+        for size in sizes.into_iter().filter(|&size| size <= largest) {
             let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
             client.round_trip(peer, &bytes).await;
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
 
+use super::support::dtls::DtlsConn;
 use super::support::echo_at;
 use super::support::room::Member;
 use super::support::server::{LOOPBACK, Server};
@@ -33,11 +34,12 @@ async fn secret_keys_and_certificate_change_under_a_running_call() {
     let mut server = Server::start(LOOPBACK);
     let peer = echo_at("127.0.0.1:0").await;
     let mut calls = Vec::new();
-    for over in [Over::Udp, Over::Tls(&[])] {
+    for over in [Over::Udp, Over::Tls(&[]), Over::Dtls] {
         calls.push(calling(&server, over, peer).await);
     }
     let old = server.credential("anna");
     let old_leaf = leaf(&server).await;
+    assert!(DtlsConn::connect(server.address()).await.shown() == old_leaf.to_vec());
     let old_key = server.key();
 
     server.write("certs/credentials.secret", &format!("{NEW_SECRET}\n"));
@@ -55,7 +57,9 @@ async fn secret_keys_and_certificate_change_under_a_running_call() {
     let mut fresh = RawClient::new(&server, server.address(), Over::Udp, "anna").await;
     fresh.allocate(&[]).await.unwrap();
     fresh.permit(peer).await.unwrap();
-    assert_ne!(leaf(&server).await, old_leaf);
+    let new_leaf = leaf(&server).await;
+    assert_ne!(new_leaf, old_leaf);
+    assert!(DtlsConn::connect(server.address()).await.shown() == new_leaf.to_vec());
     let ask = async |key: &str| fetch(&server, server.address(), &format!("/turn?key={key}")).await.status.as_u16();
     assert_eq!((ask(&old_key).await, ask("another-key-of-today").await), (403, 200));
 }

@@ -11,8 +11,8 @@ use super::support::turn_client::{Over, client, client_as};
 use super::support::{PATIENCE, echo_at};
 
 /// Every way to the server: `turns:` as browsers speak it, as RFC 7443 has it, and with a protocol unknown to us.
-const WAYS: [Over; 5] =
-    [Over::Udp, Over::Tcp, Over::Tls(&[]), Over::Tls(&["stun.turn"]), Over::Tls(&["something-else"])];
+const WAYS: [Over; 6] =
+    [Over::Udp, Over::Tcp, Over::Tls(&[]), Over::Tls(&["stun.turn"]), Over::Tls(&["something-else"]), Over::Dtls];
 
 /// Sends until the same comes back: the client's first packets may go before its permission stands.
 async fn round_trip(relayed: &impl Conn, peer: SocketAddr, message: &[u8]) {
@@ -47,7 +47,14 @@ async fn a_packet_goes_through_and_back_over_every_transport() {
 #[tokio::test]
 async fn two_clients_reach_each_other_by_their_relayed_addresses() {
     let server = Server::start(LOOPBACK);
-    for (one, other) in [(Over::Udp, Over::Udp), (Over::Udp, Over::Tcp), (Over::Tls(&[]), Over::Tcp)] {
+    let pairs = [
+        (Over::Udp, Over::Udp),
+        (Over::Udp, Over::Tcp),
+        (Over::Tls(&[]), Over::Tcp),
+        (Over::Dtls, Over::Udp),
+        (Over::Dtls, Over::Dtls),
+    ];
+    for (one, other) in pairs {
         // Several clients each, so that some pairs are on one shard and some on two.
         for _ in 0..4 {
             let anna = client(&server, server.address(), one, "anna").await;
@@ -90,7 +97,7 @@ async fn a_binding_says_where_the_client_comes_from() {
 async fn a_wrong_password_allocates_nothing() {
     let server = Server::start(LOOPBACK);
     let (username, _) = server.credential("anna");
-    for over in [Over::Udp, Over::Tcp, Over::Tls(&[])] {
+    for over in [Over::Udp, Over::Tcp, Over::Tls(&[]), Over::Dtls] {
         let client = client_as(&server, server.address(), over, &username, "guess").await;
         let error = client.allocate().await.err().unwrap().to_string();
         assert!(error.contains("401"), "{error}");

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "a test may panic, and not every binary uses all")]
 
 pub mod conn;
+pub mod dtls;
 pub mod frames;
 pub mod probe;
 pub mod room;
 pub mod server;
 pub mod stun;
 pub mod talk;
+pub mod tcp_allocation;
 pub mod tls;
 pub mod turn_client;
 pub mod web;

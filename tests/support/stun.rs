@@ -41,10 +41,20 @@ impl RawClient {
         Self::with(server, address, over, &username, &password).await
     }
 
+    /// On a connection that stands.
+    pub fn over(server: &Server, address: SocketAddr, conn: Arc<dyn Conn + Send + Sync>, user: &str) -> Self {
+        let (username, password) = server.credential(user);
+        Self::on(conn, address, &username, &password)
+    }
+
     pub async fn with(server: &Server, address: SocketAddr, over: Over, username: &str, password: &str) -> Self {
+        Self::on(connection(server, address, over).await, address, username, password)
+    }
+
+    fn on(conn: Arc<dyn Conn + Send + Sync>, server: SocketAddr, username: &str, password: &str) -> Self {
         Self {
-            conn: connection(server, address, over).await,
-            server: address,
+            conn,
+            server,
             username: username.into(),
             password: password.into(),
             realm: String::new(),

@@ -8,6 +8,7 @@ use turn::client::{Client, ClientConfig};
 use webrtc_util::Conn;
 
 use super::conn::StreamConn;
+use super::dtls::DtlsConn;
 use super::server::Server;
 use super::tls;
 
@@ -18,6 +19,7 @@ pub enum Over {
     Tcp,
     /// TLS with these protocols offered.
     Tls(&'static [&'static str]),
+    Dtls,
 }
 
 /// A connection to the server.
@@ -34,6 +36,7 @@ pub async fn connection(server: &Server, address: SocketAddr, over: Over) -> Arc
             let local = stream.get_ref().0.local_addr().unwrap();
             Arc::new(StreamConn::new(stream, local, address))
         }
+        Over::Dtls => Arc::new(DtlsConn::connect(address).await),
     }
 }
 

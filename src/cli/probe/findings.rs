@@ -151,6 +151,7 @@ pub(super) fn name(transport: Transport) -> &'static str {
         Transport::Udp => "UDP",
         Transport::Tcp => "TCP",
         Transport::Tls => "TLS",
+        Transport::Dtls => "DTLS",
     }
 }
 

@@ -49,6 +49,9 @@ impl Way {
     }
 
     async fn connect(&self) -> io::Result<Link> {
+        if self.transport == Transport::Dtls {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "a probe speaks no DTLS"));
+        }
         if self.transport == Transport::Udp {
             let socket = UdpSocket::bind(any(self.server.ip())).await?;
             socket.connect(self.server).await?;
@@ -61,7 +64,7 @@ impl Way {
             Transport::Tls => {
                 Box::new(TlsConnector::from(Arc::clone(&self.tls)).connect(self.name.clone(), tcp).await?)
             }
-            Transport::Tcp | Transport::Udp => Box::new(tcp),
+            Transport::Tcp | Transport::Udp | Transport::Dtls => Box::new(tcp),
         };
         Ok(Link::Stream { io, local, read: Vec::new() })
     }

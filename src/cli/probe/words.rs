@@ -27,7 +27,7 @@ pub(in crate::cli) fn explain(context: &Context<'_>, stage: Stage, trouble: &Tro
         return refused(context, *code, reason);
     }
     match (context.transport, stage) {
-        (Transport::Udp, Stage::Connect | Stage::Binding) => no_udp(context, trouble),
+        (Transport::Udp | Transport::Dtls, Stage::Connect | Stage::Binding) => no_udp(context, trouble),
         (Transport::Tcp | Transport::Tls, Stage::Connect | Stage::Binding) => no_stream(context, trouble),
         (_, Stage::Allocation) => {
             let text = format!("the address was told, but nothing came of the allocation: {trouble}");

@@ -81,7 +81,8 @@ impl Fresh {
         let is_ours =
             |open: &RangeInclusive<u16>| relay.ports.contains(open.start()) && relay.ports.contains(open.end());
         let open_ports = self.outside.relay_ports.clone().filter(is_ours);
-        Arc::new(turn::Options { verifier, policy, addresses, ports: relay.ports.clone(), open_ports })
+        let alternate = turn::Alternate { servers: relay.alternate.clone(), domain: relay.alternate_domain.clone() };
+        Arc::new(turn::Options { verifier, policy, addresses, ports: relay.ports.clone(), open_ports, alternate })
     }
 
     /// Every address that is this machine, inside or outside.

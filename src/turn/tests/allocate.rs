@@ -97,16 +97,17 @@ fn a_five_tuple_is_three_things() {
 }
 
 #[test]
-fn the_relay_transport_is_udp() {
+fn the_relay_transport_is_one_that_is_known() {
     let mut lab = Lab::new();
     let client = lab.client("anna", "192.0.2.1:5000");
     let transport = |protocol| RequestedTransport { protocol: Protocol(protocol) };
     let asked = || Asked::request(METHOD_ALLOCATE);
     assert_eq!(lab.code(&client, asked()), 400, "required");
     assert_eq!(lab.code(&client, asked().raw(ATTR_REQUESTED_TRANSPORT, &[17])), 400, "cut short");
-    assert_eq!(lab.code(&client, asked().with(transport(6))), 442);
+    assert_eq!(lab.code(&client, asked().with(transport(6))), 400, "for TCP a client comes by TCP");
+    assert_eq!(lab.code(&client, asked().with(transport(132))), 442);
     assert_eq!(lab.code(&client, allocate().raw(ATTR_LIFETIME, &[1, 2])), 400);
-    assert_eq!(lab.code(&client.clone().over(Transport::Tcp), asked().with(transport(6))), 442);
+    assert_eq!(lab.code(&client.clone().over(Transport::Tcp), asked().with(transport(132))), 442);
     assert!(lab.sockets.is_empty());
 }
 

@@ -242,7 +242,8 @@ fn a_list_that_is_not_the_one_offered_is_400() {
     let mut lab = Lab::new();
     let client = lab.client("anna", "192.0.2.1:5000");
     let (md5, sha) = ([0, 1, 0, 0], [0, 2, 0, 0]);
-    let tampered: [(Option<&[u8]>, Option<&[u8]>); 6] = [
+    type Value<'a> = Option<&'a [u8]>;
+    let tampered: [(Value<'_>, Value<'_>); 6] = [
         (Some(&md5), Some(&md5)),
         (None, Some(&OFFERED)),
         (Some(&sha), None),

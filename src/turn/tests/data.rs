@@ -20,7 +20,7 @@ fn pair(transport: Transport) -> (Lab, Client, std::net::SocketAddr) {
 
 #[test]
 fn every_size_passes_both_ways_over_every_transport() {
-    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls] {
         let (mut lab, client, relayed) = pair(transport);
         for size in [0, 1, 2, 3, 4, 5, 1200, 1499, 1500, 1501, 1600, 9000, LARGEST] {
             let data: Vec<u8> = (0..size).map(|n| n as u8).collect();
@@ -34,7 +34,7 @@ fn every_size_passes_both_ways_over_every_transport() {
 
 #[test]
 fn channel_data_is_padded_on_streams_and_only_there() {
-    for (transport, padding) in [(Transport::Udp, 0), (Transport::Tcp, 3), (Transport::Tls, 3)] {
+    for (transport, padding) in [(Transport::Udp, 0), (Transport::Tcp, 3), (Transport::Tls, 3), (Transport::Dtls, 0)] {
         let (mut lab, client, relayed) = pair(transport);
         assert_eq!(lab.code(&client, bind(0x4001, PEER)), 0);
         let expected = [&b"\x40\x01\x00\x05hello"[..], &[0; 3][..padding]].concat();

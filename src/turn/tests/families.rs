@@ -114,8 +114,7 @@ fn a_family_that_is_not_to_be_had_is_named_with_its_code() {
     {
         let mut lab = Lab::with(Setup { interfaces, ..Setup::default() });
         let client = lab.client("anna", "192.0.2.1:5000");
-        let client =
-            Client { five_tuple: FiveTuple { server: at(&format!("[::1]:3478")), ..client.five_tuple }, ..client };
+        let client = Client { five_tuple: FiveTuple { server: at("[::1]:3478"), ..client.five_tuple }, ..client };
         let asked = both();
         let answer = lab.ask(&client, asked.clone());
         let relayed = all_relayed(&answer);

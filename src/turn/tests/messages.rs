@@ -22,6 +22,7 @@ use super::support::{Client, REALM, at};
 use crate::turn::Delivery;
 
 pub(crate) const UDP: u8 = 17;
+pub(crate) const TCP: u8 = 6;
 
 /// A message in the making.
 #[derive(Clone)]
@@ -81,7 +82,11 @@ impl Asked {
 }
 
 pub(crate) fn allocate() -> Asked {
-    Asked::request(METHOD_ALLOCATE).with(RequestedTransport { protocol: ::turn::proto::Protocol(UDP) })
+    allocate_of(UDP)
+}
+
+pub(crate) fn allocate_of(protocol: u8) -> Asked {
+    Asked::request(METHOD_ALLOCATE).with(RequestedTransport { protocol: ::turn::proto::Protocol(protocol) })
 }
 
 pub(crate) fn refresh(seconds: u64) -> Asked {
@@ -131,6 +136,12 @@ pub(crate) fn text(message: &Message, kind: AttrType) -> String {
 
 pub(crate) fn relayed(message: &Message) -> SocketAddr {
     let mut address = RelayedAddress::default();
+    address.get_from(message).unwrap();
+    SocketAddr::new(address.ip, address.port)
+}
+
+pub(crate) fn peer(message: &Message) -> SocketAddr {
+    let mut address = PeerAddress::default();
     address.get_from(message).unwrap();
     SocketAddr::new(address.ip, address.port)
 }

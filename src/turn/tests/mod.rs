@@ -3,10 +3,12 @@
 mod allocate;
 mod authentication;
 mod channels;
+mod connections;
 mod data;
 mod families;
 mod hairpin;
 pub(crate) mod messages;
+mod mobility;
 mod model;
 mod permissions;
 mod probes;

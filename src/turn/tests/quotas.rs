@@ -1,5 +1,10 @@
 //! Quotas: 486 and 508, and everything given back.
 
+use std::net::SocketAddr;
+
+use ::stun::addr::MappedAddress;
+use ::stun::attributes::{ATTR_ALTERNATE_DOMAIN, ATTR_ALTERNATE_SERVER};
+
 use super::support::*;
 use crate::turn::*;
 
@@ -127,4 +132,34 @@ fn bandwidth_drops_what_is_over_each_way() {
     }
     assert!((200..=230).contains(&up) && (200..=230).contains(&down), "{up} {down}");
     assert_eq!(lab.servers[0].counters().over_bandwidth, u64::from(1600 - up - down));
+}
+
+#[test]
+fn while_the_box_is_full_clients_are_sent_to_another_of_their_family() {
+    let alternate = vec![at("203.0.113.9:3478"), at("[2001:db8::9]:3478")];
+    let one = Limits { allocations: 1, ..MANY };
+    let mut lab = Lab::with(Setup { total: one, alternate: alternate.clone(), ..Setup::default() });
+    let first = lab.client("anna", "192.0.2.1:5000");
+    lab.allocate(&first);
+    for (from, to) in [("192.0.2.2:5000", alternate[0]), ("[2001:db8:7::1]:5000", alternate[1])] {
+        let client = lab.client("ben", from);
+        let answer = lab.ask(&client, allocate());
+        let mut server = MappedAddress::default();
+        server.get_from_as(&answer, ATTR_ALTERNATE_SERVER).unwrap();
+        assert_eq!((code(&answer), SocketAddr::new(server.ip, server.port)), (300, to));
+        assert_eq!(answer.get(ATTR_ALTERNATE_DOMAIN).unwrap(), b"turn2.example.org");
+        assert!(answer.contains(ATTR_MESSAGE_INTEGRITY), "whoever is sent away knows by whom");
+    }
+    assert_eq!(lab.code(&first, refresh(0)), 0);
+    let ben = lab.client("ben", "192.0.2.2:5001");
+    lab.allocate(&ben);
+    let mut ports = Lab::with(Setup { ports: 50_000..=50_000, alternate, ..Setup::default() });
+    let clients = [1, 2].map(|port| ports.client("anna", &format!("192.0.2.1:{port}")));
+    ports.allocate(&clients[0]);
+    let answer = ports.ask(&clients[1], allocate());
+    assert!(code(&answer) == 300 && answer.contains(ATTR_ALTERNATE_SERVER), "when the ports run out, too");
+    let mut own = Lab::with(Setup { user: one, alternate: vec![at("203.0.113.9:3478")], ..Setup::default() });
+    let clients = [1, 2].map(|port| own.client("anna", &format!("192.0.2.1:{port}")));
+    own.allocate(&clients[0]);
+    assert_eq!(own.code(&clients[1], allocate()), 486, "a user's own limit is the same there");
 }

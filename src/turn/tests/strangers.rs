@@ -91,6 +91,21 @@ fn errors_for_one_prefix_are_so_many_a_second_and_others_still_get_theirs() {
 }
 
 #[test]
+fn a_datagram_of_dtls_is_to_be_decrypted_and_nothing_else_is() {
+    let mut lab = Lab::new();
+    let client = lab.client("anna", "192.0.2.1:5000");
+    let mut is_to_be = |transport, first: u8| {
+        let (from, now) = (client.clone().over(transport).five_tuple, lab.now);
+        matches!(lab.servers[0].handle_client(from, &[first, 3, 1], now, &mut Vec::new()), Step::Decrypt)
+    };
+    let to_be: Vec<u8> = (0..=255).filter(|&first| is_to_be(Transport::Udp, first)).collect();
+    assert_eq!(to_be, (20..=63).collect::<Vec<_>>(), "RFC 7983");
+    for transport in [Transport::Tcp, Transport::Tls, Transport::Dtls] {
+        assert!((0..=255).all(|first| !is_to_be(transport, first)), "{transport:?}");
+    }
+}
+
+#[test]
 fn what_is_malformed_or_unknown_is_never_answered() {
     let mut lab = Lab::new();
     let client = lab.client("anna", "192.0.2.1:5000");
@@ -118,10 +133,10 @@ fn what_is_malformed_or_unknown_is_never_answered() {
         bad_fingerprint,
         short_integrity,
         late,
-        vec![0x16, 3, 1],
+        vec![19; 40],
         vec![128; 40],
         Asked::request(Method::default()).0.raw,
-        Asked::request(METHOD_CONNECT).sign(&client),
+        Asked::request(METHOD_CONNECTION_ATTEMPT).sign(&client),
         Asked::request(METHOD_DATA).sign(&client),
     ];
     for (index, packet) in packets.iter().enumerate() {

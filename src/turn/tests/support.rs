@@ -35,6 +35,7 @@ pub(super) struct Setup {
     pub(super) interfaces: Vec<&'static str>,
     pub(super) external: Option<(&'static str, &'static str)>,
     pub(super) allow_loopback: bool,
+    pub(super) alternate: Vec<SocketAddr>,
     /// The file of token keys.
     pub(super) tokens: Option<String>,
 }
@@ -52,6 +53,7 @@ impl Default for Setup {
             interfaces: vec!["127.0.0.1", "192.168.1.5", "2001:db8::5"],
             external: None,
             allow_loopback: false,
+            alternate: Vec::new(),
             tokens: None,
         }
     }
@@ -108,12 +110,14 @@ impl Lab {
             },
             addresses: RelayAddresses { interfaces, external, ..RelayAddresses::default() },
             ports: setup.ports,
+            alternate: Alternate { servers: setup.alternate, domain: Some("turn2.example.org".into()) },
             open_ports: setup.open_ports,
         });
         let start = Instant::now();
         let shared = Shared {
             quota: Quota::new(setup.user, setup.prefix, setup.total, start),
             relayed: Arc::default(),
+            connections: Arc::default(),
             reservations: Arc::default(),
             sightings: Arc::default(),
             nonces: Nonces::new(&[3; 32]),
@@ -159,7 +163,7 @@ impl Lab {
         let mut reply = Vec::new();
         let step = self.servers[client.shard].handle_client(client.five_tuple, packet, self.now, &mut reply);
         match step {
-            Step::Done => {
+            Step::Done | Step::Decrypt => {
                 assert!(reply.is_empty());
                 self.close_sockets();
                 Outcome::Nothing
@@ -172,6 +176,17 @@ impl Lab {
                 assert!(reply.is_empty());
                 Outcome::Forward(forward)
             }
+            Step::Elsewhere(shard) => {
+                assert!(reply.is_empty());
+                let step =
+                    self.servers[usize::from(shard.0)].handle_client(client.five_tuple, packet, self.now, &mut reply);
+                if let Step::Move(moving) = step {
+                    return self.settle(client.shard, usize::from(shard.0), *moving);
+                }
+                if reply.is_empty() { Outcome::Nothing } else { Outcome::Reply(read(&reply)) }
+            }
+            Step::Move(moving) => self.settle(client.shard, client.shard, *moving),
+            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("{other:?}"),
             Step::Open(opening) => {
                 self.close_sockets();
                 let bound = self.bind(&opening);
@@ -189,7 +204,7 @@ impl Lab {
     fn bind(&mut self, opening: &Opening) -> Vec<Option<SocketAddr>> {
         let next = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
         let taken = |address: &SocketAddr| self.sockets.contains_key(address) || self.spares.contains(address);
-        let free = |address: &SocketAddr| !taken(address) && !(opening.wants_pair() && taken(&next(*address)));
+        let free = |address: &SocketAddr| !(taken(address) || opening.wants_pair() && taken(&next(*address)));
         let place = |wanted: &Wanted| match wanted.reserved() {
             Some(reserved) => Some(reserved).filter(|reserved| self.spares.contains(reserved)),
             None => wanted.candidates().find(free),
@@ -198,6 +213,20 @@ impl Lab {
         self.spares.retain(|spare| !bound.contains(&Some(*spare)));
         self.spares.extend(bound[0].filter(|_| opening.wants_pair()).map(next));
         bound
+    }
+
+    /// Carries allocations with their sockets from one shard to another, as the relay does.
+    fn settle(&mut self, to: usize, from: usize, moving: Moving) -> Outcome {
+        let mut reply = Vec::new();
+        let old: Vec<_> = moving.ids().collect();
+        let new = self.servers[to].settle(moving, self.now.instant, &mut reply);
+        assert_eq!(old.len(), new.len());
+        for (old, new) in old.into_iter().zip(new) {
+            let (_, held) = self.sockets.iter_mut().find(|(_, held)| **held == (from, old)).unwrap();
+            *held = (to, new);
+        }
+        self.close_sockets();
+        if reply.is_empty() { Outcome::Nothing } else { Outcome::Reply(read(&reply)) }
     }
 
     /// Signs and sends a request and checks that the answer belongs to it and is signed with the same key.

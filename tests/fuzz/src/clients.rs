@@ -194,10 +194,11 @@ impl World {
         let mut reply = Vec::new();
         let from = self.clients[who].five_tuple;
         match self.fixture.servers[who % 2].handle_client(from, packet, self.now, &mut reply) {
-            Step::Done => assert!(reply.is_empty()),
+            Step::Done | Step::Decrypt => assert!(reply.is_empty()),
             Step::Reply => {}
             Step::Open(opening) => self.open(who, *opening, &mut reply),
             Step::Forward(forward) => self.forward(who, packet, forward),
+            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("client {who}: {other:?}"),
         }
         if reply.is_empty() {
             return false;
@@ -278,7 +279,7 @@ fn client(number: usize) -> Client {
         (6, None) => mint(&secret, "ben", START, TTL).unwrap(),
         _ => mint_for_page(&secret, 9, START, TTL),
     };
-    let transport = [Transport::Udp, Transport::Tcp, Transport::Tls][number % 3];
+    let transport = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls][number % 4];
     let address = SocketAddr::new([192, 0, 2, number as u8 / 3].into(), 5000 + number as u16);
     let server = SocketAddr::new(OWN[usize::from(number == 6)].parse().unwrap(), 3478);
     Client {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lanturn::credentials::{Memberships, Secrets, Verifier};
-use lanturn::turn::{Limits, Nonces, Options, PeerPolicy, PeerRule, Quota, RelayAddresses, Server, ShardId, Shared};
+use lanturn::turn::{Alternate, Limits, Nonces, Options, PeerPolicy, PeerRule, Quota, RelayAddresses, Server, ShardId, Shared};
 
 /// The wall clock at the beginning.
 pub const START: u64 = 1_700_000_000;
@@ -44,11 +44,13 @@ impl Fixture {
             addresses: RelayAddresses { interfaces: own, ..RelayAddresses::default() },
             ports: 50_000..=50_009,
             open_ports: Some(50_000..=50_004),
+            alternate: Alternate::default(),
         });
         let limits = |n| Limits { allocations: n, permissions: 2 * n, channels: n, bandwidth: 8 * n };
         let shared = Shared {
             quota: Quota::new(limits(4), limits(5), limits(6), start),
             relayed: Arc::default(),
+            connections: Arc::default(),
             reservations: Arc::default(),
             sightings: Arc::default(),
             nonces: Nonces::new(&[7; 32]),

@@ -46,8 +46,13 @@ fuzz_target!(|packet: &[u8]| {
     assert_eq!((read.class(), read.transaction_id()), (Class::Response, frame.transaction_id()));
     assert_eq!(read.xor_address(ATTR_XORMAPPED_ADDRESS), Some(mapped));
     answer.clear();
-    let says =
-        Refusal { code: 420, reason: "Unknown Attribute", challenge: Some(("home", "nonce")), unknown: &unknown };
+    let says = Refusal {
+        code: 420,
+        reason: "Unknown Attribute",
+        challenge: Some(("home", "nonce")),
+        unknown: &unknown,
+        takes_tokens: true,
+    };
     refusal(&frame, says, &mut answer);
     assert_eq!(Frame::parse(&answer).unwrap().method(), frame.method());
 });

@@ -21,7 +21,7 @@ fn next(input: &mut &[u8]) -> Option<(FiveTuple, Duration, Vec<u8>)> {
     let (&[client, transport, wait, high, low], rest) = input.split_first_chunk()?;
     let (packet, rest) = rest.split_at(usize::from(u16::from_be_bytes([high, low])).min(rest.len()));
     *input = rest;
-    let transport = [Transport::Udp, Transport::Tcp, Transport::Tls][usize::from(transport % 3)];
+    let transport = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls][usize::from(transport % 4)];
     let client = SocketAddr::new([198, 51, 100, client].into(), 5000);
     let from = FiveTuple::new(client, "203.0.113.5:3478".parse().unwrap(), transport);
     Some((from, Duration::from_millis(10) * u32::from(wait), packet.to_vec()))
@@ -36,6 +36,10 @@ fuzz_target!(|input: &[u8]| {
         let mut reply = Vec::new();
         match world.servers[0].handle_client(from, &packet, now, &mut reply) {
             Step::Done => assert!(reply.is_empty()),
+            Step::Decrypt => {
+                assert!(reply.is_empty() && from.transport == Transport::Udp);
+                assert!((20..=63).contains(&packet[0]));
+            }
             Step::Reply => {
                 assert!(reply.len() <= LONGEST_ANSWER, "{} bytes for {}", reply.len(), packet.len());
                 let (asked, answer) = (Frame::parse(&packet).unwrap(), Frame::parse(&reply).unwrap());
@@ -45,6 +49,7 @@ fuzz_target!(|input: &[u8]| {
             }
             Step::Forward(forward) => panic!("{from:?} relays: {forward:?}"),
             Step::Open(opening) => panic!("{from:?} allocates: {opening:?}"),
+            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("{from:?}: {other:?}"),
         }
     }
     assert!(world.servers[0].is_empty() && world.servers[0].next_expiry().is_none());
