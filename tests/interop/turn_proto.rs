@@ -21,10 +21,10 @@ fn client(address: SocketAddr, transport: &str, asks: [&str; 2], (username, pass
     run(program.to_str().unwrap(), &[&address.to_string(), transport, integrity, families, username, password])
 }
 
-fn goes_through(asks: [&str; 2], told: &[&str]) {
+fn goes_through(transports: &[&str], asks: [&str; 2], told: &[&str]) {
     let server = Server::start(BOTH);
     let anna = server.credential("anna");
-    for transport in ["udp", "tcp"] {
+    for transport in transports {
         for address in &server.addresses {
             assert_eq!(client(*address, transport, asks, &anna), told.concat(), "{address} {transport}");
         }
@@ -33,17 +33,23 @@ fn goes_through(asks: [&str; 2], told: &[&str]) {
 
 #[test]
 fn sha256_is_taken_by_who_knows_both_and_both_families_are_relayed() {
-    goes_through(["either", "46"], &[V4, V6, SHA256]);
+    goes_through(&["udp", "tcp"], ["either", "46"], &[V4, V6, SHA256]);
 }
 
 #[test]
 fn sha256_is_enough() {
-    goes_through(["sha256", "6"], &[V6, SHA256]);
+    goes_through(&["udp", "tcp"], ["sha256", "6"], &[V6, SHA256]);
 }
 
 #[test]
 fn sha1_will_do() {
-    goes_through(["sha1", "4"], &[V4, SHA1]);
+    goes_through(&["udp", "tcp"], ["sha1", "4"], &[V4, SHA1]);
+}
+
+#[test]
+fn peers_are_connected_to() {
+    goes_through(&["streams"], ["either", "4"], &[V4, SHA256]);
+    goes_through(&["streams"], ["sha1", "6"], &[V6, SHA1]);
 }
 
 #[test]

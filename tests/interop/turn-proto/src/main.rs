@@ -1,24 +1,25 @@
 //! A TURN client by others, against a server: all that it can do, and how it is refused.
 //!
-//! `lanturn-turn-proto-tests SERVER TRANSPORT INTEGRITY FAMILIES USERNAME PASSWORD`: over udp or tcp; with sha1, sha256 or
+//! `lanturn-turn-proto-tests SERVER TRANSPORT INTEGRITY FAMILIES USERNAME PASSWORD`: over udp or tcp, or tcp and for a TCP
+//! allocation (streams); with sha1, sha256 or
 //! either, as the server likes; for relayed addresses of the families 4, 6 or 46. Prints which addresses it got and how
 //! it and the server proved who they are, or the codes that it was refused with.
 
 mod notes;
 mod session;
+mod streams;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use session::{Clock, Session};
+use session::{Clock, PATIENCE, Session};
 use turn_client_proto::api::{TurnClientApi as _, TurnConfig, TurnEvent};
 use turn_client_proto::stun::types::message::{IntegrityAlgorithm, Method};
 use turn_client_proto::types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 use turn_client_proto::types::{AddressFamily, TransportType, TurnCredentials};
 use wire::Wire;
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const SIZES: &[usize] = &[1, 2, 3, 4, 5, 1000, 1200, 8000];
 /// It does not pad channel data over TCP as RFC 8656 section 12.5 has it, so there are only sizes that need none.
 const ALIGNED: &[usize] = &[4, 8, 1000, 1200, 8000];
@@ -35,8 +36,10 @@ fn main() {
     let [server, transport, integrity, families, username, password] = &arguments[..] else {
         panic!("say where, over what, how signed, for which families, and as whom");
     };
-    let transport = if transport == "tcp" { TransportType::Tcp } else { TransportType::Udp };
-    let config = config(integrity, families, TurnCredentials::new(username, password));
+    let streams = transport == "streams";
+    let transport = if transport == "udp" { TransportType::Udp } else { TransportType::Tcp };
+    let mut config = config(integrity, families, TurnCredentials::new(username, password));
+    config.set_allocation_transport(if streams { TransportType::Tcp } else { TransportType::Udp });
     let mut wire = Wire::over(transport, server.parse().expect("an address")).expect("the server listens");
     let clock = Clock::start();
     let mut session = Session::allocate(transport, &mut wire, &clock, config.clone());
@@ -51,19 +54,28 @@ fn main() {
     }
     let relayed = created(&session);
     relayed.iter().for_each(|address| println!("relayed: {}", address.ip()));
-    let peers: Vec<Peer> = relayed.iter().map(|relayed| Peer::for_relayed(*relayed)).collect();
-    indications(&mut session, &peers);
-    // It numbers channels for each relayed address anew, though a number is one peer's on all of them: one has to do.
-    channel(&mut session, &peers[0]);
-    for address in &relayed {
-        refused_permission(&mut session, MULTICAST[usize::from(address.is_ipv6())]);
+    if streams {
+        streams::through(&mut session, relayed[0]);
+    } else {
+        datagrams(&mut session, &clock, &relayed);
+        taken(transport, session.wire, &clock, &config);
+        deleted(&mut session);
     }
-    refreshes(&mut session, &clock, &peers[0]);
-    taken(transport, session.wire, &clock, &config);
-    deleted(&mut session);
     assert_eq!(session.ignored, 0, "all that the server said made sense");
     free_again(transport, session.wire, &clock, &config);
     wire.notes.proofs.iter().for_each(|proof| println!("{proof}"));
+}
+
+/// All that there is between clients and peers that speak UDP.
+fn datagrams(session: &mut Session<'_>, clock: &Clock, relayed: &[SocketAddr]) {
+    let peers: Vec<Peer> = relayed.iter().map(|relayed| Peer::for_relayed(*relayed)).collect();
+    indications(session, &peers);
+    // It numbers channels for each relayed address anew, though a number is one peer's on all of them: one has to do.
+    channel(session, &peers[0]);
+    for address in relayed {
+        refused_permission(session, MULTICAST[usize::from(address.is_ipv6())]);
+    }
+    refreshes(session, clock, &peers[0]);
 }
 
 fn config(integrity: &str, families: &str, credentials: TurnCredentials) -> TurnConfig {
@@ -83,7 +95,7 @@ fn config(integrity: &str, families: &str, credentials: TurnCredentials) -> Turn
 
 fn created(session: &Session<'_>) -> Vec<SocketAddr> {
     let created = |event: &TurnEvent| match event {
-        TurnEvent::AllocationCreated(TransportType::Udp, relayed) => Some(*relayed),
+        TurnEvent::AllocationCreated(_, relayed) => Some(*relayed),
         _ => None,
     };
     session.events.iter().filter_map(created).collect()
@@ -108,7 +120,7 @@ impl Peer {
     fn talk(&self, session: &mut Session<'_>, sizes: &[usize]) {
         for size in sizes {
             let data: Vec<u8> = (0..*size).map(|at| (at % 251) as u8).collect();
-            session.send(self.address, &data);
+            session.send(TransportType::Udp, self.address, &data);
             let mut buffer = vec![0; 65_535];
             let (length, from) = self.socket.recv_from(&mut buffer).expect("it is relayed");
             assert_eq!((&buffer[..length], from), (&data[..], self.relayed));

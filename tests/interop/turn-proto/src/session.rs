@@ -1,19 +1,20 @@
 //! One client of turn-client-proto on a wire, and its clock.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use turn_client_proto::api::{TurnClientApi as _, TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet};
+use turn_client_proto::api::{Socket5Tuple, TurnClientApi as _, TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet};
 use turn_client_proto::client::TurnClient;
 use turn_client_proto::stun::{Instant, agent::Transmit};
 use turn_client_proto::tcp::TurnClientTcp;
 use turn_client_proto::types::TransportType;
 use turn_client_proto::udp::TurnClientUdp;
 
-use crate::wire::Wire;
+use crate::wire::{Wire, in_time};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 const AT_ONCE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -40,6 +41,8 @@ impl Clock {
 pub struct Session<'a> {
     pub client: TurnClient,
     pub wire: &'a mut Wire,
+    /// The connection for a peer's stream.
+    beside: Option<TcpStream>,
     clock: &'a Clock,
     pub events: Vec<TurnEvent>,
     pub heard: Vec<(SocketAddr, Vec<u8>)>,
@@ -54,7 +57,8 @@ impl<'a> Session<'a> {
             TransportType::Udp => TurnClientUdp::allocate(wire.local, wire.server, config).into(),
             TransportType::Tcp => TurnClientTcp::allocate(wire.local, wire.server, config).into(),
         };
-        Self { client, wire, clock, events: Vec::new(), heard: Vec::new(), is_over: false, ignored: 0 }
+        let (events, heard) = Default::default();
+        Self { client, wire, beside: None, clock, events, heard, is_over: false, ignored: 0 }
     }
 
     /// Goes on until something has come about.
@@ -84,16 +88,20 @@ impl<'a> Session<'a> {
         self.clock.now()
     }
 
-    pub fn send(&mut self, to: SocketAddr, data: &[u8]) {
-        let packet = self.client.send_to(TransportType::Udp, to, data, self.clock.now());
-        let packet = packet.expect("there is a permission").expect("there is something to send");
-        self.wire.send(&packet.build().data);
+    pub fn send(&mut self, transport: TransportType, to: SocketAddr, data: &[u8]) {
+        let packet = self.client.send_to(transport, to, data, self.clock.now());
+        let packet = packet.expect("there is a permission").expect("there is something to send").build();
+        self.transmit(packet.from, &packet.data);
     }
 
     /// Lets the client do what it has to, and hear what there is. Says when it has to again.
     fn step(&mut self) -> Instant {
         let due = match self.client.poll(self.clock.now()) {
             TurnPollRet::WaitUntil(due) => due,
+            TurnPollRet::AllocateTcpSocket { id, socket, peer_addr } => {
+                self.connect(id, socket, peer_addr);
+                self.clock.now()
+            }
             TurnPollRet::Closed => {
                 self.is_over = true;
                 self.clock.now()
@@ -101,19 +109,48 @@ impl<'a> Session<'a> {
             other => panic!("nobody asked for {other:?}"),
         };
         while let Some(packet) = self.client.poll_transmit(self.clock.now()) {
-            self.wire.send(&packet.data);
+            self.transmit(packet.from, &packet.data);
         }
         self.events.extend(std::iter::from_fn(|| self.client.poll_event()));
-        if let Some(packet) = self.wire.receive(LOOK_EVERY) {
-            let packet = Transmit::new(packet, self.client.transport(), self.wire.server, self.wire.local);
-            match self.client.recv(packet, self.clock.now()) {
-                TurnRecvRet::Handled => {}
-                TurnRecvRet::PeerData(data) => self.heard.push((data.peer, data.data().to_vec())),
-                TurnRecvRet::Ignored(_) => self.ignored += 1,
-                TurnRecvRet::PeerIcmp { peer, .. } => panic!("{peer} is not there"),
-            }
+        let on_wire = self.wire.receive(LOOK_EVERY).map(|packet| (packet, self.wire.local));
+        if let Some((packet, local)) = on_wire.or_else(|| self.receive_beside()) {
+            self.hear(packet, local);
             return self.clock.now();
         }
         due
+    }
+
+    fn hear(&mut self, packet: Vec<u8>, local: SocketAddr) {
+        let packet = Transmit::new(packet, self.client.transport(), self.wire.server, local);
+        match self.client.recv(packet, self.clock.now()) {
+            TurnRecvRet::Handled => {}
+            TurnRecvRet::PeerData(data) => self.heard.push((data.peer, data.data().to_vec())),
+            TurnRecvRet::Ignored(_) => self.ignored += 1,
+            TurnRecvRet::PeerIcmp { peer, .. } => panic!("{peer} is not there"),
+        }
+    }
+
+    fn connect(&mut self, id: u32, control: Socket5Tuple, peer: SocketAddr) {
+        let stream = TcpStream::connect(control.to).expect("the server listens");
+        stream.set_read_timeout(Some(LOOK_EVERY)).expect("a time that is not zero");
+        let local = stream.local_addr().expect("it is connected");
+        let told = self.client.allocated_tcp_socket(id, control, peer, Some(local), self.clock.now());
+        told.expect("it has asked for it");
+        self.beside = Some(stream);
+    }
+
+    fn transmit(&mut self, from: SocketAddr, packet: &[u8]) {
+        match &mut self.beside {
+            Some(stream) if from != self.wire.local => stream.write_all(packet).expect("the server reads"),
+            _ => self.wire.send(packet),
+        }
+    }
+
+    fn receive_beside(&mut self) -> Option<(Vec<u8>, SocketAddr)> {
+        let stream = self.beside.as_mut()?;
+        let mut bytes = vec![0; 65_535];
+        let length = in_time(stream.read(&mut bytes))?;
+        bytes.truncate(length);
+        Some((bytes, stream.local_addr().expect("it is connected")))
     }
 }

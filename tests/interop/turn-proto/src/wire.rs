@@ -74,7 +74,8 @@ impl Wire {
     }
 }
 
-fn in_time(result: Result<usize>) -> Option<usize> {
+/// How many bytes came, if any did before the time was over.
+pub fn in_time(result: Result<usize>) -> Option<usize> {
     match result {
         Ok(length) => Some(length),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
