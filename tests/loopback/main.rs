@@ -31,6 +31,7 @@ mod self_test;
 mod sites;
 mod stacks;
 mod start;
+mod strangers;
 mod tcp_allocations;
 mod turn;
 mod y_webrtc;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod clients;
+mod standards;
 #[path = "../support/mod.rs"]
 mod support;
 
