@@ -5,6 +5,7 @@ APT = $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive ap
 BROWSER_DEPS := tests/browser/node_modules/.package-lock.json
 INTEROP_DEPS := tests/interop/node/node_modules/.package-lock.json
 VUE_DEPS := examples/vue/node_modules/.package-lock.json
+PYTHON_DEPS := tests/interop/python/.venv/installed
 BENCH_DEPS := tests/bench/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
@@ -26,7 +27,7 @@ test: ## Unit tests, the commands, and the server against peers on loopback
 	cargo test --locked --lib --bins --test commands --test readme --test loopback
 
 .PHONY: interop
-interop: $(INTEROP_DEPS) $(BROWSER_DEPS) ## With coturn's, matchbox's and npm's clients, behind nginx, and with an ACME authority (see deps-interop)
+interop: $(INTEROP_DEPS) $(PYTHON_DEPS) $(BROWSER_DEPS) ## With coturn's, matchbox's, aiortc's and npm's clients, behind nginx, and with an ACME authority (see deps-interop)
 	cargo test --locked --test interop
 	cargo build --locked
 	cd tests/interop/node && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
@@ -88,14 +89,19 @@ deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 
 .PHONY: deps-interop
-deps-interop: deps-browser ## What `interop` needs: coturn, nginx, Pebble, Node.js with the clients, Chromium
+deps-interop: deps-browser ## What `interop` needs: coturn, nginx, Pebble, Python and Node.js with the clients, Chromium
 	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null && command -v nginx >/dev/null && \
 		command -v pebble >/dev/null && command -v pebble-challtestsrv >/dev/null || \
 		{ $(APT) coturn nginx-light pebble; }
-	@$(MAKE) --no-print-directory $(INTEROP_DEPS)
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { $(APT) python3 python3-venv; }
+	@$(MAKE) --no-print-directory $(INTEROP_DEPS) $(PYTHON_DEPS)
 
 $(INTEROP_DEPS): tests/interop/node/package-lock.json
 	cd tests/interop/node && npm ci --no-audit --no-fund
+
+$(PYTHON_DEPS): tests/interop/python/requirements.txt
+	cd tests/interop/python && python3 -m venv --clear .venv && \
+		.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt && touch .venv/installed
 
 .PHONY: deps-bench
 deps-bench: ## What `bench` needs: coturn, Node.js with socket.io and PeerServer

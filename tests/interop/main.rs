@@ -1,4 +1,5 @@
-//! The binary against what others wrote: clients, coturn's and matchbox's; nginx before it; and an authority, Pebble.
+//! The binary against what others wrote: clients (coturn's, matchbox's, aiortc's and turn-client-proto's); nginx before
+//! it; and an authority, Pebble.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,9 +7,12 @@ mod acme;
 mod discovery;
 mod matchbox;
 mod nginx;
+mod program;
+mod python;
 #[path = "../support/mod.rs"]
 mod support;
 mod turn_options;
+mod turn_proto;
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};

@@ -1,31 +1,17 @@
 //! Players of matchbox, unmodified from its registry, in a program of their own: `tests/interop/matchbox`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::run;
 use super::support::server::{LOOPBACK, Server};
-
-/// Builds the program, beside what is built for the server.
-fn program() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (manifest, target) = (root.join("tests/interop/matchbox/Cargo.toml"), root.join("target/matchbox"));
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(&target);
-    // What the server's build is told is not meant for it, and nobody debugs it.
-    command.env("CARGO_PROFILE_DEV_DEBUG", "0").env_remove("RUSTFLAGS");
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    target.join("debug/lanturn-matchbox-tests")
-}
+use super::{program, run};
 
 /// Whom each player met.
 fn play(server: &Server, players: u32, path: &str) -> BTreeMap<String, BTreeSet<String>> {
     let (username, password) = server.credential("player");
     let address = server.address();
     let (url, turn) = (format!("ws://{address}/{path}"), format!("turn:{address}"));
-    let text = run(program().to_str().unwrap(), &[&players.to_string(), &url, &turn, &username, &password]);
+    let program = program::build("matchbox");
+    let text = run(program.to_str().unwrap(), &[&players.to_string(), &url, &turn, &username, &password]);
     let met = text.lines().filter_map(|line| line.split_once(" met "));
     met.map(|(who, whom)| (who.to_owned(), whom.split(' ').map(str::to_owned).collect())).collect()
 }
