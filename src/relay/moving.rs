@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::mailbox::Command;
 use super::shard::Shard;
 use super::udp::RelaySocket;
-use crate::turn::{FiveTuple, Moving, Now, Step};
+use crate::turn::{FiveTuple, Moving, Now, Step, Transport};
 
 /// A packet that another shard is to look at.
 #[derive(Debug)]
@@ -56,6 +56,18 @@ impl Shard {
         Settled::Moved(moving, sockets)
     }
 
+    /// Whether a client is there, and speaks in messages.
+    fn hears(&mut self, from: &FiveTuple) -> bool {
+        match from.transport {
+            Transport::Udp => true,
+            Transport::Dtls => self.sockets.dtls.has(from),
+            Transport::Tcp | Transport::Tls => {
+                let stream = self.sockets.stream_of(from).and_then(|key| self.sockets.stream(key));
+                stream.is_some_and(|stream| stream.spliced.is_none())
+            }
+        }
+    }
+
     /// Puts allocations on this shard, and answers their client.
     pub(super) fn settle(&mut self, settled: Settled, now: Instant) {
         let replies = self.out.replies.len();
@@ -64,6 +76,8 @@ impl Shard {
                 self.out.replies.extend_from_slice(&reply);
                 from
             }
+            // Given back, all of it: whoever comes by that five-tuple next is somebody else.
+            Settled::Moved(moving, _) if !self.hears(&moving.five_tuple()) => return,
             Settled::Moved(moving, sockets) => {
                 let from = moving.five_tuple();
                 let ids = self.server.settle(*moving, now, &mut self.out.replies);

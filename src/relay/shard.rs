@@ -488,6 +488,10 @@ impl Shard {
         for (event, count) in self.counters() {
             metrics::counter!("lanturn_relay_total", "event" => event, "shard" => shard.clone()).absolute(count);
         }
+        for (reason, rule, count) in self.server.refused() {
+            let labels = [("reason", reason.to_owned()), ("rule", rule.to_owned()), ("shard", shard.clone())];
+            metrics::counter!("lanturn_relay_refused_total", &labels).absolute(count);
+        }
         metrics::gauge!("lanturn_relay_allocations", "shard" => shard.clone()).set(self.server.len() as f64);
         metrics::gauge!("lanturn_relay_dtls_sessions", "shard" => shard.clone()).set(self.sockets.dtls.len() as f64);
         metrics::gauge!("lanturn_relay_connections", "shard" => shard.clone()).set(self.peers.len() as f64);

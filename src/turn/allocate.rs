@@ -128,8 +128,9 @@ impl Server {
         let address = address.ok_or(Reject::AddressFamilyNotSupported)?;
         let charge = self.charge(from, owner)?;
         let ports = Candidates::new(&self.options.ports, &mut self.rng);
+        let closed = self.shared.relayed.just_closed(address);
         let open = self.options.open_ports.as_ref().map(|open| Candidates::new(open, &mut self.rng));
-        Ok(Wanted { charge, port: Port::Free { address, open, ports, even } })
+        Ok(Wanted { charge, port: Port::Free { address, open, ports, even, closed } })
     }
 
     fn charge(&self, from: FiveTuple, owner: &Owner) -> Result<Charge, Reject> {

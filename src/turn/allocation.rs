@@ -43,7 +43,11 @@ impl Owner {
     /// Whether a request by `other` is about what is this one's. Tokens may follow one another under several keys, and only
     /// whoever is at the client's address has a nonce for it.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.username == other.username || (self.until.is_some() && other.until.is_some())
+        match (self.until, other.until) {
+            (Some(_), Some(_)) => true,
+            (None, None) => self.username == other.username,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
     }
 
     /// Whose quota it counts against: all who hold tokens under one key have the same USERNAME.

@@ -13,7 +13,7 @@ use super::quota::Charge;
 use super::reject::Reject;
 use super::relayed::{Holder, Party, RelayTransport};
 use super::server::{Answer, Server};
-use crate::credentials::IntegrityKey;
+use crate::credentials::{IntegrityKey, Scope};
 use crate::limit::SourcePrefix;
 use crate::stun::{ConnectionId, Request, Response};
 
@@ -122,6 +122,11 @@ impl Server {
         let holder = self.shared.relayed.get_of(RelayTransport::Tcp, peer);
         let is_own = self.all_of(from, now).any(|allocation| allocation.relayed == peer);
         match (reachable, holder) {
+            // Anybody may enter a room and name any address there: over TCP that would be a proxy for everything.
+            (Reachable::Network, _) if owner.scope != Scope::Policy => {
+                self.counters.peers_denied += 1;
+                Err(Reject::Forbidden(Denied::NotRelayed))
+            }
             (Reachable::Network, _) | (Reachable::HairpinOrNetwork, None) => Ok(peer),
             (Reachable::Hairpin | Reachable::HairpinOrNetwork, Some(holder))
                 if holder.party == Party::from(owner.scope) && !is_own =>

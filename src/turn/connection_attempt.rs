@@ -10,7 +10,11 @@ use super::connections::{BIND_WITHIN, State};
 use super::five_tuple::FiveTuple;
 use super::relayed::{Party, RelayTransport};
 use super::server::Server;
+use crate::credentials::Scope;
 use crate::stun::{ConnectionId, TransactionId, connection_attempt};
+
+/// Connections of peers to one allocation that may wait for their client: each counts in its user's quota meanwhile.
+const MOST_PENDING: usize = 16;
 
 impl Server {
     /// A peer has connected to a relayed address. Says which connection that is, and who is to get the indication that
@@ -42,14 +46,15 @@ impl Server {
         let allocation = self.get(id).filter(|allocation| allocation.expires > now)?;
         let peer = self.shown(allocation, from)?;
         let is_new = self.connections.with(id, peer).is_none();
-        (is_new && allocation.permits(peer.ip(), now)).then_some((peer, allocation.five_tuple))
+        let has_room = self.connections.pending(id) < MOST_PENDING;
+        (is_new && has_room && allocation.permits(peer.ip(), now)).then_some((peer, allocation.five_tuple))
     }
 
     /// The address of a peer as clients know it. From this box itself only relayed addresses get in, and only those of the
     /// same room, or also in none.
     fn shown(&self, allocation: &Allocation, from: SocketAddr) -> Option<SocketAddr> {
         if !self.options.policy.own.contains(&from.ip()) {
-            return Some(from);
+            return (allocation.owner.scope == Scope::Policy).then_some(from);
         }
         match self.shared.relayed.get_of(RelayTransport::Tcp, from) {
             Some(holder) => {

@@ -96,6 +96,12 @@ impl Connections {
         self.all.get(&id)
     }
 
+    /// How many of an allocation's wait for their client.
+    pub(super) fn pending(&self, allocation: AllocationId) -> usize {
+        let waits = |one: &&Connection| one.allocation == allocation && matches!(one.state, State::Pending);
+        self.all.values().filter(waits).count()
+    }
+
     /// The connection of an allocation with a peer.
     pub(super) fn with(&self, allocation: AllocationId, peer: SocketAddr) -> Option<ConnectionId> {
         self.by_peer.get(&(allocation, peer)).copied()

@@ -111,7 +111,8 @@ impl Server {
     ) -> Result<Answer, Reject> {
         let lifetime = owner.bounded(super::allocate::granted(request)?, now);
         let allocation = self.ticketed(ticket, now).ok_or(Reject::BadRequest)?;
-        if !allocation.owner.is_same(owner) {
+        // It comes from another address than what the allocation is held by, so a token must be of the same key.
+        if allocation.owner.account() != owner.account() {
             return Err(Reject::WrongCredentials);
         }
         if request.lifetime()? == Some(Duration::ZERO) {
@@ -130,6 +131,7 @@ impl Server {
         let mut allocations: Vec<Allocation> = ids.into_iter().filter_map(|id| self.extract(id)).collect();
         for allocation in &mut allocations {
             allocation.five_tuple = from;
+            allocation.owner.clone_from(owner);
             allocation.expires = now + lifetime;
             allocation.moves = allocation.moves.wrapping_add(1);
         }

@@ -49,8 +49,8 @@ pub struct Wanted {
 /// Where a relay socket is to be bound.
 #[derive(Debug)]
 pub(super) enum Port {
-    /// On any that is free, or any even one. The open ones come first.
-    Free { address: IpAddr, open: Option<Candidates>, ports: Candidates, even: bool },
+    /// On any that is free, or any even one. The open ones come first, and those that were just closed last.
+    Free { address: IpAddr, open: Option<Candidates>, ports: Candidates, even: bool, closed: Vec<u16> },
     /// It is bound, and was held back.
     Reserved(SocketAddr),
 }
@@ -75,13 +75,15 @@ impl Opening {
 impl Wanted {
     /// The addresses to try, in this order. The first that can be bound is the one.
     pub fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        let (address, open, ports, even) = match self.port {
-            Port::Free { address, open, ports, even } => (address, open, Some(ports), even),
-            Port::Reserved(bound) => (bound.ip(), None, None, false),
+        let (address, open, ports, even, closed) = match &self.port {
+            Port::Free { address, open, ports, even, closed } => (*address, *open, Some(*ports), *even, &closed[..]),
+            Port::Reserved(bound) => (bound.ip(), None, None, false, &[][..]),
         };
         let fits = move |port: &u16| !even || port.is_multiple_of(2);
-        let all = open.into_iter().chain(ports).flatten();
-        all.filter(fits).map(move |port| SocketAddr::new(address, port))
+        let all = move || open.into_iter().chain(ports).flatten().filter(fits);
+        let first = all().filter(|port| !closed.contains(port));
+        let last = all().filter(|port| closed.contains(port));
+        first.chain(last).map(move |port| SocketAddr::new(address, port))
     }
 
     /// The address of the socket that was held back for it.
@@ -132,6 +134,11 @@ impl Server {
             self.join(one, other);
         }
         let token = beside.map(|charge| self.hold(first, &owner, charge, now));
+        for &id in &made[1..] {
+            if let Some(allocation) = self.get_mut(id) {
+                allocation.told.mobile = mobile;
+            }
+        }
         if let Some(allocation) = self.get_mut(first) {
             allocation.told = Told { token, lacks: lacks.map(|(family, reject)| (family, reject.code())), mobile };
         }

@@ -53,6 +53,30 @@ impl Account {
         Self { limits, allocations: zero(), permissions: zero(), channels: zero(), paid_until: Default::default() }
     }
 
+    /// Takes an allocation with what it has, or nothing.
+    fn take_all(&self, permissions: u32, channels: u32) -> bool {
+        let limits = self.limits;
+        let wanted = [
+            (&self.allocations, 1, limits.allocations),
+            (&self.permissions, permissions, limits.permissions),
+            (&self.channels, channels, limits.channels),
+        ];
+        for (index, (count, number, limit)) in wanted.into_iter().enumerate() {
+            let more = |n: u32| n.checked_add(number).filter(|n| *n <= limit);
+            if count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+                wanted[..index].iter().for_each(|(count, number, _)| give(count, *number));
+                return false;
+            }
+        }
+        true
+    }
+
+    fn give_all(&self, permissions: u32, channels: u32) {
+        give(&self.allocations, 1);
+        give(&self.permissions, permissions);
+        give(&self.channels, channels);
+    }
+
     /// A generic cell rate algorithm over bytes.
     fn pay(&self, direction: Direction, bytes: usize, now: u64) -> bool {
         if self.limits.bandwidth == 0 {
@@ -211,11 +235,26 @@ impl Charge {
         if prefix == self.prefix {
             return Ok(());
         }
-        let mut moved = self.quota.charge(&self.user, prefix).map_err(|_| Reject::AllocationQuotaReached)?;
-        let permissions = (0..self.permissions).all(|_| moved.take_permission());
-        if !permissions || !(0..self.channels).all(|_| moved.take_channel()) {
+        let mut accounts = self.quota.lock();
+        let account = get(&mut accounts.prefixes, prefix, self.quota.prefix);
+        let [user, _, total] = &self.accounts;
+        let mut moved = Self {
+            quota: Arc::clone(&self.quota),
+            user: self.user.clone(),
+            prefix,
+            accounts: [Arc::clone(user), account, Arc::clone(total)],
+            allocations: 0,
+            permissions: 0,
+            channels: 0,
+        };
+        drop(accounts);
+        if !moved.accounts[1].take_all(self.permissions, self.channels) {
             return Err(Reject::AllocationQuotaReached);
         }
+        // What the user and the total have of it stays as it is: only the prefix's changes hands.
+        self.accounts[1].give_all(self.permissions, self.channels);
+        (moved.allocations, moved.permissions, moved.channels) = (self.allocations, self.permissions, self.channels);
+        (self.allocations, self.permissions, self.channels) = (0, 0, 0);
         *self = moved;
         Ok(())
     }

@@ -95,8 +95,14 @@ impl Reject {
         if *self == Self::Unauthorized(Unproven::NoCredential) {
             return Outcome::Challenged;
         }
+        let (reason, rule) = self.cause();
+        Outcome::Refused { code: self.code(), reason, rule }
+    }
+
+    /// What counters name: the reason, and the rule of `relay.deny` or the like that says so, as it is written.
+    pub(super) fn cause(&self) -> (&'static str, Option<String>) {
         let rule = if let Self::Forbidden(Denied::Rule(rule)) = self { Some(rule.to_string()) } else { None };
-        Outcome::Refused { code: self.code(), reason: self.id(), rule }
+        (self.id(), rule)
     }
 
     fn id(&self) -> &'static str {

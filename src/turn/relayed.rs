@@ -1,7 +1,8 @@
 //! The relayed addresses of all shards: what makes a hairpin possible, and what keeps rooms apart on it.
 
-use std::net::SocketAddr;
-use std::sync::{PoisonError, RwLock};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::FastMap;
 use super::allocation::AllocationId;
@@ -51,12 +52,17 @@ pub enum RelayTransport {
 
 type Addresses = RwLock<FastMap<SocketAddr, Holder>>;
 
+/// How many addresses that were given up are kept in mind.
+const MOST_CLOSED: usize = 256;
+
 /// Every relayed address of the box. Bounded by the quota on allocations. One address may be held twice, for UDP and for
 /// TCP.
 #[derive(Debug, Default)]
 pub struct RelayedAddresses {
     udp: Addresses,
     tcp: Addresses,
+    /// Those that were given up last, the newest behind.
+    closed: Mutex<VecDeque<SocketAddr>>,
 }
 
 impl RelayedAddresses {
@@ -85,7 +91,23 @@ impl RelayedAddresses {
         let mut all = self.of(transport).write().unwrap_or_else(PoisonError::into_inner);
         if all.get(&address).is_some_and(|holder| holder.shard == shard && holder.allocation == allocation) {
             all.remove(&address);
+            drop(all);
+            self.note_closed(address);
         }
+    }
+
+    fn note_closed(&self, address: SocketAddr) {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed.len() == MOST_CLOSED {
+            closed.pop_front();
+        }
+        closed.push_back(address);
+    }
+
+    /// The ports of an address that were given up last: what was on its way to one of them may still come.
+    pub(super) fn just_closed(&self, ip: IpAddr) -> Vec<u16> {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.iter().filter(|address| address.ip() == ip).map(SocketAddr::port).collect()
     }
 
     fn of(&self, transport: RelayTransport) -> &Addresses {

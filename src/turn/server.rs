@@ -1,6 +1,6 @@
 //! The server of one shard: who holds what, and which handler a packet goes to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -119,6 +119,8 @@ pub struct Server {
     pub(super) shared: Shared,
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
+    /// Requests that were refused, by cause: there are as many as reasons, and rules in the configuration.
+    refused: BTreeMap<(&'static str, Option<String>), u64>,
     pub(super) icmp_limit: IcmpLimit,
     pub(super) behavior: Option<Behavior>,
     pub(super) connections: Connections,
@@ -140,6 +142,7 @@ impl Server {
             options,
             rng: StdRng::from_seed(seed),
             counters: Counters::default(),
+            refused: BTreeMap::new(),
             icmp_limit: IcmpLimit::new(now),
             behavior: shared.behavior.map(|addresses| Behavior::new(addresses, now)),
             connections: Connections::default(),
@@ -309,6 +312,7 @@ impl Server {
             }
         }
         self.counters.rejects += 1;
+        *self.refused.entry(reject.cause()).or_default() += 1;
         self.note(probe, from, frame.method(), reject.outcome(), now.instant);
         tracing::debug!(client = %from.client, method = %frame.method(), ?reject, "refused");
         let nonce = reject.challenges().then(|| self.shared.nonces.issue(from.client, now.unix));
@@ -401,6 +405,11 @@ impl Server {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.allocations.is_empty()
+    }
+
+    /// Refusals by reason and, where one was the cause, by the rule in the configuration.
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, &str, u64)> {
+        self.refused.iter().map(|((reason, rule), count)| (*reason, rule.as_deref().unwrap_or_default(), *count))
     }
 
     /// What was done and refused so far.

@@ -61,6 +61,18 @@ fn requests_that_are_to_be_refused() {
 }
 
 #[test]
+fn clients_that_change_their_address() {
+    among_themselves(LOOPBACK, &["-M", "-c"]);
+    among_themselves(LOOPBACK, &["-M", "-t", "-c"]);
+}
+
+#[test]
+fn datagrams_that_are_not_to_be_fragmented() {
+    with_peer(&["-g"]);
+    with_peer(&["-g", "-s"]);
+}
+
+#[test]
 fn access_tokens_of_an_authorization_server() {
     let dir = tempfile::tempdir().unwrap();
     let keys = dir.path().join("token.keys");

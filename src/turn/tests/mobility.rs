@@ -1,5 +1,7 @@
 //! Mobility (RFC 8016).
 
+use ::turn::proto::reqfamily::REQUESTED_FAMILY_IPV4;
+
 use super::support::*;
 use crate::stun::{ADDITIONAL_ADDRESS_FAMILY, MOBILITY_TICKET};
 use crate::turn::*;
@@ -94,8 +96,9 @@ fn without_asking_for_one_there_is_no_ticket() {
 
 #[test]
 fn it_counts_where_the_client_is_and_stays_where_there_is_no_room() {
-    let two = Limits { allocations: 1, ..MANY };
-    let mut lab = Lab::with(Setup { prefix: two, ..Setup::default() });
+    let one = Limits { allocations: 1, permissions: 1, ..MANY };
+    let mut lab =
+        Lab::with(Setup { user: one, prefix: one, total: Limits { allocations: 2, ..MANY }, ..Setup::default() });
     let anna = lab.client("anna", "192.0.2.1:5000");
     let shown = ticket(&lab.ask(&anna, mobile()));
     assert_eq!(lab.code(&anna, permit(&[PEER])), 0);
@@ -105,7 +108,10 @@ fn it_counts_where_the_client_is_and_stays_where_there_is_no_room() {
     assert_eq!(lab.code(&full, show(&shown)), 486);
     assert!(lab.sends(&anna, &send(PEER, b"x")).is_some(), "it stays where it was");
     let free = elsewhere(&mut lab, &anna, "192.0.2.3:5001", 0);
-    assert_eq!(lab.code(&free, show(&shown)), 0);
+    assert_eq!(lab.code(&free, show(&shown)), 0, "what the user and the box have of it is counted once");
+    assert_eq!(lab.code(&free, permit(&[PEER])), 0);
+    assert_eq!(lab.code(&free, permit(&["198.51.100.8:1"])), 508);
+    assert_eq!(lab.code(&ben, refresh(0)), 0);
     let next = lab.client("carl", "192.0.2.1:5002");
     lab.allocate(&next);
 }
@@ -121,6 +127,11 @@ fn both_address_families_move_together() {
     assert!(lab.sends(&there, &send(PEER, b"x")).is_some());
     assert!(lab.sends(&there, &send("[2001:db8:9::7]:7000", b"x")).is_some());
     assert_eq!((lab.servers[0].len(), lab.servers[1].len()), (0, 2));
+    assert_eq!(lab.code(&there, refresh(0).with(REQUESTED_FAMILY_IPV4)), 0);
+    let answer = lab.ask(&there, refresh(600).raw(MOBILITY_TICKET, &[]));
+    let back = elsewhere(&mut lab, &anna, "192.0.2.3:5000", 0);
+    assert_eq!(lab.code(&back, show(&ticket(&answer))), 0, "the one that is left may still move");
+    let there = back;
     assert_eq!(lab.code(&there, refresh(0)), 0);
     assert_eq!((lab.sockets.len(), lab.shared.quota.allocations()), (0, 0));
 }

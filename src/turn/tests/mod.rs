@@ -6,6 +6,7 @@ mod behavior;
 mod channels;
 mod connections;
 mod data;
+mod denied;
 mod families;
 mod fragments;
 mod hairpin;

@@ -163,3 +163,36 @@ fn while_the_box_is_full_clients_are_sent_to_another_of_their_family() {
     own.allocate(&clients[0]);
     assert_eq!(own.code(&clients[1], allocate()), 486, "a user's own limit is the same there");
 }
+
+#[test]
+fn a_port_that_was_just_closed_is_not_the_next_ones() {
+    let mut lab = Lab::with(Setup { ports: 50_000..=50_019, ..Setup::default() });
+    let mut last = None;
+    for round in 0..19 {
+        let client = lab.client("anna", &format!("192.0.2.1:{}", 5000 + round));
+        let relayed = lab.allocate(&client);
+        assert_ne!(Some(relayed), last);
+        assert_eq!(lab.code(&client, refresh(0)), 0);
+        last = Some(relayed);
+    }
+    let clients: Vec<_> = (0..20).map(|n| lab.client("ben", &format!("192.0.2.2:{}", 5000 + n))).collect();
+    clients.iter().for_each(|client| {
+        lab.allocate(client);
+    });
+}
+
+#[test]
+fn refusals_are_counted_with_the_rule_that_refused() {
+    let mut lab = Lab::new();
+    let client = lab.client("anna", "192.0.2.1:5000");
+    lab.allocate(&client);
+    for peer in ["198.51.100.66:1", "198.51.100.66:2", "169.254.1.1:1", "203.0.113.9:1"] {
+        assert_eq!(lab.code(&client, permit(&[peer])), 403);
+    }
+    assert_eq!(lab.code(&client, allocate()), 437);
+    let refused: Vec<_> = lab.servers[0].refused().collect();
+    let count = |reason: &str, rule: &str| refused.iter().find(|one| (one.0, one.1) == (reason, rule)).map(|one| one.2);
+    assert_eq!(count("rule", "198.51.100.66/32"), Some(2), "{refused:?}");
+    assert_eq!(count("allocation-mismatch", ""), Some(1));
+    assert_eq!(count("no-credential", ""), Some(1));
+}

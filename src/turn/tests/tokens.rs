@@ -4,7 +4,7 @@ use ::stun::integrity::MessageIntegrity;
 
 use super::support::*;
 use crate::credentials::token::seal;
-use crate::stun::{ACCESS_TOKEN, THIRD_PARTY_AUTHORIZATION};
+use crate::stun::{ACCESS_TOKEN, MOBILITY_TICKET, THIRD_PARTY_AUTHORIZATION};
 use crate::turn::*;
 
 const KEY: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
@@ -117,4 +117,20 @@ fn each_who_holds_a_token_has_a_quota_of_their_own() {
     assert_eq!(code(&lab.exchange(&clients[1], &with_token(&clients[1], allocate(), 3600)).reply()), 486);
     let packet = signed(&clients[2], allocate().raw(ACCESS_TOKEN, &token(other, 3600)), other);
     assert_eq!(code(&lab.exchange(&clients[2], &packet).reply()), 0);
+}
+
+#[test]
+fn a_ticket_is_of_no_use_to_others_who_hold_tokens() {
+    let mut lab = lab();
+    let client = holder(&mut lab, "192.0.2.1:5000");
+    let asked = allocate().raw(MOBILITY_TICKET, &[]);
+    let answer = lab.exchange(&client, &with_token(&client, asked, 3600)).reply();
+    let shown = answer.get(MOBILITY_TICKET).unwrap();
+    let thief = holder(&mut lab, "192.0.2.9:5000");
+    let other = b"somebody else's key!";
+    let asked = || refresh(600).raw(MOBILITY_TICKET, &shown);
+    let packet = signed(&thief, asked().raw(ACCESS_TOKEN, &token(other, 3600)), other);
+    assert_eq!(code(&lab.exchange(&thief, &packet).reply()), 441);
+    let moved = holder(&mut lab, "192.0.2.2:5000");
+    assert_eq!(code(&lab.exchange(&moved, &with_token(&moved, asked(), 3600)).reply()), 0);
 }
