@@ -49,7 +49,9 @@ fuzz_target!(|input: &[u8]| {
             }
             Step::Forward(forward) => panic!("{from:?} relays: {forward:?}"),
             Step::Open(opening) => panic!("{from:?} allocates: {opening:?}"),
-            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("{from:?}: {other:?}"),
+            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_) | Step::Elsewhere(_) | Step::Move(_)) => {
+                panic!("{from:?}: {other:?}")
+            }
         }
     }
     assert!(world.servers[0].is_empty() && world.servers[0].next_expiry().is_none());
