@@ -129,7 +129,7 @@ export class Tab {
   /** Waits for words on the page. @param {string} selector @param {string | RegExp} words @param {number} [within] ms */
   async reads(selector, words, within) {
     const fits = (/** @type {string} */ text) => (typeof words === "string" ? text === words : words.test(text));
-    await until(`${this.who} reads ${words} in ${selector}`, async () => fits(await this.text(selector)), within);
+    await until(`${this.who} reads ${words} in ${selector}`, async () => (await this.page.$(selector)) !== null && fits(await this.text(selector)), within);
   }
 
   /** Waits until camera and microphone are on. */
