@@ -1,19 +1,12 @@
 //! NAT behaviour discovery (RFC 5780), with coturn's client. Two addresses of loopback are the two of the box.
 
-use std::net::UdpSocket;
-
 use super::run;
 use super::support::server::Server;
-
-/// Two ports that are free at both addresses.
-fn ports() -> [u16; 2] {
-    let sockets = [(), ()].map(|()| UdpSocket::bind("0.0.0.0:0").unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap().port())
-}
+use super::support::two_ports;
 
 /// What it makes of the way to a box, which listens at one of the four addresses alone.
 fn discovers(options: &[&str], expected: &[&str]) {
-    let [port, other] = ports();
+    let [port, other] = two_ports();
     let server = Server::start(&format!(
         "[listen]\naddresses = ['127.0.0.1:{port}']\nshards = 4\n\
          behavior_discovery = ['127.0.0.1:{port}', '127.0.0.2:{other}']\n"

@@ -2,18 +2,12 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use super::support::PATIENCE;
 use super::support::server::{Server, refusal};
-
-/// Two ports that are free at both addresses.
-fn ports() -> [u16; 2] {
-    let sockets = [(), ()].map(|()| UdpSocket::bind("0.0.0.0:0").unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap().port())
-}
+use super::support::{PATIENCE, two_ports};
 
 #[test]
 fn an_answer_comes_from_the_address_and_port_that_are_asked_for_on_every_shard() {
-    let [port, other] = ports();
+    let [port, other] = two_ports();
     let _server = Server::start(&format!(
         "[listen]\naddresses = ['127.0.0.1:{port}']\nshards = 3\n\
          behavior_discovery = ['127.0.0.1:{port}', '127.0.0.2:{other}']\n"
@@ -45,7 +39,7 @@ fn an_answer_comes_from_the_address_and_port_that_are_asked_for_on_every_shard()
 fn an_address_that_cannot_be_had_stops_the_start() {
     let taken = UdpSocket::bind("127.0.0.2:0").unwrap();
     let (dir, taken_at) = (tempfile::tempdir().unwrap(), taken.local_addr().unwrap());
-    let [port, _] = ports();
+    let [port, _] = two_ports();
     let config =
         format!("[listen]\naddresses = ['127.0.0.1:0']\nbehavior_discovery = ['127.0.0.1:{port}', '{taken_at}']\n");
     std::fs::write(dir.path().join("config.toml"), config).unwrap();

@@ -16,7 +16,9 @@ pub mod turn_client;
 pub mod web;
 
 use std::io::Write as _;
+use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it.
@@ -35,6 +37,16 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < give_up, "this never came about: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Two ports that are free at every address, UDP and TCP, and that the system gives to nobody who asks for any.
+pub fn two_ports() -> [u16; 2] {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 1000) as u16 * 20;
+    let free =
+        |port: &u16| UdpSocket::bind(("0.0.0.0", *port)).is_ok() && TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed)).filter(free);
+    [ports.next().unwrap(), ports.next().unwrap()]
 }
 
 /// A peer at `address` that sends back what it gets, to wherever it came from.

@@ -72,14 +72,14 @@ mod tests {
         let taken = other.local_addr().unwrap();
         let error = |behavior: String| bind(&listen(&behavior), &[]).unwrap_err().to_string();
         assert_eq!(
-            error(format!("['127.0.0.1:53478', '{taken}']")),
+            error(format!("['127.0.0.1:9478', '{taken}']")),
             format!(
                 "listen.behavior_discovery: {taken} is in use by another program (UDP): another port, or stop that program"
             )
         );
         assert_eq!(
-            error("['203.0.113.5:53478', '127.0.0.2:53479']".into()),
-            "listen.behavior_discovery: 203.0.113.5:53478 is not an address of this machine: one that is, or none"
+            error("['203.0.113.5:9478', '127.0.0.2:9479']".into()),
+            "listen.behavior_discovery: 203.0.113.5:9478 is not an address of this machine: one that is, or none"
         );
     }
 }
