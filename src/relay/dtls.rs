@@ -34,7 +34,7 @@ use session::{Drained, Failure, MAX_DATAGRAM, MAX_PLAINTEXT, Session};
 
 use crate::turn::{FastMap, FiveTuple, Now};
 
-/// How long a session may go without an allocation.
+/// How long a session without an allocation may go without a message.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Datagrams that wait to be sent.
@@ -138,7 +138,11 @@ impl Sessions {
         let was_received = self.sessions[key].receive(datagram, now.instant);
         let opened = self.settle(key, was_received, datagram);
         // Who says something and goodbye at once waits for no answer.
-        if self.sessions.contains(key) { opened } else { Vec::new() }
+        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+        if !opened.is_empty() {
+            session.used_at = now.instant;
+        }
+        opened
     }
 
     /// Whether a client has a session.
@@ -176,16 +180,16 @@ impl Sessions {
         }
     }
 
-    /// Ends those whose allocation has ended, or who have had none for too long. Every so often, or none is found.
+    /// Ends those that have had neither an allocation nor anything to say for too long. Every so often, or none is
+    /// found.
     pub(super) fn sweep(&mut self, now: Instant, has_allocation: impl Fn(&FiveTuple) -> bool) {
         let mut ending = Vec::new();
         for (key, session) in &mut self.sessions {
-            let has_one = has_allocation(&session.from);
-            let is_idle = now.saturating_duration_since(session.since) > IDLE;
-            if !has_one && (session.has_allocated || is_idle) {
+            if has_allocation(&session.from) {
+                session.used_at = now;
+            } else if now.saturating_duration_since(session.used_at) > IDLE {
                 ending.push(key);
             }
-            session.has_allocated |= has_one;
         }
         ending.into_iter().for_each(|key| self.end(key));
     }

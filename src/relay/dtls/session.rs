@@ -86,9 +86,8 @@ pub(super) struct Session {
     pub(super) ticket: Ticket,
     /// When it is down to have something to do.
     pub(super) scheduled: Option<Instant>,
-    /// Whether it has had an allocation, with which it ends.
-    pub(super) has_allocated: bool,
-    pub(super) since: Instant,
+    /// When it began, had its last message from the client, or was last seen with an allocation.
+    pub(super) used_at: Instant,
     /// What the numbers of its records in the clear are short of those that the client expects.
     renumber: u64,
 }
@@ -130,8 +129,7 @@ impl Session {
             random: hello.random,
             ticket,
             scheduled: None,
-            has_allocated: false,
-            since: now,
+            used_at: now,
             renumber: hello.sequence().saturating_sub(1),
         })
     }
