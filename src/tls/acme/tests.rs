@@ -143,6 +143,27 @@ fn what_an_order_left_is_read_again() {
 }
 
 #[test]
+fn what_cannot_be_kept_is_shown_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("acme.pem")).unwrap();
+    let (chain, key) = issued(&[NAME], Duration::days(30));
+    assert!(Certificate::keep(dir.path(), &chain, &key).unwrap().has_all(&[NAME.into()]));
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_that_could_not_be_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (options, public) = (wanted(&file), Public::default());
+    let error = order::fill(&options, Kind::Http01, &public.challenges).await.unwrap_err();
+    let said = error.to_string();
+    assert!(said.starts_with(&format!("{}: cannot be written (", file.display())), "{said}");
+    assert!(said.ends_with("a directory that lanturn may write to, in tls.dir"), "{said}");
+    assert!(error.remedy(DIRECTORY).starts_with("let lanturn write there"));
+}
+
+#[test]
 fn a_file_that_cannot_be_used_is_named() {
     let file = |name: &str| wanted(Path::new("")).dir.join(name);
     for (broken, contents, error) in [
