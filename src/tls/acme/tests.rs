@@ -4,6 +4,8 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use time::{Duration, OffsetDateTime};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::challenges::Posted;
 use super::*;
@@ -161,6 +163,40 @@ async fn nothing_is_ordered_that_could_not_be_kept() {
     assert!(said.starts_with(&format!("{}: cannot be written (", file.display())), "{said}");
     assert!(said.ends_with("a directory that lanturn may write to, in tls.dir"), "{said}");
     assert!(error.remedy(DIRECTORY).starts_with("let lanturn write there"));
+}
+
+/// An authority that takes connections, and says nothing.
+struct Mute(TcpListener);
+
+impl Mute {
+    async fn is_asked(&self) -> Option<TcpStream> {
+        timeout(std::time::Duration::from_millis(500), self.0.accept()).await.ok().map(|asked| asked.unwrap().0)
+    }
+}
+
+#[tokio::test]
+async fn an_order_under_way_goes_on_if_the_same_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("roots.pem"), issued(&[NAME], Duration::days(1)).0).unwrap();
+    let authority = Mute(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let options = Options {
+        directory: format!("https://{}/directory", authority.0.local_addr().unwrap()),
+        root_file: Some(dir.path().join("roots.pem")),
+        ..wanted(dir.path())
+    };
+    let read = |options: &Options| Some(Wanted::read(options.clone()).unwrap());
+    let mut keeper = Keeper::new(Arc::default());
+    keeper.keep(read(&options));
+    let asked = authority.is_asked().await.expect("an order");
+    keeper.keep(read(&options));
+    assert!(authority.is_asked().await.is_none(), "it was given up");
+    // Now that one has failed, another begins at once.
+    drop(asked);
+    while authority.is_asked().await.is_some() {}
+    keeper.keep(read(&options));
+    let _asked = authority.is_asked().await.expect("another order");
+    keeper.keep(read(&Options { names: vec!["calls.example.org".into()], ..options }));
+    authority.is_asked().await.expect("an order of something else");
 }
 
 #[test]
