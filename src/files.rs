@@ -4,6 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+/// Larger than what is written here, in bytes.
+const TRIAL: usize = 64 << 10;
+
 /// Who may read a file that is made here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readers {
@@ -29,6 +32,19 @@ pub(crate) fn write(path: &Path, contents: &[u8], readers: Readers) -> io::Resul
         let _ = fs::remove_file(&draft);
     }
     written
+}
+
+/// Sees whether a file of some size can be made in a directory, and leaves none. Makes the directory as [`write`] does.
+///
+/// # Errors
+/// Whatever the file system says.
+pub(crate) fn try_writing(directory: &Path) -> io::Result<()> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    make_directory(directory)?;
+    let draft = directory.join(format!(".trial.{:016x}", rand::random::<u64>()));
+    let written = write_new(&draft, &[0; TRIAL], Readers::Owner);
+    let removed = fs::remove_file(&draft);
+    written.and(removed)
 }
 
 /// Warns when a file that holds a secret can be read by others than its owner.
@@ -102,6 +118,16 @@ mod tests {
         write(&path, b"two", Readers::All).unwrap();
         assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (b"two".as_slice(), 0o644));
         assert!(is_shared(&path));
+    }
+
+    #[test]
+    fn trying_to_write_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("new");
+        try_writing(&new).unwrap();
+        assert_eq!((fs::read_dir(&new).unwrap().count(), mode(&new)), (0, 0o700));
+        fs::write(dir.path().join("file"), "x").unwrap();
+        try_writing(&dir.path().join("file")).unwrap_err();
     }
 
     #[test]

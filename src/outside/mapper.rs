@@ -78,12 +78,14 @@ pub(super) struct Mapper {
     outer: Option<Ipv4Addr>,
     epoch: Option<u32>,
     renew_at: Instant,
+    /// When the first of the mappings ends, unless it is renewed.
+    ends_at: Instant,
 }
 
 impl Mapper {
     pub(super) fn new(ports: Ports) -> Self {
-        let nonce = [rand::random(), rand::random(), rand::random()];
-        Self { ports, nonce, at: None, held: BTreeSet::new(), outer: None, epoch: None, renew_at: Instant::now() }
+        let (nonce, now) = ([rand::random(), rand::random(), rand::random()], Instant::now());
+        Self { ports, nonce, at: None, held: BTreeSet::new(), outer: None, epoch: None, renew_at: now, ends_at: now }
     }
 
     /// Sees to it that the ports are mapped, now and for long enough. To be called again within a minute.
@@ -119,6 +121,11 @@ impl Mapper {
             return Err(MapError::BehindAnother { router, outer, ports });
         }
         Ok(Mapped { inner: place.inner, outer, relay: self.relay() })
+    }
+
+    /// Until when what was mapped last stays so without the router's being heard of again.
+    pub(super) fn ends_at(&self) -> Instant {
+        self.ends_at
     }
 
     /// The ports that are mapped.
@@ -179,6 +186,7 @@ impl Mapper {
 
     async fn map_all(&mut self) -> Result<(), MapError> {
         let (place, router) = self.at.clone().ok_or(MapError::NoRouter)?;
+        let began = Instant::now();
         let asked = stream::iter(self.ports.each()).map(async |port| (port, router.map(port).await));
         let mut answers = pin!(asked.buffered(AT_ONCE));
         let (mut last, mut least, mut failed) = (None::<Granted>, Duration::MAX, None);
@@ -204,7 +212,8 @@ impl Mapper {
         };
         (self.outer, self.epoch) = (outer, last.and_then(|granted| granted.epoch));
         // Early enough for a second try, should that fail.
-        self.renew_at = Instant::now() + least.min(Duration::from_secs(3600)) / 2;
+        let lasts = least.min(Duration::from_secs(3600));
+        (self.renew_at, self.ends_at) = (began + lasts / 2, began + lasts);
         let name = router.to_string();
         // One that says nothing any more is looked for anew.
         if last.is_none() {

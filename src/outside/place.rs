@@ -1,6 +1,6 @@
 //! Where this machine is: which router it sends through, and from which address.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 /// Flags of a route (Linux' `route.h`): it is up, and goes by a gateway.
 const UP: u32 = 0x1;
@@ -26,6 +26,11 @@ impl Place {
             SocketAddr::V4(local) => Some(Self { gateway, inner: *local.ip() }),
             SocketAddr::V6(_) => None,
         }
+    }
+
+    /// Whether that is the router itself: anything on its network can say that it is one.
+    pub(super) fn is_gateway(&self, address: IpAddr) -> bool {
+        address.to_canonical() == IpAddr::V4(self.gateway)
     }
 }
 
@@ -69,5 +74,13 @@ mod tests {
         assert_eq!(default_gateway(&[TITLES, &near, &down].concat()), None);
         assert_eq!(default_gateway(""), None);
         assert_eq!(default_gateway("a\nb c\n"), None);
+    }
+
+    #[test]
+    fn only_the_default_gateway_is_the_router() {
+        let place = Place { gateway: Ipv4Addr::new(192, 168, 7, 1), inner: Ipv4Addr::new(192, 168, 7, 5) };
+        let is_gateway = |address: &str| place.is_gateway(address.parse().unwrap());
+        assert!(is_gateway("192.168.7.1") && is_gateway("::ffff:192.168.7.1"));
+        assert!(!is_gateway("192.168.7.9") && !is_gateway("fe80::1"));
     }
 }

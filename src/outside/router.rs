@@ -86,6 +86,13 @@ impl Router {
         options.bind_addr = SocketAddr::new(place.inner.into(), 0);
         options.timeout = Some(SEARCH);
         match search_gateway(options).await {
+            Ok(gateway) if !place.is_gateway(gateway.addr.ip()) => {
+                tracing::info!(
+                    "{} answers as a UPnP router and is not the default gateway: not asked",
+                    gateway.addr.ip()
+                );
+                Err(said)
+            }
             Ok(gateway) => Ok(Self::Upnp { place, gateway: Box::new(gateway) }),
             Err(SearchError::NoResponseWithinTimeout | SearchError::IoError(_)) => Err(said),
             Err(error) => Err(Refusal::Refused(error.to_string())),

@@ -30,11 +30,11 @@ use cookie::Cookies;
 pub use crypto::provider;
 use hello::{Alert, ClientHello};
 pub use session::Identity;
-use session::{Drained, MAX_DATAGRAM, MAX_PLAINTEXT, Session};
+use session::{Drained, Failure, MAX_DATAGRAM, MAX_PLAINTEXT, Session};
 
 use crate::turn::{FastMap, FiveTuple, Now};
 
-/// How long a session may go without an allocation.
+/// How long a session without an allocation may go without a message.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Datagrams that wait to be sent.
@@ -136,12 +136,13 @@ impl Sessions {
             return Vec::new();
         };
         let was_received = self.sessions[key].receive(datagram, now.instant);
-        let opened = self.drain(key, datagram);
-        if let Err(error) = was_received {
-            self.fail(key, &error);
-        }
+        let opened = self.settle(key, was_received, datagram);
         // Who says something and goodbye at once waits for no answer.
-        if self.sessions.contains(key) { opened } else { Vec::new() }
+        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+        if !opened.is_empty() {
+            session.used_at = now.instant;
+        }
+        opened
     }
 
     /// Whether a client has a session.
@@ -162,10 +163,7 @@ impl Sessions {
             return;
         }
         let was_sent = self.sessions[key].send(&self.message);
-        self.drain(key, &mut []);
-        if let Err(error) = was_sent {
-            self.fail(key, &error);
-        }
+        self.settle(key, was_sent, &mut []);
     }
 
     /// When [`Sessions::expire`] is next due.
@@ -178,23 +176,20 @@ impl Sessions {
         let due: Vec<usize> = self.due.iter().take_while(|(due, _)| *due <= now).map(|&(_, key)| key).collect();
         for key in due {
             let is_on = self.sessions[key].expire(now);
-            self.drain(key, &mut []);
-            if let Err(error) = is_on {
-                self.fail(key, &error);
-            }
+            self.settle(key, is_on, &mut []);
         }
     }
 
-    /// Ends those whose allocation has ended, or who have had none for too long. Every so often, or none is found.
+    /// Ends those that have had neither an allocation nor anything to say for too long. Every so often, or none is
+    /// found.
     pub(super) fn sweep(&mut self, now: Instant, has_allocation: impl Fn(&FiveTuple) -> bool) {
         let mut ending = Vec::new();
         for (key, session) in &mut self.sessions {
-            let has_one = has_allocation(&session.from);
-            let is_idle = now.saturating_duration_since(session.since) > IDLE;
-            if !has_one && (session.has_allocated || is_idle) {
+            if has_allocation(&session.from) {
+                session.used_at = now;
+            } else if now.saturating_duration_since(session.used_at) > IDLE {
                 ending.push(key);
             }
-            session.has_allocated |= has_one;
         }
         ending.into_iter().for_each(|key| self.end(key));
     }
@@ -235,9 +230,8 @@ impl Sessions {
         };
         match Session::new(&identity, from, hello, ticket, now.instant) {
             Ok(session) => self.begin(session, hello),
-            Err(error) => {
-                tracing::debug!(client = %from.client, %error, "no DTLS session");
-                self.counters.failed += 1;
+            Err(failure) => {
+                self.note(from, &failure);
                 self.outbox.push(from, &hello.refuse(Alert::HandshakeFailure));
             }
         }
@@ -248,7 +242,7 @@ impl Sessions {
         let key = self.sessions.insert(session);
         self.by_five_tuple.insert(from, key);
         self.drain(key, &mut []);
-        if self.outbox.datagrams.len() == waiting {
+        if self.sessions.contains(key) && self.outbox.datagrams.len() == waiting {
             // It has no answer to what it cannot read.
             self.counters.failed += 1;
             self.outbox.push(from, &hello.refuse(Alert::HandshakeFailure));
@@ -256,12 +250,30 @@ impl Sessions {
         }
     }
 
+    /// Takes out what came of something that a session was to do, and ends the session if that has failed.
+    fn settle(&mut self, key: usize, done: Result<(), Failure>, memory: &mut [u8]) -> Vec<Range<usize>> {
+        let opened = match done {
+            Err(Failure::Panicked) => Vec::new(),
+            Ok(()) | Err(Failure::Dtls(_)) => self.drain(key, memory),
+        };
+        if let Err(failure) = done {
+            self.fail(key, &failure);
+        }
+        opened
+    }
+
     /// Takes out what a session has brought forth.
     fn drain(&mut self, key: usize, memory: &mut [u8]) -> Vec<Range<usize>> {
         let Self { sessions, outbox, scratch, .. } = self;
         let session = &mut sessions[key];
         let (from, was_half_open) = (session.from, session.ticket.is_half_open());
-        let drained = session.drain(scratch, memory, |datagram| outbox.push(from, datagram));
+        let drained = match session.drain(scratch, memory, |datagram| outbox.push(from, datagram)) {
+            Ok(drained) => drained,
+            Err(failure) => {
+                self.fail(key, &failure);
+                return Vec::new();
+            }
+        };
         let Drained { opened, lost, is_closed, due } = drained;
         self.counters.opened += u64::from(was_half_open && !session.ticket.is_half_open());
         self.counters.dropped += lost;
@@ -276,11 +288,18 @@ impl Sessions {
         opened
     }
 
-    fn fail(&mut self, key: usize, error: &dimpl::Error) {
+    fn fail(&mut self, key: usize, failure: &Failure) {
         if let Some(session) = self.sessions.get(key) {
-            tracing::debug!(client = %session.from.client, %error, "a DTLS session has failed");
-            self.counters.failed += 1;
+            self.note(session.from, failure);
             self.remove(key);
+        }
+    }
+
+    fn note(&mut self, from: FiveTuple, failure: &Failure) {
+        self.counters.failed += 1;
+        match failure {
+            Failure::Panicked => tracing::warn!(client = %from.client, "a DTLS session has failed: {failure}"),
+            Failure::Dtls(_) => tracing::debug!(client = %from.client, "a DTLS session has failed: {failure}"),
         }
     }
 
@@ -289,9 +308,12 @@ impl Sessions {
         let Self { sessions, outbox, scratch, .. } = self;
         let Some(session) = sessions.get_mut(key) else { return };
         let from = session.from;
-        session.close();
-        session.drain(scratch, &mut [], |datagram| outbox.push(from, datagram));
-        self.remove(key);
+        let goodbye =
+            session.close().and_then(|()| session.drain(scratch, &mut [], |datagram| outbox.push(from, datagram)));
+        match goodbye {
+            Ok(_) => self.remove(key),
+            Err(failure) => self.fail(key, &failure),
+        }
     }
 
     fn remove(&mut self, key: usize) {

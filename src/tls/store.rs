@@ -68,6 +68,11 @@ pub(super) fn write(path: &Path, text: &str, readers: Readers) -> Result<(), Err
     files::write(path, text.as_bytes(), readers).map_err(|source| Error::Write { file: path.into(), source })
 }
 
+/// Whether there is room for files in a directory.
+pub(super) fn try_writing(dir: &Path) -> Result<(), Error> {
+    files::try_writing(dir).map_err(|source| Error::Write { file: dir.into(), source })
+}
+
 /// Every certificate of a PEM text, at least one, the first of them well-formed.
 pub(super) fn certificates(path: &Path, text: &str, remedy: Remedy) -> Result<Vec<CertificateDer<'static>>, Error> {
     let wrong = || Error::file(path, "holds no certificate", remedy.text("certificate"));

@@ -1,11 +1,13 @@
 //! One client's session.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dimpl::crypto::Dtls12CipherSuite;
+use dimpl::crypto::{CryptoProvider, Dtls12CipherSuite};
 use dimpl::{Config, Dtls, DtlsCertificate, Error, Output};
+use thiserror::Error as ThisError;
 
 use super::bounds::Ticket;
 use super::cookie::Cookie;
@@ -36,7 +38,10 @@ impl Identity {
     /// # Errors
     /// When the key is no ECDSA key on P-256 or P-384: nothing else is spoken here.
     pub fn new(certificate: &[u8], key: &[u8]) -> Result<Self, Error> {
-        let provider = crypto::provider();
+        Self::with(&crypto::provider(), certificate, key)
+    }
+
+    pub(super) fn with(provider: &CryptoProvider, certificate: &[u8], key: &[u8]) -> Result<Self, Error> {
         provider.key_provider.load_private_key(key).map_err(Error::CryptoError)?;
         let config = || {
             Config::builder()
@@ -56,6 +61,21 @@ impl Identity {
     }
 }
 
+/// Why a session is no more.
+#[derive(Debug, ThisError)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Dtls(#[from] Error),
+    #[error("its library panicked")]
+    Panicked,
+}
+
+/// Calls into the library. Should it panic, that is the end of one session, and not of the server.
+fn guard<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
+    // Nothing calls again into what has panicked.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| Failure::Panicked)
+}
+
 /// A session, from the ClientHello with its cookie on.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -66,9 +86,8 @@ pub(super) struct Session {
     pub(super) ticket: Ticket,
     /// When it is down to have something to do.
     pub(super) scheduled: Option<Instant>,
-    /// Whether it has had an allocation, with which it ends.
-    pub(super) has_allocated: bool,
-    pub(super) since: Instant,
+    /// When it began, had its last message from the client, or was last seen with an allocation.
+    pub(super) used_at: Instant,
     /// What the numbers of its records in the clear are short of those that the client expects.
     renumber: u64,
 }
@@ -97,10 +116,10 @@ impl Session {
         hello: &ClientHello<'_>,
         ticket: Ticket,
         now: Instant,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Failure> {
         let config = if hello.offers_chacha_20() { &identity.chacha_20 } else { &identity.config };
-        let mut dtls = Dtls::new_12(Arc::clone(config), identity.certificate.clone(), now);
-        dtls.handle_timeout(now)?;
+        let mut dtls = guard(|| Dtls::new_12(Arc::clone(config), identity.certificate.clone(), now))?;
+        guard(|| dtls.handle_timeout(now))??;
         if let Some(cookie) = hello.cookie().first_chunk() {
             catch_up(&mut dtls, hello, cookie)?;
         }
@@ -110,8 +129,7 @@ impl Session {
             random: hello.random,
             ticket,
             scheduled: None,
-            has_allocated: false,
-            since: now,
+            used_at: now,
             renumber: hello.sequence().saturating_sub(1),
         })
     }
@@ -120,39 +138,51 @@ impl Session {
     ///
     /// # Errors
     /// When the session is no more.
-    pub(super) fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<(), Error> {
-        self.dtls.handle_timeout(now)?;
-        self.dtls.handle_packet(datagram)
+    pub(super) fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<(), Failure> {
+        self.expire(now)?;
+        Ok(guard(|| self.dtls.handle_packet(datagram))??)
     }
 
     /// Does what is due.
     ///
     /// # Errors
     /// When the session is no more.
-    pub(super) fn expire(&mut self, now: Instant) -> Result<(), Error> {
-        self.dtls.handle_timeout(now)
+    pub(super) fn expire(&mut self, now: Instant) -> Result<(), Failure> {
+        Ok(guard(|| self.dtls.handle_timeout(now))??)
     }
 
     /// Takes a message for the client, up to [`MAX_PLAINTEXT`] bytes.
     ///
     /// # Errors
     /// When the session is no more.
-    pub(super) fn send(&mut self, message: &[u8]) -> Result<(), Error> {
-        self.dtls.send_application_data(message).map(drop)
+    pub(super) fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
+        guard(|| self.dtls.send_application_data(message))??;
+        Ok(())
     }
 
     /// Has it say goodbye, if the handshake has ended.
-    pub(super) fn close(&mut self) {
+    ///
+    /// # Errors
+    /// When it cannot even be asked what it has to say.
+    pub(super) fn close(&mut self) -> Result<(), Failure> {
         // One that is no more has nothing to say.
-        let _ = self.dtls.close();
+        guard(|| self.dtls.close()).map(drop)
     }
 
     /// Takes out everything: datagrams to `send`, and messages into the memory of the datagram that they came in,
     /// where they always have room, unless they had to wait for others.
-    pub(super) fn drain(&mut self, scratch: &mut [u8], memory: &mut [u8], mut send: impl FnMut(&[u8])) -> Drained {
+    ///
+    /// # Errors
+    /// When the session is no more.
+    pub(super) fn drain(
+        &mut self,
+        scratch: &mut [u8],
+        memory: &mut [u8],
+        mut send: impl FnMut(&[u8]),
+    ) -> Result<Drained, Failure> {
         let (mut drained, mut used) = (Drained::default(), 0);
         loop {
-            match self.dtls.poll_output(scratch) {
+            match guard(|| self.dtls.poll_output(scratch))? {
                 Output::Packet(packet) => {
                     let length = packet.len();
                     if self.renumber > 0 {
@@ -172,11 +202,11 @@ impl Session {
                 Output::CloseNotify => drained.is_closed = true,
                 Output::Timeout(due) => {
                     drained.due = self.ticket.is_half_open().then_some(due);
-                    return drained;
+                    return Ok(drained);
                 }
                 Output::BufferTooSmall { .. } => {
                     drained.is_closed = true;
-                    return drained;
+                    return Ok(drained);
                 }
                 Output::PeerCert(_) | Output::KeyingMaterial(..) | _ => {}
             }
@@ -185,11 +215,11 @@ impl Session {
 }
 
 /// Says to a new session what the client has said to nobody in particular, and what it says now.
-fn catch_up(dtls: &mut Dtls, hello: &ClientHello<'_>, cookie: &Cookie) -> Result<(), Error> {
+fn catch_up(dtls: &mut Dtls, hello: &ClientHello<'_>, cookie: &Cookie) -> Result<(), Failure> {
     crypto::with_cookie(*cookie, || {
-        dtls.handle_packet(&hello.without_cookie())?;
+        guard(|| dtls.handle_packet(&hello.without_cookie()))??;
         // The client has had this answer.
-        while !matches!(dtls.poll_output(&mut [0; HANDSHAKE_MTU]), Output::Timeout(_)) {}
-        dtls.handle_packet(hello.record())
+        while !guard(|| matches!(dtls.poll_output(&mut [0; HANDSHAKE_MTU]), Output::Timeout(_)))? {}
+        Ok(guard(|| dtls.handle_packet(hello.record()))??)
     })
 }

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod lifecycle;
+mod panics;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};

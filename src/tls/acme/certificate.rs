@@ -38,15 +38,23 @@ impl Certificate {
         Ok(Self::new(chain, key).ok())
     }
 
-    /// What an order brought, kept in `dir`.
-    pub(super) fn keep(dir: &Path, chain: &str, key: &str) -> Result<Self, OrderError> {
+    /// What an order brought.
+    pub(super) fn from_pem(chain: &str, key: &str) -> Result<Self, OrderError> {
         let unusable = |_| OrderError::Unusable("what the authority gave is no certificate");
         let certificates = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>();
         let private_key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(unusable)?;
-        let certificate = Self::new(certificates.map_err(unusable)?, private_key)?;
+        Ok(Self::new(certificates.map_err(unusable)?, private_key)?)
+    }
+
+    /// The same, kept in `dir`. It can be shown even if it cannot be kept, and another one would cost another order.
+    pub(super) fn keep(dir: &Path, chain: &str, key: &str) -> Result<Self, OrderError> {
+        let certificate = Self::from_pem(chain, key)?;
         let (cert_file, key_file) = files(dir);
-        store::write(&key_file, key, Readers::Owner)?;
-        store::write(&cert_file, chain, Readers::All)?;
+        let written =
+            store::write(&key_file, key, Readers::Owner).and_then(|()| store::write(&cert_file, chain, Readers::All));
+        if let Err(error) = written {
+            tracing::warn!("acme: the new certificate is shown, and is lost when lanturn stops or reloads: {error}");
+        }
         Ok(certificate)
     }
 

@@ -38,6 +38,9 @@ impl OrderError {
             Self::Acme(AcmeError::Api(_)) => "see what the authority says".into(),
             Self::Acme(_) | Self::Slow(_) => format!("see that this machine reaches {directory}, and trusts it"),
             Self::Unusable(_) => "see that this machine's clock is right, or ask the authority".into(),
+            Self::Files(tls::Error::Write { .. }) => {
+                "let lanturn write there, and see that the disk is not full".into()
+            }
             Self::Files(_) => "put the file right".into(),
             Self::Make(_) | Self::Rustls(_) => "wait for the next attempt".into(),
         }

@@ -1,6 +1,7 @@
 //! Keeps a certificate up, in the background.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -20,7 +21,20 @@ const LOOK: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Keeper {
     public: Arc<Public>,
-    task: Option<JoinHandle<()>>,
+    task: Option<Task>,
+}
+
+#[derive(Debug)]
+struct Task {
+    options: Options,
+    is_ordering: Arc<AtomicBool>,
+    handle: JoinHandle<()>,
+}
+
+impl Task {
+    fn is_ordering_for(&self, wanted: &Wanted) -> bool {
+        self.options == wanted.options && self.is_ordering.load(Ordering::Relaxed)
+    }
 }
 
 impl Keeper {
@@ -30,25 +44,33 @@ impl Keeper {
     }
 
     /// From now on keeps what is wanted, if anything: shows what there is of it, and orders the rest. Needs a runtime.
-    /// An order under way is given up.
+    /// An order under way goes on if it is for the same, and is given up otherwise.
     pub fn keep(&mut self, wanted: Option<Wanted>) {
+        if let (Some(task), Some(wanted)) = (&self.task, &wanted)
+            && task.is_ordering_for(wanted)
+        {
+            return;
+        }
         let before = self.stop();
         let Some(Wanted { options, certificate }) = wanted else { return self.public.show(None) };
         let fits = certificate.as_ref().filter(|found| found.has_all(&options.names));
         let due = fits.map(|found| found.validity.renewal(rand::random()));
         self.public.show(certificate);
         let public = Arc::clone(&self.public);
-        self.task = Some(tokio::spawn(async move {
+        let is_ordering = Arc::<AtomicBool>::default();
+        let running = run(options.clone(), due, public, Arc::clone(&is_ordering));
+        let handle = tokio::spawn(async move {
             if let Some(before) = before {
                 // It takes its answers back when it ends, and would take the next order's with them.
                 let _ = before.await;
             }
-            run(options, due, public).await;
-        }));
+            running.await;
+        });
+        self.task = Some(Task { options, is_ordering, handle });
     }
 
     fn stop(&mut self) -> Option<JoinHandle<()>> {
-        self.task.take().inspect(JoinHandle::abort)
+        self.task.take().map(|task| task.handle).inspect(JoinHandle::abort)
     }
 }
 
@@ -59,22 +81,25 @@ impl Drop for Keeper {
 }
 
 /// `due` is when to order next, if not at once.
-async fn run(options: Options, mut due: Option<OffsetDateTime>, public: Arc<Public>) {
+async fn run(options: Options, mut due: Option<OffsetDateTime>, public: Arc<Public>, is_ordering: Arc<AtomicBool>) {
     loop {
         if let Some(due) = due {
             wait_until(due).await;
         }
-        let certificate = order_until_filled(&options, &public).await;
+        let certificate = order_until_filled(&options, &public, &is_ordering).await;
         due = Some(certificate.validity.first_renewal(OffsetDateTime::now_utc(), rand::random()));
         public.show(Some(certificate));
     }
 }
 
-async fn order_until_filled(options: &Options, public: &Public) -> Certificate {
+async fn order_until_filled(options: &Options, public: &Public, is_ordering: &AtomicBool) -> Certificate {
     let mut failures = 0;
     loop {
         let kind = options.kind_after(failures);
-        match order::fill(options, kind, &public.challenges).await {
+        is_ordering.store(true, Ordering::Relaxed);
+        let filled = order::fill(options, kind, &public.challenges).await;
+        is_ordering.store(false, Ordering::Relaxed);
+        match filled {
             Ok(certificate) => {
                 count("filled");
                 let (names, end) = (options.names.join(", "), certificate.validity.not_after.date());

@@ -13,6 +13,7 @@ use super::certificate::Certificate;
 use super::challenges::{Challenges, Posted};
 use super::error::OrderError;
 use super::{Kind, Options, account};
+use crate::tls::store;
 
 /// How long all of it may take.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -22,6 +23,8 @@ const POLLING: RetryPolicy =
 
 /// Orders a certificate, has its names validated, and keeps what comes.
 pub(super) async fn fill(options: &Options, kind: Kind, challenges: &Challenges) -> Result<Certificate, OrderError> {
+    // An authority issues few certificates a week for a name: none is ordered that could not be kept.
+    store::try_writing(&options.dir)?;
     let filled = timeout(DEADLINE, attempt(options, kind, challenges)).await;
     let (chain, key) = filled.unwrap_or(Err(OrderError::Slow(DEADLINE.as_secs())))?;
     let certificate = Certificate::keep(&options.dir, &chain, &key)?;

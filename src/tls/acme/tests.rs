@@ -4,6 +4,8 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use time::{Duration, OffsetDateTime};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::challenges::Posted;
 use super::*;
@@ -140,6 +142,61 @@ fn what_an_order_left_is_read_again() {
     );
     std::fs::write(dir.path().join("acme.key"), issued(&[NAME], Duration::days(30)).1).unwrap();
     assert!(Wanted::read(options).unwrap().certificate.is_none(), "it was cut off between the two files");
+}
+
+#[test]
+fn what_cannot_be_kept_is_shown_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("acme.pem")).unwrap();
+    let (chain, key) = issued(&[NAME], Duration::days(30));
+    assert!(Certificate::keep(dir.path(), &chain, &key).unwrap().has_all(&[NAME.into()]));
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_that_could_not_be_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (options, public) = (wanted(&file), Public::default());
+    let error = order::fill(&options, Kind::Http01, &public.challenges).await.unwrap_err();
+    let said = error.to_string();
+    assert!(said.starts_with(&format!("{}: cannot be written (", file.display())), "{said}");
+    assert!(said.ends_with("a directory that lanturn may write to, in tls.dir"), "{said}");
+    assert!(error.remedy(DIRECTORY).starts_with("let lanturn write there"));
+}
+
+/// An authority that takes connections, and says nothing.
+struct Mute(TcpListener);
+
+impl Mute {
+    async fn is_asked(&self) -> Option<TcpStream> {
+        timeout(std::time::Duration::from_millis(500), self.0.accept()).await.ok().map(|asked| asked.unwrap().0)
+    }
+}
+
+#[tokio::test]
+async fn an_order_under_way_goes_on_if_the_same_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("roots.pem"), issued(&[NAME], Duration::days(1)).0).unwrap();
+    let authority = Mute(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let options = Options {
+        directory: format!("https://{}/directory", authority.0.local_addr().unwrap()),
+        root_file: Some(dir.path().join("roots.pem")),
+        ..wanted(dir.path())
+    };
+    let read = |options: &Options| Some(Wanted::read(options.clone()).unwrap());
+    let mut keeper = Keeper::new(Arc::default());
+    keeper.keep(read(&options));
+    let asked = authority.is_asked().await.expect("an order");
+    keeper.keep(read(&options));
+    assert!(authority.is_asked().await.is_none(), "it was given up");
+    // Now that one has failed, another begins at once.
+    drop(asked);
+    while authority.is_asked().await.is_some() {}
+    keeper.keep(read(&options));
+    let _asked = authority.is_asked().await.expect("another order");
+    keeper.keep(read(&Options { names: vec!["calls.example.org".into()], ..options }));
+    authority.is_asked().await.expect("an order of something else");
 }
 
 #[test]

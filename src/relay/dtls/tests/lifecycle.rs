@@ -143,19 +143,41 @@ fn one_without_an_allocation_ends_and_says_so() {
 }
 
 #[test]
-fn a_session_lasts_as_long_as_its_allocation() {
+fn every_message_that_can_be_read_starts_the_time_anew() {
     let mut world = World::new();
-    for seconds in [1, 60] {
-        let mut client = world.connect("192.0.2.1:5000");
-        for _ in 0..10 {
-            world.wait(Duration::from_secs(seconds));
-            world.sessions.sweep(world.now.instant, |from| *from == client.from);
-        }
-        assert_eq!(world.sessions.len(), 1);
+    let mut client = world.connect("192.0.2.1:5000");
+    for _ in 0..3 {
+        world.wait(Duration::from_secs(20));
+        client.say(b"here");
+        assert_eq!(world.talk(&mut client), [b"here"]);
         world.sessions.sweep(world.now.instant, |_| false);
-        world.talk(&mut client);
-        assert!(client.is_closed && world.is_empty(), "after {seconds} s times ten");
+        assert_eq!(world.sessions.len(), 1);
     }
+    world.wait(Duration::from_secs(20));
+    client.say(b"forged");
+    let mut forged = client.take().concat();
+    *forged.last_mut().unwrap() ^= 1;
+    world.deliver(client.from, &forged);
+    world.wait(Duration::from_secs(11));
+    world.sessions.sweep(world.now.instant, |_| false);
+    assert!(world.is_empty());
+}
+
+#[test]
+fn a_session_outlasts_its_allocation_by_the_time_for_another() {
+    let mut world = World::new();
+    let mut client = world.connect("192.0.2.1:5000");
+    for _ in 0..10 {
+        world.wait(Duration::from_secs(60));
+        world.sessions.sweep(world.now.instant, |from| *from == client.from);
+    }
+    world.wait(Duration::from_secs(30));
+    world.sessions.sweep(world.now.instant, |_| false);
+    assert_eq!(world.sessions.len(), 1);
+    world.wait(Duration::from_secs(1));
+    world.sessions.sweep(world.now.instant, |_| false);
+    world.talk(&mut client);
+    assert!(client.is_closed && world.is_empty());
 }
 
 #[test]
