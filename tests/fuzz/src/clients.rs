@@ -198,7 +198,9 @@ impl World {
             Step::Reply | Step::ReplyAs(_) => {}
             Step::Open(opening) => self.open(who, *opening, &mut reply),
             Step::Forward(forward) => self.forward(who, packet, forward),
-            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_)) => panic!("client {who}: {other:?}"),
+            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_) | Step::Elsewhere(_) | Step::Move(_)) => {
+                panic!("client {who} has asked for none of this: {other:?}")
+            }
         }
         if reply.is_empty() {
             return false;

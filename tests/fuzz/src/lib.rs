@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lanturn::credentials::{Memberships, Secrets, Verifier};
-use lanturn::turn::{Alternate, BehaviorAddresses, Limits, Nonces, Options, PeerPolicy, PeerRule, Quota, RelayAddresses, Server, ShardId, Shared};
+use lanturn::turn::{
+    Alternate, BehaviorAddresses, Limits, Nonces, Options, PeerPolicy, PeerRule, Quota, RelayAddresses, Server,
+    ShardId, Shared,
+};
 
 /// The wall clock at the beginning.
 pub const START: u64 = 1_700_000_000;
