@@ -199,7 +199,7 @@ impl World {
             Step::Open(opening) => self.open(who, *opening, &mut reply),
             Step::Forward(forward) => self.forward(who, packet, forward),
             other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_) | Step::Elsewhere(_) | Step::Move(_)) => {
-                panic!("client {who}: {other:?}")
+                panic!("client {who} has asked for none of this: {other:?}")
             }
         }
         if reply.is_empty() {

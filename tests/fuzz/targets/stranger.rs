@@ -49,9 +49,10 @@ fuzz_target!(|input: &[u8]| {
             }
             Step::Forward(forward) => panic!("{from:?} relays: {forward:?}"),
             Step::Open(opening) => panic!("{from:?} allocates: {opening:?}"),
-            other @ (Step::Connect(_) | Step::Bind(_) | Step::HandOver(_) | Step::Elsewhere(_) | Step::Move(_)) => {
-                panic!("{from:?}: {other:?}")
-            }
+            Step::Connect(dial) => panic!("{from:?} connects: {dial:?}"),
+            Step::Bind(connection) => panic!("{from:?} takes a connection: {connection:?}"),
+            Step::Move(moving) => panic!("{from:?} moves: {moving:?}"),
+            Step::HandOver(shard) | Step::Elsewhere(shard) => panic!("{from:?} is handed on to {shard:?}"),
         }
     }
     assert!(world.servers[0].is_empty() && world.servers[0].next_expiry().is_none());
