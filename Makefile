@@ -116,8 +116,9 @@ $(BENCH_DEPS): tests/bench/node/package-lock.json
 deps-browser: ## What `browser` needs: Chromium, Firefox, a Korean font, Node.js
 	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; }
 	@command -v chromium >/dev/null && command -v firefox-esr >/dev/null && command -v certutil >/dev/null && \
+		command -v openssl >/dev/null && \
 		fc-list :lang=ko | grep -q . || \
-		{ $(APT) chromium firefox-esr libnss3-tools fonts-noto-cjk; }
+		{ $(APT) chromium firefox-esr libnss3-tools openssl fonts-noto-cjk; }
 	@$(MAKE) --no-print-directory $(BROWSER_DEPS) $(VUE_DEPS)
 
 $(BROWSER_DEPS): tests/browser/package-lock.json
