@@ -39,6 +39,7 @@ pub(crate) struct RelayTable {
     pub(crate) alternate_domain: String,
     pub(crate) allow: Vec<String>,
     pub(crate) deny: Vec<String>,
+    pub(crate) icmp: bool,
     pub(crate) allow_loopback: bool,
 }
 

@@ -69,6 +69,8 @@ pub struct Relay {
     pub deny: Vec<PeerRule>,
     /// Whether peers on this machine's loopback are let through: for tests.
     pub allow_loopback: bool,
+    /// Whether clients are told of ICMP errors.
+    pub icmp: bool,
 }
 
 /// `[outside]`

@@ -93,7 +93,7 @@ fn a_junk_key_is_refused_in_every_table() {
 #[test]
 fn a_slip_in_a_key_gets_a_suggestion() {
     let error = from_file("[relay]\nportz = '1-2'").unwrap_err();
-    let all = "addresses, allow, allow_loopback, alternate, alternate_domain, deny, external, ports, realm";
+    let all = "addresses, allow, allow_loopback, alternate, alternate_domain, deny, external, icmp, ports, realm";
     assert_eq!(error, format!("config.toml: relay.portz: unknown key: did you mean ports? It is one of {all}"));
 }
 

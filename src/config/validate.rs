@@ -99,6 +99,7 @@ impl Keys<'_> {
             allow: self.list("relay.allow", &table.allow, parse::peer_rule)?,
             deny: self.list("relay.deny", &table.deny, parse::peer_rule)?,
             allow_loopback: table.allow_loopback,
+            icmp: table.icmp,
         })
     }
 

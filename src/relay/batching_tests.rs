@@ -119,6 +119,7 @@ fn shards() -> (Vec<Shard>, Vec<SocketAddr>) {
         ports: 20_000..=32_000,
         open_ports: None,
         alternate: Alternate::default(),
+        icmp: true,
     });
     let limits = Limits { allocations: 100, permissions: 100, channels: 100, bandwidth: 0 };
     let quota = Quota::new(limits, limits, limits, Instant::now());

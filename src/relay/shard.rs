@@ -532,6 +532,7 @@ mod tests {
             ports: 50_000..=50_999,
             open_ports: None,
             alternate: Default::default(),
+            icmp: true,
         });
         let limits = Limits { allocations: 1, permissions: 1, channels: 1, bandwidth: 0 };
         let quota = Quota::new(limits, limits, limits, Instant::now());

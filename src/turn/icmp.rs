@@ -66,6 +66,9 @@ impl Server {
         reply: &mut Vec<u8>,
     ) -> Option<FiveTuple> {
         let policy = &self.options.policy;
+        if !self.options.icmp {
+            return None;
+        }
         if policy.own.contains(&peer.ip()) && !policy.allow_loopback {
             // Nothing is sent there by a relay socket.
             return None;

@@ -59,6 +59,8 @@ pub struct Options {
     pub ports: RangeInclusive<u16>,
     /// Where clients are sent while this box is full.
     pub alternate: Alternate,
+    /// Whether clients are told of ICMP errors.
+    pub icmp: bool,
     /// Those of them that a router lets in, if one does: as long as there are any left, they are taken first.
     pub open_ports: Option<RangeInclusive<u16>>,
 }

@@ -10,7 +10,7 @@ use super::support::stun::RawClient;
 use super::support::turn_client::Over;
 use super::support::{PATIENCE, echo_at, web};
 
-const CONFIG: &str = "listen.addresses = ['127.0.0.1:0', '[::1]:0']\nlisten.shards = 1\nrelay.allow_loopback = true\n";
+const CONFIG: &str = "listen.addresses = ['127.0.0.1:0', '[::1]:0']\nlisten.shards = 1\nrelay.allow_loopback = true\nrelay.icmp = true\n";
 const SOON: Duration = Duration::from_secs(5);
 
 /// A port that nobody has.

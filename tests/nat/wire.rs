@@ -98,7 +98,10 @@ pub fn routers_are_heard() {
             }
         }",
     );
-    let server = Server::start_within(&inside, &CONFIG.replace("\"lan\"", "\"10.9.0.0/24\""));
+    let server = Server::start_within(
+        &inside,
+        &CONFIG.replace("\"lan\"", "\"10.9.0.0/24\"").replace("[relay]\n", "[relay]\nicmp = true\n"),
+    );
     let mut client = Client::in_namespace(&world.outsider("client", &[&format!("{CLIENT}/24")]));
     let SocketAddr::V4(relayed) = client.allocate_bare(&server, at(BOX)) else { panic!() };
     let there = |port| SocketAddr::new(ip(FAR), port);

@@ -82,7 +82,15 @@ impl Fresh {
             |open: &RangeInclusive<u16>| relay.ports.contains(open.start()) && relay.ports.contains(open.end());
         let open_ports = self.outside.relay_ports.clone().filter(is_ours);
         let alternate = turn::Alternate { servers: relay.alternate.clone(), domain: relay.alternate_domain.clone() };
-        Arc::new(turn::Options { verifier, policy, addresses, ports: relay.ports.clone(), open_ports, alternate })
+        Arc::new(turn::Options {
+            verifier,
+            policy,
+            addresses,
+            ports: relay.ports.clone(),
+            open_ports,
+            alternate,
+            icmp: relay.icmp,
+        })
     }
 
     /// Every address that is this machine, inside or outside.

@@ -115,6 +115,7 @@ impl Lab {
             addresses: RelayAddresses { interfaces, external, ..RelayAddresses::default() },
             ports: setup.ports,
             alternate: Alternate { servers: setup.alternate, domain: Some("turn2.example.org".into()) },
+            icmp: true,
             open_ports: setup.open_ports,
         });
         let start = Instant::now();

@@ -50,6 +50,7 @@ impl Fixture {
             ports: 50_000..=50_009,
             open_ports: Some(50_000..=50_004),
             alternate: Alternate::default(),
+            icmp: true,
         });
         let limits = |n| Limits { allocations: n, permissions: 2 * n, channels: n, bandwidth: 8 * n };
         let shared = Shared {
