@@ -1,6 +1,7 @@
 //! What the targets share: a box with two shards, without a socket or a clock.
 
 pub mod clients;
+mod connections;
 pub mod messages;
 
 use std::sync::Arc;

@@ -4,21 +4,55 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use lanturn_fuzz::clients::{CLIENTS, World};
-use lanturn_fuzz::messages::{Asked, Peer};
+use lanturn_fuzz::clients::{CLIENTS, Roaming, World};
+use lanturn_fuzz::messages::{Asked, Peer, Wish};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 enum Op {
     Allocate {
         who: u8,
-        lifetime: Option<u32>,
-        v6: Option<bool>,
-        even: Option<bool>,
+        wish: Wish,
+        missing: [bool; 2],
+    },
+    /// Allocates what was held back for a client.
+    Claim {
+        who: u8,
+        of: u8,
+        mobile: bool,
     },
     Refresh {
         who: u8,
         lifetime: Option<u32>,
+        v6: Option<bool>,
+    },
+    /// Moves what the ticket of a client is for.
+    Roam {
+        who: u8,
+        of: u8,
+        to: Roaming,
+    },
+    Connect {
+        who: u8,
+        peer: Peer,
+    },
+    /// A peer answers a connection, or refuses it.
+    Dialed {
+        which: u8,
+        is_accepted: bool,
+    },
+    /// A peer connects.
+    Attempt {
+        who: u8,
+        peer: Peer,
+    },
+    BindConnection {
+        who: u8,
+        which: u8,
+        shard: bool,
+    },
+    CloseConnection {
+        which: u8,
     },
     Permit {
         who: u8,
@@ -75,12 +109,20 @@ fuzz_target!(|ops: Vec<Op>| {
     let index = |who: u8| usize::from(who) % CLIENTS;
     for op in ops {
         match op {
-            Op::Allocate { who, lifetime, v6, even } => {
-                world.request(index(who), Asked::allocate(lifetime, v6, even));
+            Op::Allocate { who, wish, missing } => world.allocate(index(who), Asked::allocate(wish), missing),
+            Op::Claim { who, of, mobile } => world.claim(index(who), index(of), mobile),
+            Op::Refresh { who, lifetime, v6 } => {
+                world.request(index(who), Asked::refresh(lifetime, v6));
             }
-            Op::Refresh { who, lifetime } => {
-                world.request(index(who), Asked::refresh(lifetime));
+            Op::Roam { who, of, to } => world.roam(index(who), index(of), to),
+            Op::Connect { who, peer } => {
+                let peer = world.resolve(peer);
+                world.request(index(who), Asked::connect(peer));
             }
+            Op::Dialed { which, is_accepted } => world.dialed(usize::from(which), is_accepted),
+            Op::Attempt { who, peer } => world.attempt(index(who), peer),
+            Op::BindConnection { who, which, shard } => world.take_connection(index(who), usize::from(which), shard),
+            Op::CloseConnection { which } => world.close_connection(usize::from(which)),
             Op::Permit { who, peers } => {
                 let peers: Vec<_> = peers.iter().take(20).map(|peer| world.resolve(*peer)).collect();
                 if world.request(index(who), Asked::permit(&peers)) {
