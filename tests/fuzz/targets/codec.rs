@@ -6,7 +6,9 @@ use lanturn::stun::{
     ATTRIBUTE_HEADER_BYTES, ChannelData, Class, Frame, HEADER_BYTES, Refusal, Request, binding_success, padded, refusal,
 };
 use libfuzzer_sys::fuzz_target;
-use stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_XOR_PEER_ADDRESS, ATTR_XORMAPPED_ADDRESS};
+use stun::attributes::{
+    ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_XOR_PEER_ADDRESS, ATTR_XORMAPPED_ADDRESS,
+};
 
 fuzz_target!(|packet: &[u8]| {
     if let Some(ChannelData { channel, data }) = ChannelData::parse(packet) {
@@ -19,8 +21,9 @@ fuzz_target!(|packet: &[u8]| {
     for attribute in frame.attributes() {
         assert_eq!(attribute.offset, at + ATTRIBUTE_HEADER_BYTES);
         assert_eq!(&packet[attribute.offset..][..attribute.value.len()], attribute.value);
-        assert_eq!(signatures, 0, "nothing behind MESSAGE-INTEGRITY is seen");
-        signatures += usize::from(attribute.kind == ATTR_MESSAGE_INTEGRITY);
+        assert_eq!(signatures, 0, "nothing behind the signature is seen");
+        let signs = [ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256].contains(&attribute.kind);
+        signatures += usize::from(signs);
         at = attribute.offset + padded(attribute.value.len());
     }
     assert_eq!(at, frame.bytes().len());
