@@ -169,13 +169,14 @@ mod tests {
 
     #[test]
     fn the_first_byte_decides() {
-        let speaks = |byte| Speaks::from_first_byte(byte).ok();
-        assert_eq!(speaks(0), Some(Speaks::Turn));
-        assert_eq!(speaks(3), Some(Speaks::Turn));
-        assert_eq!(speaks(b'G'), Some(Speaks::Http));
-        assert_eq!(speaks(0x16), Some(Speaks::Tls));
-        for byte in [4, 0x15, 0x17, b'0', b'[', 0x40 - 1, 0x80, 0xFF] {
-            assert_eq!(speaks(byte), None, "{byte:#x}");
+        let expected = |byte: u8| match byte {
+            0..=3 => Some(Speaks::Turn),
+            0x16 => Some(Speaks::Tls),
+            _ if byte.is_ascii_alphabetic() => Some(Speaks::Http),
+            _ => None,
+        };
+        for byte in 0..=u8::MAX {
+            assert_eq!(Speaks::from_first_byte(byte).ok(), expected(byte), "{byte:#x}");
         }
     }
 }
