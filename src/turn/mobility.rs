@@ -118,7 +118,9 @@ impl Server {
         if request.lifetime()? == Some(Duration::ZERO) {
             return Err(Reject::BadRequest);
         }
-        let ids: Vec<AllocationId> = [Some(ticket.id), allocation.sibling].into_iter().flatten().collect();
+        let lives = |id: &AllocationId| self.get(*id).is_some_and(|sibling| sibling.expires > now);
+        let sibling = allocation.sibling.filter(lives);
+        let ids: Vec<AllocationId> = [Some(ticket.id), sibling].into_iter().flatten().collect();
         let [old, new] = [allocation.five_tuple, from].map(|each| SourcePrefix::from(each.client.ip()));
         let mut rehome = |prefix| {
             let of = |id: &AllocationId| self.get_mut(*id).and_then(|one| one.charge.rehome(prefix).err());

@@ -159,3 +159,17 @@ fn a_call_that_is_longer_than_its_credential_may_move() {
     let there = elsewhere(&mut lab, &anna, "192.0.2.2:5000", 1);
     assert_eq!(lab.code(&there, show(&shown)), 0);
 }
+
+#[test]
+fn a_sibling_that_has_expired_stays_behind() {
+    let mut lab = Lab::with(Setup { shards: 2, ..Setup::default() });
+    let anna = lab.client("anna", "192.0.2.1:5000");
+    let shown = ticket(&lab.ask(&anna, mobile().raw(ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0])));
+    assert_eq!(lab.code(&anna, refresh(1200).with(REQUESTED_FAMILY_IPV4)), 0);
+    lab.advance(secs(600));
+    let there = elsewhere(&mut lab, &anna, "192.0.2.2:5000", 1);
+    assert_eq!(lab.code(&there, show(&shown)), 0);
+    assert_eq!(lab.servers[1].len(), 1);
+    lab.expire();
+    assert_eq!((lab.servers[0].len(), lab.sockets.len(), lab.shared.quota.allocations()), (0, 1, 1));
+}
