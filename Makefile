@@ -32,6 +32,9 @@ interop: $(INTEROP_DEPS) $(PYTHON_DEPS) $(BROWSER_DEPS) ## With coturn's, matchb
 	cargo build --locked
 	cd tests/interop/node && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
 	cd tests/browser && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm run clients --silent
+	@if [ "$$(id -u)" = 0 ]; then \
+		cargo test --locked --test nat -- avahi && cargo test --locked --test nat -- router_lets_in; \
+		else echo "interop: avahi and miniupnpd NOT RUN: their network namespaces need root"; fi
 
 .PHONY: browser
 browser: $(BROWSER_DEPS) $(VUE_DEPS) ## Against Chromium and Firefox (see deps-browser)
@@ -89,7 +92,7 @@ deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 
 .PHONY: deps-interop
-deps-interop: deps-browser ## What `interop` needs: coturn, nginx, Pebble, Python and Node.js with the clients, Chromium
+deps-interop: deps-browser deps-nat ## What `interop` needs: that of `nat`, coturn, nginx, Pebble, Python and Node.js with the clients, Chromium
 	@command -v turnutils_uclient >/dev/null && command -v turnserver >/dev/null && command -v nginx >/dev/null && \
 		command -v pebble >/dev/null && command -v pebble-challtestsrv >/dev/null || \
 		{ $(APT) coturn nginx-light pebble; }
