@@ -13,12 +13,11 @@ use crate::credentials::{IntegrityKey, Scope, Token};
 use crate::stun::{ACCESS_TOKEN, Frame, PasswordAlgorithm, Request};
 
 impl Server {
-    /// Who signed a request.
+    /// Who signed a request. `about` made the allocation that it is about.
     ///
     /// # Errors
     /// 401 when MESSAGE-INTEGRITY does not verify, 400 when what goes with it is missing, 438 for a nonce that is not
     /// ours, not this client's or too old. Without MESSAGE-INTEGRITY it does not get here.
-    /// `about` is the allocation that it is about, whoever it is by.
     pub(super) fn authenticate(
         &self,
         from: FiveTuple,

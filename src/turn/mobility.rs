@@ -151,14 +151,12 @@ impl Server {
             self.join(one, other);
         }
         // Whoever left its room while this was under way was looked for on the old shard.
-        let rooms = self.options.verifier.memberships();
-        if let Scope::Room(member) = owner.scope
-            && !rooms.is_member(member)
-        {
-            ids.iter().for_each(|&id| self.end(id));
-            return ids;
-        }
         if let Scope::Room(member) = owner.scope {
+            let rooms = self.options.verifier.memberships();
+            if !rooms.is_member(member) {
+                ids.iter().for_each(|&id| self.end(id));
+                return ids;
+            }
             rooms.saw(member, five_tuple.client.ip());
         }
         self.counters.moves += 1;
