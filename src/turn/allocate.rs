@@ -102,7 +102,6 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<(Vec<Wanted>, Lacking), Reject> {
-        let even = even.is_some();
         match what {
             What::One(family) => Ok((vec![self.place(from, family, even, owner)?], None)),
             What::Both => {
@@ -123,14 +122,26 @@ impl Server {
         }
     }
 
-    fn place(&mut self, from: FiveTuple, family: Option<Family>, even: bool, owner: &Owner) -> Result<Wanted, Reject> {
+    fn place(
+        &mut self,
+        from: FiveTuple,
+        family: Option<Family>,
+        even: Option<bool>,
+        owner: &Owner,
+    ) -> Result<Wanted, Reject> {
+        let all = &self.options.ports;
+        // A port that is held back is one of them, too.
+        let range = *all.start()..=all.end().saturating_sub(u16::from(even == Some(true)));
+        if range.is_empty() {
+            return Err(Reject::InsufficientCapacity);
+        }
         let address = self.options.addresses.choose(from.server.ip(), family);
         let address = address.ok_or(Reject::AddressFamilyNotSupported)?;
         let charge = self.charge(from, owner)?;
-        let ports = Candidates::new(&self.options.ports, &mut self.rng);
+        let ports = Candidates::new(&range, &mut self.rng);
         let closed = self.shared.relayed.just_closed(address);
         let open = self.options.open_ports.as_ref().map(|open| Candidates::new(open, &mut self.rng));
-        Ok(Wanted { charge, port: Port::Free { address, open, ports, even, closed } })
+        Ok(Wanted { charge, port: Port::Free { address, open, ports, even: even.is_some(), closed } })
     }
 
     fn charge(&self, from: FiveTuple, owner: &Owner) -> Result<Charge, Reject> {
