@@ -17,6 +17,23 @@ pub(super) fn addresses() -> io::Result<Vec<IpAddr>> {
     Ok(found)
 }
 
+/// The addresses of all routers on each IPv6 network of this machine (RFC 4291 section 2.6.1): where it forwards, what is
+/// sent there comes to itself.
+///
+/// # Errors
+/// Whatever the system says when it cannot list them.
+pub(super) fn anycast() -> io::Result<Vec<IpAddr>> {
+    let networks = if_addrs::get_if_addrs()?.into_iter().filter_map(|card| match card.addr {
+        if_addrs::IfAddr::V6(v6) => Some(network(v6.ip, v6.netmask).into()),
+        if_addrs::IfAddr::V4(_) => None,
+    });
+    Ok(networks.filter(is_usable).collect())
+}
+
+fn network(ip: Ipv6Addr, mask: Ipv6Addr) -> Ipv6Addr {
+    (ip.to_bits() & mask.to_bits()).into()
+}
+
 /// The loopback addresses that this machine has: where IPv6 is switched off, `::1` is not one of them.
 pub(super) fn loopback() -> Vec<IpAddr> {
     let v6 = Some(IpAddr::from(Ipv6Addr::LOCALHOST)).filter(|&ip| UdpSocket::bind((ip, 0)).is_ok());

@@ -10,7 +10,7 @@ mod routes;
 mod self_test;
 mod surroundings;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -39,7 +40,8 @@ use crate::sightings::Sightings;
 use crate::signaling::{Capacity, Hub, HubOptions, Places};
 use crate::tls::ServerConfigs;
 use crate::tls::acme::{Keeper, Public};
-use crate::{metrics, turn};
+use crate::turn::RelayedAddresses;
+use crate::{metrics, tls, turn};
 
 /// How long members get to hear that the server stops.
 const PARTING: Duration = Duration::from_secs(2);
@@ -73,6 +75,11 @@ struct Server {
     listening: Vec<SocketAddr>,
     /// The machine's addresses, as they were when they were last put in force.
     own: Vec<IpAddr>,
+    /// Those that it had before, as far as they are still relayed from.
+    former: Vec<IpAddr>,
+    relayed: Arc<RelayedAddresses>,
+    /// When what the box's own authority signed is good.
+    validity: Option<tls::Validity>,
     memberships: Arc<Memberships>,
     relay: Relay,
     hub: Arc<Hub>,
@@ -138,6 +145,9 @@ impl Server {
             settings,
             listening,
             own,
+            former: Vec::new(),
+            relayed: Arc::clone(&shared.relayed),
+            validity: fresh.identity.validity(),
             memberships,
             relay,
             hub,
@@ -196,7 +206,7 @@ impl Server {
                         () = surroundings.stirred() => {}
                     }
                 } => {
-                    if !self.has_moved() {
+                    if !self.is_stale() {
                         continue;
                     }
                     self.reload_addresses()
@@ -209,17 +219,27 @@ impl Server {
         }
     }
 
-    /// Whether the machine's addresses, inside or outside, or its name have changed.
-    fn has_moved(&self) -> bool {
+    /// Whether the machine's addresses, inside or outside, or its name have changed, or its certificate is to be renewed.
+    fn is_stale(&self) -> bool {
         let has_changed = self.named.renamed() != self.renamed || self.outer.known() != self.known;
-        has_changed || interfaces::addresses().is_ok_and(|own| own != self.own)
+        let is_over = self.validity.is_some_and(|validity| !validity.is_timely(OffsetDateTime::now_utc()));
+        let is_left = self.former.iter().any(|&ip| !self.relayed.holds(ip));
+        has_changed || is_over || is_left || interfaces::addresses().is_ok_and(|own| own != self.own)
+    }
+
+    /// The addresses of before that are not this machine's now, and still relayed from.
+    fn left_behind(&self, fresh: &Fresh) -> Vec<IpAddr> {
+        let before: HashSet<IpAddr> =
+            self.former.iter().chain(&self.own).chain(self.external.values()).copied().collect();
+        let is_ours = |ip: &IpAddr| fresh.addresses.contains(ip) || fresh.external().values().any(|outer| outer == ip);
+        before.into_iter().filter(|ip| !is_ours(ip) && self.relayed.holds(*ip)).collect()
     }
 
     /// Puts the machine's new addresses and its new name in force: in the policy, in what is relayed from, in the
     /// certificate, and in what is announced.
     fn reload_addresses(&mut self) -> anyhow::Result<()> {
         let (renamed, known) = (self.named.renamed(), self.outer.known());
-        let fresh = Fresh::read(&self.settings, renamed.as_deref(), known.clone())?;
+        let mut fresh = Fresh::read(&self.settings, renamed.as_deref(), known.clone())?;
         if renamed != self.renamed
             && let Some(name) = &renamed
         {
@@ -230,7 +250,7 @@ impl Server {
             self.named.moved(&self.settings.listen, &self.listening, &fresh.addresses);
             self.outer.look(&fresh.addresses);
         }
-        self.apply(&fresh);
+        self.apply(&mut fresh);
         (self.renamed, self.known) = (renamed, known);
         Ok(())
     }
@@ -243,13 +263,16 @@ impl Server {
         }
         let mut fresh = Fresh::read(&settings, self.renamed.as_deref(), self.known.clone())?;
         self.settings = settings;
-        self.apply(&fresh);
+        self.apply(&mut fresh);
         keep_public(&mut self.keeper, &self.settings, &mut fresh);
         self.outer.look(&fresh.addresses);
         Ok(())
     }
 
-    fn apply(&mut self, fresh: &Fresh) {
+    fn apply(&mut self, fresh: &mut Fresh) {
+        fresh.former = self.left_behind(fresh);
+        self.former.clone_from(&fresh.former);
+        self.validity = fresh.identity.validity();
         self.relay.handle().reconfigure(&fresh.turn_options(&self.settings, &self.memberships));
         self.live.replace(fresh.issuer(&self.settings, &self.tls.public));
         self.room_grants.replace(fresh, &self.settings);

@@ -83,6 +83,12 @@ fn sign(secret: &Secret, id: &str, now: u64, ttl: u64) -> Credential {
     Credential { username, password, ttl, expires_at }
 }
 
+/// The id in a minted username: what follows its expiry. `None` for another's, as a static user's is.
+pub(crate) fn minted_id(username: &str) -> Option<&str> {
+    let (expiry, id) = username.split_once(':')?;
+    expiry.parse::<u64>().is_ok().then_some(id)
+}
+
 /// The password that belongs to a username under one secret.
 pub(crate) fn password(secret: &Secret, username: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.bytes());

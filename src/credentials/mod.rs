@@ -26,6 +26,7 @@ pub use ice::{IceServer, Reach, ice_servers};
 pub use invite::{mint_invite, verify_invite};
 pub use keys::{ApiKeys, ApiKeysError};
 pub use memberships::{MAX_OFFERED, MAX_SEEN, MemberTag, Memberships, RoomMember, RoomTag};
+pub(crate) use mint::minted_id;
 pub use mint::{Credential, MintError, mint, mint_for_member, mint_for_page};
 pub use secret::{Secret, Secrets, SecretsError};
 pub use token::{Token, TokenKeys, TokenKeysError};

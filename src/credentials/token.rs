@@ -37,6 +37,8 @@ pub struct TokenKeys(HashMap<String, LessSafeKey>);
 pub struct Token {
     /// Signs the requests of whoever holds it.
     pub key: IntegrityKey,
+    /// When it was made, in seconds since the Unix epoch.
+    pub since: u64,
     /// When it ends, in seconds since the Unix epoch.
     pub ends: u64,
 }
@@ -75,10 +77,12 @@ impl TokenKeys {
     /// ```
     ///
     /// # Errors
-    /// [`Denied::Unknown`] when it was not made for this server under that key, [`Denied::Expired`] after its end.
+    /// [`Denied::Unknown`] when it was not made for this server under that key, [`Denied::Expired`] when now is further from when it was
+    /// made than it lasts (RFC 7635 section 4.1.1).
     pub fn open(&self, kid: &str, sealed: &[u8], name: &str, now: u64) -> Result<Token, Denied> {
         let token = self.decrypt(kid, sealed, name).and_then(|plain| read(&plain)).ok_or(Denied::Unknown)?;
-        if token.ends.saturating_add(CLOCK_DELTA) <= now { Err(Denied::Expired) } else { Ok(token) }
+        let lasts = token.ends - token.since + CLOCK_DELTA;
+        if now.abs_diff(token.since) < lasts { Ok(token) } else { Err(Denied::Expired) }
     }
 
     fn decrypt(&self, kid: &str, sealed: &[u8], name: &str) -> Option<Vec<u8>> {
@@ -111,7 +115,7 @@ fn read(plain: &[u8]) -> Option<Token> {
     }
     // The lowest 16 bits are a fraction of a second (RFC 7635 section 6.2).
     let since = u64::from_be_bytes(*timestamp) >> 16;
-    Some(Token { key: IntegrityKey::given(key), ends: since + u64::from(u32::from_be_bytes(lifetime)) })
+    Some(Token { key: IntegrityKey::given(key), since, ends: since + u64::from(u32::from_be_bytes(lifetime)) })
 }
 
 /// Makes tokens, as an authorization server does.
@@ -152,6 +156,8 @@ mod tests {
             }
             assert_eq!(keys().open(kid, &sealed, "lanturn", 1064).unwrap().ends, 1060);
             assert_eq!(keys().open(kid, &sealed, "lanturn", 1065), Err(Denied::Expired));
+            assert!(keys().open(kid, &sealed, "lanturn", 936).is_ok(), "clocks differ");
+            assert_eq!(keys().open(kid, &sealed, "lanturn", 935), Err(Denied::Expired), "of tomorrow");
         }
     }
 

@@ -254,6 +254,10 @@ impl Sessions {
     fn settle(&mut self, key: usize, done: Result<(), Failure>, memory: &mut [u8]) -> Vec<Range<usize>> {
         let opened = match done {
             Err(Failure::Panicked) => Vec::new(),
+            Err(Failure::UsedUp) => {
+                self.end(key);
+                return Vec::new();
+            }
             Ok(()) | Err(Failure::Dtls(_)) => self.drain(key, memory),
         };
         if let Err(failure) = done {
@@ -299,7 +303,9 @@ impl Sessions {
         self.counters.failed += 1;
         match failure {
             Failure::Panicked => tracing::warn!(client = %from.client, "a DTLS session has failed: {failure}"),
-            Failure::Dtls(_) => tracing::debug!(client = %from.client, "a DTLS session has failed: {failure}"),
+            Failure::Dtls(_) | Failure::UsedUp => {
+                tracing::debug!(client = %from.client, "a DTLS session has failed: {failure}")
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::{Duration, OffsetDateTime};
+use x509_parser::certificate::X509Certificate;
 
 use super::authority::{Authority, BACKDATE};
 use super::error::Error;
@@ -59,13 +60,34 @@ pub(super) fn issue(dir: &Path, authority: &Authority, names: &Names, now: Offse
     Ok(Pair::new(vec![certificate.into()], key)?)
 }
 
+/// When a certificate of the box's own authority is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    from: OffsetDateTime,
+    until: OffsetDateTime,
+}
+
+impl Validity {
+    pub(super) fn of(leaf: &CertificateDer<'_>) -> Option<Self> {
+        store::parsed(leaf).map(|leaf| Self::read(&leaf))
+    }
+
+    fn read(leaf: &X509Certificate<'_>) -> Self {
+        let validity = leaf.validity();
+        Self { from: validity.not_before.to_datetime(), until: validity.not_after.to_datetime() }
+    }
+
+    /// Whether it is, and will be for a while. If not, [`super::load`] issues another.
+    pub fn is_timely(&self, now: OffsetDateTime) -> bool {
+        self.from <= now && self.until - now >= MARGIN
+    }
+}
+
 fn fits(leaf: &CertificateDer<'_>, authority: &Authority, names: &Names, now: OffsetDateTime) -> bool {
     let (Some(leaf), Some(ca)) = (store::parsed(leaf), store::parsed(authority.certificate())) else {
         return false;
     };
-    let validity = leaf.validity();
     leaf.verify_signature(Some(ca.public_key())).is_ok()
-        && validity.not_before.to_datetime() <= now
-        && validity.not_after.to_datetime() - now >= MARGIN
+        && Validity::read(&leaf).is_timely(now)
         && Names::of(&leaf) == *names
 }

@@ -36,6 +36,7 @@ use acme::Public;
 use authority::Authority;
 use constraints::Constraints;
 pub use error::Error;
+pub use leaf::Validity;
 use names::Names;
 pub use resolver::Resolver;
 use store::Pair;
@@ -155,6 +156,12 @@ fn warn_left_out(dir: &Path, names: &[String]) {
 }
 
 impl Identity {
+    /// When the certificate is good, if the box renews it itself.
+    pub fn validity(&self) -> Option<Validity> {
+        self.ca.as_ref()?;
+        Validity::of(self.certified.cert.first()?)
+    }
+
     /// The certificate and its private key, in DER, for what is no TLS.
     pub fn certificate_and_key(&self) -> (&[u8], &[u8]) {
         (self.certified.cert.first().map_or(&[], |certificate| certificate), self.key.secret_der())

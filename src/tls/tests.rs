@@ -176,6 +176,10 @@ fn the_leaf_is_issued_anew_when_it_no_longer_fits_and_the_authority_never() {
         assert_eq!(before[2] == after[2], before[3] == after[3], "certificate and key go together");
         before[2] != after[2]
     };
+    let validity = load_at(&options, now).unwrap().validity().unwrap();
+    for (days, is_timely) in [(0, true), (365, true), (367, false), (-2, false)] {
+        assert_eq!(validity.is_timely(now + Duration::days(days)), is_timely, "after {days} days, while it runs");
+    }
     assert!(!reissued(&options, now + Duration::days(365)));
     assert!(reissued(&options, now + Duration::days(367)), "near its end");
     assert!(reissued(&options, now), "not valid yet, for a clock that was wrong");

@@ -1,5 +1,6 @@
 //! Allocate (RFC 8656 section 7).
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use stun::attributes::{ATTR_DONT_FRAGMENT, ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
@@ -56,7 +57,7 @@ impl Server {
         owner: Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        if self.of(&from, now).is_some() {
+        if self.allocations.of(&from, now).is_some() {
             return self.repeat(from, request, &owner, now).map(Answer::Success);
         }
         // One that has expired and is not swept out yet neither stands in the way nor counts.
@@ -129,18 +130,19 @@ impl Server {
         even: Option<bool>,
         owner: &Owner,
     ) -> Result<Wanted, Reject> {
-        let all = &self.options.ports;
         // A port that is held back is one of them, too.
-        let range = *all.start()..=all.end().saturating_sub(u16::from(even == Some(true)));
-        if range.is_empty() {
-            return Err(Reject::InsufficientCapacity);
-        }
+        let beside = u16::from(even == Some(true));
+        let fitting = |all: &RangeInclusive<u16>| {
+            Some(*all.start()..=all.end().saturating_sub(beside)).filter(|range| !range.is_empty())
+        };
+        let range = fitting(&self.options.ports).ok_or(Reject::InsufficientCapacity)?;
+        let open = self.options.open_ports.as_ref().and_then(fitting);
         let address = self.options.addresses.choose(from.server.ip(), family);
         let address = address.ok_or(Reject::AddressFamilyNotSupported)?;
         let charge = self.charge(from, owner)?;
         let ports = Candidates::new(&range, &mut self.rng);
         let closed = self.shared.relayed.just_closed(address);
-        let open = self.options.open_ports.as_ref().map(|open| Candidates::new(open, &mut self.rng));
+        let open = open.map(|open| Candidates::new(&open, &mut self.rng));
         Ok(Wanted { charge, port: Port::Free { address, open, ports, even: even.is_some(), closed } })
     }
 
@@ -150,7 +152,7 @@ impl Server {
 
     /// A retransmission is answered as the first one was; anything else on a five-tuple that has an allocation is a 437.
     fn repeat(&self, from: FiveTuple, request: &Request<'_>, owner: &Owner, now: Instant) -> Result<Response, Reject> {
-        let allocation = self.of(&from, now).ok_or(Reject::AllocationMismatch)?;
+        let allocation = self.allocations.of(&from, now).ok_or(Reject::AllocationMismatch)?;
         let same = allocation.request == request.frame().transaction_id();
         if !same || allocation.owner.username != owner.username {
             return Err(Reject::AllocationMismatch);

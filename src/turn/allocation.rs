@@ -10,7 +10,7 @@ use super::quota::Charge;
 use super::reject::Reject;
 use super::relayed::RelayTransport;
 use super::reservation::ReservationToken;
-use crate::credentials::{IntegrityKey, Scope};
+use crate::credentials::{IntegrityKey, Scope, minted_id};
 use crate::stun::{ChannelNumber, TransactionId};
 
 /// How long a permission lasts (RFC 8656 section 9).
@@ -27,6 +27,11 @@ pub struct AllocationId {
     pub index: u32,
     /// Which of the allocations that had this place.
     pub generation: u32,
+}
+
+impl AllocationId {
+    /// Names none: generations begin with 1.
+    pub(super) const NOWHERE: Self = Self { index: 0, generation: 0 };
 }
 
 /// Who made an allocation.
@@ -50,10 +55,14 @@ impl Owner {
         }
     }
 
-    /// Whose quota it counts against: all who hold tokens under one key have the same USERNAME.
+    /// Whose quota it counts against. A user has as many minted names as credentials, which differ in when they end; and
+    /// all who hold tokens under one key have the same USERNAME.
     pub(super) fn account(&self) -> String {
         if self.until.is_none() {
-            return self.username.clone();
+            return match minted_id(&self.username) {
+                Some(id) => format!(":{id}"),
+                None => self.username.clone(),
+            };
         }
         let hash = ring::digest::digest(&ring::digest::SHA256, self.key.bytes());
         let hash: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();

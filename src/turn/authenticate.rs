@@ -13,7 +13,8 @@ use crate::credentials::{IntegrityKey, Scope, Token};
 use crate::stun::{ACCESS_TOKEN, Frame, PasswordAlgorithm, Request};
 
 impl Server {
-    /// Who signed a request. `about` made the allocation that it is about.
+    /// Who signed a request. `about` made the allocation that it is about. What is wrong is looked for in the order of
+    /// RFC 8489 section 9.2.4, and the nonce comes last.
     ///
     /// # Errors
     /// 401 when MESSAGE-INTEGRITY does not verify, 400 when what goes with it is missing, 438 for a nonce that is not
@@ -29,14 +30,25 @@ impl Server {
         let text = |kind| frame.text(kind).ok_or(Reject::BadRequest);
         let (username, realm, nonce) = (self.username(&frame), text(ATTR_REALM)?, text(ATTR_NONCE)?);
         let Some(username) = username? else { return Err(Reject::Unauthorized(Unproven::Unknown)) };
+        let owner = match frame.get(ACCESS_TOKEN) {
+            Some(token) => self.bearer(username, token.value, request, now)?,
+            None => self.long_term(username, realm, about, request, now)?,
+        };
         let control = self.control_of(from, &frame);
         // A client may go on with the nonce of the connection that it has its allocation by.
-        if ![from, control].iter().any(|each| self.shared.nonces.is_fresh(nonce, each.client, now.unix)) {
-            return Err(Reject::StaleNonce);
-        }
-        if let Some(token) = frame.get(ACCESS_TOKEN) {
-            return self.bearer(username, token.value, request, now);
-        }
+        let is_fresh = [from, control].iter().any(|each| self.shared.nonces.is_fresh(nonce, each.client, now.unix));
+        if is_fresh { Ok(owner) } else { Err(Reject::StaleNonce) }
+    }
+
+    /// Whoever knows a password.
+    fn long_term(
+        &self,
+        username: &str,
+        realm: &str,
+        about: Option<&Owner>,
+        request: &mut Request<'_>,
+        now: Now,
+    ) -> Result<Owner, Reject> {
         let algorithm = request.password_algorithm()?.unwrap_or(PasswordAlgorithm::Md5);
         if realm != self.options.verifier.realm() {
             return Err(Reject::Unauthorized(Unproven::WrongRealm));
@@ -53,7 +65,7 @@ impl Server {
     /// Whoever holds an access token (RFC 7635 section 4.1): USERNAME says which key it was made with.
     fn bearer(&self, kid: &str, sealed: &[u8], request: &mut Request<'_>, now: Now) -> Result<Owner, Reject> {
         let verifier = &self.options.verifier;
-        let Token { key, ends } = verifier.tokens().open(kid, sealed, verifier.realm(), now.unix)?;
+        let Token { key, ends, since: _ } = verifier.tokens().open(kid, sealed, verifier.realm(), now.unix)?;
         // coturn and its client sign with the first 16 bytes of a key of whatever length.
         let short = IntegrityKey::given(&key.bytes()[..16]);
         let signed = [key, short].into_iter().find(|key| request.is_signed_with(key.bytes()));

@@ -19,7 +19,7 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        if self.own(&from, owner, now)?.transport == RelayTransport::Tcp {
+        if self.allocations.own(&from, owner, now)?.transport == RelayTransport::Tcp {
             return Err(Reject::BadRequest);
         }
         let channel = request.channel_number()?.ok_or(Reject::BadRequest)?;
@@ -32,11 +32,11 @@ impl Server {
                 return Err(Reject::Forbidden(Denied::NotRelayed));
             }
         }
-        let other = self.all_of(&from, now).find(|one| one.family() != Family::of(peer.ip()));
+        let other = self.allocations.all_of(&from, now).find(|one| one.family() != Family::of(peer.ip()));
         if other.is_some_and(|other| other.peer_of(channel, now).is_some()) {
             return Err(Reject::BadRequest);
         }
-        self.own_of(&from, owner, Family::of(peer.ip()), now)?.bind(channel, peer, now)?;
+        self.allocations.own_of(&from, owner, Family::of(peer.ip()), now)?.bind(channel, peer, now)?;
         Ok(Answer::Success(Response::success(request.frame())))
     }
 }

@@ -45,14 +45,14 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        if self.own(&from, owner, now)?.transport != RelayTransport::Tcp {
+        if self.allocations.own(&from, owner, now)?.transport != RelayTransport::Tcp {
             return Err(Reject::BadRequest);
         }
         let [peer] = request.peer_addresses()?[..] else { return Err(Reject::BadRequest) };
         if peer.port() == 0 {
             return Err(Reject::BadRequest);
         }
-        let allocation = self.own_of(&from, owner, Family::of(peer.ip()), now)?;
+        let allocation = self.allocations.own_of(&from, owner, Family::of(peer.ip()), now)?;
         let (id, bound) = (allocation.id, allocation.bound);
         let to = self.way_to(&from, owner, peer, now)?;
         if self.connections.with(id, peer).is_some() {
@@ -79,7 +79,7 @@ impl Server {
         reply: &mut Vec<u8>,
     ) -> Option<FiveTuple> {
         let connection = self.connections.get(id)?;
-        let client = self.get(connection.allocation)?.five_tuple;
+        let client = self.allocations.get(connection.allocation)?.five_tuple;
         if !matches!(connection.state, State::Connecting(_)) {
             return None;
         }
@@ -101,7 +101,7 @@ impl Server {
 
     /// A connection counts as an allocation does, to the same user and source.
     pub(super) fn charge_connection(&self, id: AllocationId) -> Result<Charge, Reject> {
-        let allocation = self.get(id).ok_or(Reject::AllocationMismatch)?;
+        let allocation = self.allocations.get(id).ok_or(Reject::AllocationMismatch)?;
         let source = SourcePrefix::from(allocation.five_tuple.client.ip());
         self.shared.quota.charge(&allocation.owner.account(), source)
     }
@@ -120,7 +120,7 @@ impl Server {
     ) -> Result<SocketAddr, Reject> {
         let reachable = self.authorize(from, owner, peer.ip(), now)?;
         let holder = self.shared.relayed.get_of(RelayTransport::Tcp, peer);
-        let is_own = self.all_of(from, now).any(|allocation| allocation.relayed == peer);
+        let is_own = self.allocations.all_of(from, now).any(|allocation| allocation.relayed == peer);
         match (reachable, holder) {
             // Anybody may enter a room and name any address there: over TCP that would be a proxy for everything.
             (Reachable::Network, _) if owner.scope != Scope::Policy => {

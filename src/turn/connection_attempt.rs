@@ -43,7 +43,7 @@ impl Server {
 
     /// The peer as its client knows it, and the client, if it has permitted that peer.
     fn permitted_attempt(&self, id: AllocationId, from: SocketAddr, now: Instant) -> Option<(SocketAddr, FiveTuple)> {
-        let allocation = self.get(id).filter(|allocation| allocation.expires > now)?;
+        let allocation = self.allocations.get(id).filter(|allocation| allocation.expires > now)?;
         let peer = self.shown(allocation, from)?;
         let is_new = self.connections.with(id, peer).is_none();
         let has_room = self.connections.pending(id) < MOST_PENDING;

@@ -24,7 +24,9 @@ impl Server {
     pub(super) fn control_of(&self, from: FiveTuple, frame: &Frame<'_>) -> FiveTuple {
         let connection = frame.connection_id().filter(|_| frame.method() == method::CONNECTION_BIND);
         let connection = connection.and_then(|id| self.connections.get(id));
-        connection.and_then(|connection| self.get(connection.allocation)).map_or(from, |found| found.five_tuple)
+        connection
+            .and_then(|connection| self.allocations.get(connection.allocation))
+            .map_or(from, |found| found.five_tuple)
     }
 
     pub(super) fn handle_connection_bind(
@@ -35,12 +37,12 @@ impl Server {
         now: Instant,
     ) -> Result<Answer, Reject> {
         // A connection that messages of an allocation come on cannot be one of bare bytes.
-        if !from.transport.is_stream() || self.of(&from, now).is_some() {
+        if !from.transport.is_stream() || self.allocations.of(&from, now).is_some() {
             return Err(Reject::BadRequest);
         }
         let id = request.frame().connection_id().ok_or(Reject::BadRequest)?;
         let connection = self.connections.get(id).filter(|connection| connection.is_pending(now));
-        let allocation = connection.and_then(|connection| self.get(connection.allocation));
+        let allocation = connection.and_then(|connection| self.allocations.get(connection.allocation));
         let allocation = allocation.filter(|allocation| allocation.expires > now).ok_or(Reject::BadRequest)?;
         // It comes from another address than what the allocation is held by, so a token must be of the same key.
         if allocation.owner.account() != owner.account() {

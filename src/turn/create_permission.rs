@@ -20,7 +20,7 @@ impl Server {
         owner: &Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        self.own(&from, owner, now)?;
+        self.allocations.own(&from, owner, now)?;
         let peers = request.peer_addresses()?;
         if peers.is_empty() {
             return Err(Reject::BadRequest);
@@ -42,12 +42,12 @@ impl Server {
         let (v4, v6) = peers.split_at(peers.partition_point(IpAddr::is_ipv4));
         let mut given = Vec::new();
         if !v4.is_empty() {
-            given = self.own_of(from, owner, Family::V4, now)?.permit(v4, now)?;
+            given = self.allocations.own_of(from, owner, Family::V4, now)?.permit(v4, now)?;
         }
         if !v6.is_empty() {
-            let permitted = self.own_of(from, owner, Family::V6, now)?.permit(v6, now);
+            let permitted = self.allocations.own_of(from, owner, Family::V6, now)?.permit(v6, now);
             if permitted.is_err() && !v4.is_empty() {
-                self.own_of(from, owner, Family::V4, now)?.withdraw(&given);
+                self.allocations.own_of(from, owner, Family::V4, now)?.withdraw(&given);
             }
             permitted?;
         }
@@ -65,7 +65,7 @@ impl Server {
         peer: IpAddr,
         now: Instant,
     ) -> Result<Reachable, Reject> {
-        self.own_of(from, owner, Family::of(peer), now)?;
+        self.allocations.own_of(from, owner, Family::of(peer), now)?;
         let options = &self.options;
         let rooms = options.verifier.memberships();
         options.policy.authorize_peer(owner.scope, peer, rooms).map_err(|denied| {

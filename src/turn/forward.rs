@@ -72,7 +72,7 @@ impl Server {
             self.counters.malformed += 1;
             return Step::Done;
         };
-        match self.peer_of(&from, channel, now) {
+        match self.allocations.peer_of(&from, channel, now) {
             Some((id, peer)) => self.send(id, (peer, false), data, now),
             None => self.drop_unpermitted(),
         }
@@ -85,7 +85,7 @@ impl Server {
             return Step::Done;
         };
         let dont_fragment = dont_fragment && heeds_dont_fragment(&from, peer);
-        match self.for_peer(&from, peer.ip(), now).map(|allocation| allocation.id) {
+        match self.allocations.for_peer(&from, peer.ip(), now).map(|allocation| allocation.id) {
             Some(id) => self.send(id, (peer, dont_fragment), data, now),
             None => self.drop_unpermitted(),
         }
@@ -98,7 +98,7 @@ impl Server {
         payload: Range<usize>,
         now: Instant,
     ) -> Step {
-        let Some(allocation) = self.get(id) else { return Step::Done };
+        let Some(allocation) = self.allocations.get(id) else { return Step::Done };
         let is_udp = allocation.transport == RelayTransport::Udp;
         if !is_udp || !allocation.permits(peer.ip(), now) || peer.port() == 0 {
             return self.drop_unpermitted();
@@ -129,7 +129,7 @@ impl Server {
         length: usize,
         now: Instant,
     ) -> Option<Route> {
-        let allocation = self.get(id)?;
+        let allocation = self.allocations.get(id)?;
         let (from, party) = (allocation.relayed, Party::from(allocation.owner.scope));
         let Some(holder) = self.shared.relayed.get(peer) else {
             if self.options.policy.allow_loopback {
@@ -147,7 +147,7 @@ impl Server {
 
     /// A hairpin from this or another shard arrives at its allocation.
     pub fn handle_hop(&mut self, hop: Hop, length: usize, now: Instant) -> Option<Delivery> {
-        let allocation = self.get(hop.to)?;
+        let allocation = self.allocations.get(hop.to)?;
         if Party::from(allocation.owner.scope) != hop.party {
             self.counters.hairpins_refused += 1;
             return None;
@@ -169,7 +169,7 @@ impl Server {
     }
 
     fn deliver(&mut self, id: AllocationId, from: SocketAddr, length: usize, now: Instant) -> Option<Delivery> {
-        let allocation = self.get(id)?;
+        let allocation = self.allocations.get(id)?;
         if !allocation.permits(from.ip(), now) || allocation.expires <= now {
             self.counters.not_permitted += 1;
             return None;

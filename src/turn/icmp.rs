@@ -73,13 +73,13 @@ impl Server {
             // Nothing is sent there by a relay socket.
             return None;
         }
-        let allocation = self.get(id)?;
+        let allocation = self.allocations.get(id)?;
         let to = allocation.five_tuple;
         if !allocation.permits(peer.ip(), now) || allocation.expires <= now || !self.icmp_limit.take(to.client, now) {
             return None;
         }
         let start = reply.len();
         icmp.data_indication(peer, TransactionId(self.rng.random()), reply);
-        self.get(id)?.charge.pay(Direction::Down, reply.len() - start, now).then_some(to)
+        self.allocations.get(id)?.charge.pay(Direction::Down, reply.len() - start, now).then_some(to)
     }
 }

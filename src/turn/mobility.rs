@@ -14,7 +14,7 @@ use super::relayed::ShardId;
 use super::server::{Answer, Server};
 use crate::credentials::Scope;
 use crate::limit::SourcePrefix;
-use crate::stun::{Frame, MOBILITY_TICKET, Request, Response};
+use crate::stun::{Frame, MOBILITY_TICKET, Request, Response, method};
 
 /// Bytes of a ticket before its MAC.
 const NAMED: usize = 14;
@@ -81,21 +81,22 @@ impl Moving {
 }
 
 impl Server {
-    /// The ticket that a request shows for an allocation elsewhere: none where its own five-tuple has an allocation.
+    /// The ticket that a Refresh shows for an allocation elsewhere: none where its own five-tuple has an allocation.
     ///
-    /// # Errors
-    /// 400 for one that is not of this box.
-    pub(super) fn ticket(&self, from: &FiveTuple, frame: &Frame<'_>, now: Instant) -> Result<Option<Ticket>, Reject> {
-        let Some(shown) = frame.get(MOBILITY_TICKET).filter(|ticket| !ticket.value.is_empty()) else { return Ok(None) };
-        if self.of(from, now).is_some() {
-            return Ok(None);
+    /// One that this box does not know, as after a restart, is for nothing. Who shows it is asked for a proof like anybody:
+    /// a client must not believe an unsigned refusal (RFC 8489 section 9.2.5).
+    pub(super) fn ticket(&self, from: &FiveTuple, frame: &Frame<'_>, now: Instant) -> Option<Ticket> {
+        let shown = frame.get(MOBILITY_TICKET).filter(|ticket| !ticket.value.is_empty())?;
+        if frame.method() != method::REFRESH || self.allocations.of(from, now).is_some() {
+            return None;
         }
-        Ticket::open(shown.value, &self.shared.nonces).map(Some).ok_or(Reject::BadRequest)
+        let unknown = Ticket { shard: self.shard, id: AllocationId::NOWHERE, moves: 0 };
+        Some(Ticket::open(shown.value, &self.shared.nonces).unwrap_or(unknown))
     }
 
     /// The allocation that a ticket of this shard is for.
     pub(super) fn ticketed(&self, ticket: Ticket, now: Instant) -> Option<&Allocation> {
-        let allocation = self.get(ticket.id)?;
+        let allocation = self.allocations.get(ticket.id)?;
         let is_right = allocation.told.mobile && allocation.moves == ticket.moves && allocation.expires > now;
         is_right.then_some(allocation)
     }
@@ -110,7 +111,7 @@ impl Server {
         now: Instant,
     ) -> Result<Answer, Reject> {
         let lifetime = owner.bounded(super::allocate::granted(request)?, now);
-        let allocation = self.ticketed(ticket, now).ok_or(Reject::BadRequest)?;
+        let allocation = self.ticketed(ticket, now).ok_or(Reject::AllocationMismatch)?;
         // It comes from another address than what the allocation is held by, so a token must be of the same key.
         if allocation.owner.account() != owner.account() {
             return Err(Reject::WrongCredentials);
@@ -118,12 +119,12 @@ impl Server {
         if request.lifetime()? == Some(Duration::ZERO) {
             return Err(Reject::BadRequest);
         }
-        let lives = |id: &AllocationId| self.get(*id).is_some_and(|sibling| sibling.expires > now);
+        let lives = |id: &AllocationId| self.allocations.get(*id).is_some_and(|sibling| sibling.expires > now);
         let sibling = allocation.sibling.filter(lives);
         let ids: Vec<AllocationId> = [Some(ticket.id), sibling].into_iter().flatten().collect();
         let [old, new] = [allocation.five_tuple, from].map(|each| SourcePrefix::from(each.client.ip()));
         let mut rehome = |prefix| {
-            let of = |id: &AllocationId| self.get_mut(*id).and_then(|one| one.charge.rehome(prefix).err());
+            let of = |id: &AllocationId| self.allocations.get_mut(*id).and_then(|one| one.charge.rehome(prefix).err());
             ids.iter().find_map(of)
         };
         if let Some(full) = rehome(new) {
@@ -148,7 +149,7 @@ impl Server {
         self.disconnected(five_tuple);
         let ids: Vec<AllocationId> = allocations.into_iter().map(|allocation| self.put(allocation, now)).collect();
         if let [one, other] = ids[..] {
-            self.join(one, other);
+            self.allocations.join(one, other);
         }
         // Whoever left its room while this was under way was looked for on the old shard.
         if let Scope::Room(member) = owner.scope {
@@ -171,7 +172,7 @@ impl Server {
 
     /// The ticket of an allocation that may move.
     pub(super) fn sealed(&self, id: AllocationId) -> Option<[u8; TICKET]> {
-        let allocation = self.get(id).filter(|allocation| allocation.told.mobile)?;
+        let allocation = self.allocations.get(id).filter(|allocation| allocation.told.mobile)?;
         Some(Ticket { shard: self.shard, id, moves: allocation.moves }.seal(&self.shared.nonces))
     }
 }

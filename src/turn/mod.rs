@@ -7,6 +7,7 @@
 mod addresses;
 mod allocate;
 mod allocation;
+mod allocations;
 mod authenticate;
 mod behavior;
 mod channel_bind;

@@ -131,15 +131,15 @@ impl Server {
             return ids;
         };
         if let [one, other] = made[..] {
-            self.join(one, other);
+            self.allocations.join(one, other);
         }
         let token = beside.map(|charge| self.hold(first, &owner, charge, now));
         for &id in &made[1..] {
-            if let Some(allocation) = self.get_mut(id) {
+            if let Some(allocation) = self.allocations.get_mut(id) {
                 allocation.told.mobile = mobile;
             }
         }
-        if let Some(allocation) = self.get_mut(first) {
+        if let Some(allocation) = self.allocations.get_mut(first) {
             allocation.told = Told { token, lacks: lacks.map(|(family, reject)| (family, reject.code())), mobile };
         }
         if let Scope::Room(member) = owner.scope {
@@ -153,7 +153,7 @@ impl Server {
     /// Holds back the port beside that of an allocation.
     fn hold(&mut self, id: AllocationId, owner: &Owner, charge: Charge, now: Instant) -> ReservationToken {
         let token = ReservationToken(self.rng.random());
-        if let Some(Allocation { bound, .. }) = self.get(id) {
+        if let Some(Allocation { bound, .. }) = self.allocations.get(id) {
             let beside = SocketAddr::new(bound.ip(), bound.port() + 1);
             self.shared.reservations.hold(token, beside, &owner.username, charge, now);
         }
@@ -162,8 +162,8 @@ impl Server {
 
     /// What a success says of an allocation and of the one beside it (RFC 8656 section 7.3).
     pub(super) fn describe(&self, id: AllocationId, mut response: Response, lifetime: Duration) -> Response {
-        let Some(first) = self.get(id) else { return response };
-        let second = first.sibling.and_then(|sibling| self.get(sibling));
+        let Some(first) = self.allocations.get(id) else { return response };
+        let second = first.sibling.and_then(|sibling| self.allocations.get(sibling));
         for allocation in [Some(first), second].into_iter().flatten() {
             response = response.relayed_address(allocation.relayed);
         }

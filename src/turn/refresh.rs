@@ -21,7 +21,7 @@ impl Server {
         let family = request.requested_address_family().map_err(|_| Reject::PeerAddressFamilyMismatch)?;
         let ends = request.lifetime()? == Some(Duration::ZERO);
         let lifetime = if ends { Duration::ZERO } else { owner.bounded(granted(request)?, now) };
-        match self.own(&from, owner, now) {
+        match self.allocations.own(&from, owner, now) {
             // The answer to an earlier copy of this request was lost: there is nothing left to end.
             Err(Reject::AllocationMismatch) if ends => {
                 return Ok(Answer::Success(Response::success(request.frame()).lifetime(lifetime)));
@@ -29,14 +29,15 @@ impl Server {
             other => other?,
         };
         let wanted = |is: Family| family.is_none_or(|family| family == is.code());
-        let ids: Vec<_> = self.all_of(&from, now).filter(|one| wanted(one.family())).map(|one| one.id).collect();
+        let ids: Vec<_> =
+            self.allocations.all_of(&from, now).filter(|one| wanted(one.family())).map(|one| one.id).collect();
         if ids.is_empty() {
             return Err(Reject::PeerAddressFamilyMismatch);
         }
         let first = ids[0];
         for id in ids {
             // Its entry in the expiry stays: that is due sooner than any lifetime ends, and then finds the new one.
-            if let Some(allocation) = self.get_mut(id) {
+            if let Some(allocation) = self.allocations.get_mut(id) {
                 allocation.expires = now + lifetime;
                 // It may have shown a new token.
                 allocation.owner.clone_from(owner);

@@ -96,6 +96,13 @@ impl RelayedAddresses {
         }
     }
 
+    /// Whether any port of an address is relayed from.
+    pub fn holds(&self, ip: IpAddr) -> bool {
+        [&self.udp, &self.tcp]
+            .into_iter()
+            .any(|all| all.read().unwrap_or_else(PoisonError::into_inner).keys().any(|address| address.ip() == ip))
+    }
+
     fn note_closed(&self, address: SocketAddr) {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         if closed.len() == MOST_CLOSED {

@@ -1,23 +1,21 @@
 //! The server of one shard: who holds what, and which handler a packet goes to.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use slab::Slab;
 
-use super::FastMap;
-use super::addresses::{Family, RelayAddresses};
+use super::addresses::RelayAddresses;
 use super::allocation::{Allocation, AllocationId, Grant, Owner};
+use super::allocations::Allocations;
 use super::behavior::{Behavior, BehaviorAddresses};
 use super::connect::Dial;
 use super::connections::{ConnectionIds, Connections};
 use super::counters::Counters;
-use super::expiry::Expiry;
 use super::five_tuple::{FiveTuple, Transport};
 use super::forward::Forward;
 use super::icmp::IcmpLimit;
@@ -30,12 +28,20 @@ use super::reject::{Reject, Unproven};
 use super::relayed::{Holder, RelayedAddresses, ShardId};
 use super::reservation::Reservations;
 use super::time::Now;
-use crate::credentials::{IntegrityKey, RoomMember, Scope, Verifier};
+use crate::credentials::{IntegrityKey, RoomMember, Verifier};
 use crate::limit::{RateLimit, SourcePrefix};
 use crate::sightings::{Outcome, Sightings};
-use crate::stun::{
-    ChannelNumber, Class, ConnectionId, Frame, Refusal, Request, Response, binding_success, method, refusal,
-};
+use crate::stun::{Class, ConnectionId, Frame, Method, Refusal, Request, Response, binding_success, method, refusal};
+
+/// The requests that need a credential.
+const HANDLED: [Method; 6] = [
+    method::ALLOCATE,
+    method::REFRESH,
+    method::CREATE_PERMISSION,
+    method::CHANNEL_BIND,
+    method::CONNECT,
+    method::CONNECTION_BIND,
+];
 
 /// Another server (RFC 8489 section 10).
 #[derive(Clone, Debug, Default)]
@@ -126,11 +132,7 @@ pub struct Server {
     pub(super) icmp_limit: IcmpLimit,
     pub(super) behavior: Option<Behavior>,
     pub(super) connections: Connections,
-    allocations: Slab<Allocation>,
-    by_five_tuple: FastMap<FiveTuple, AllocationId>,
-    by_member: HashMap<RoomMember, Vec<AllocationId>>,
-    generation: u32,
-    expiry: Expiry,
+    pub(super) allocations: Allocations,
     closed: Vec<AllocationId>,
     strangers: RateLimit,
     epoch: Instant,
@@ -148,11 +150,7 @@ impl Server {
             icmp_limit: IcmpLimit::new(now),
             behavior: shared.behavior.map(|addresses| Behavior::new(addresses, now)),
             connections: Connections::default(),
-            allocations: Slab::new(),
-            by_five_tuple: FastMap::default(),
-            by_member: HashMap::new(),
-            generation: 0,
-            expiry: Expiry::default(),
+            allocations: Allocations::default(),
             closed: Vec::new(),
             strangers: RateLimit::new(shared.unauthorized_rate, Duration::from_secs(1)),
             shared,
@@ -160,7 +158,8 @@ impl Server {
         }
     }
 
-    /// Replaces the options. Allocations and permissions that stand keep standing until they are refreshed.
+    /// Replaces the options. Allocations and permissions that stand keep standing until they are refreshed, those of a
+    /// credential that is not good any more as well: who is in a call stays in it.
     pub fn reconfigure(&mut self, options: Arc<Options>) {
         self.options = options;
     }
@@ -205,16 +204,7 @@ impl Server {
     }
 
     fn handle_request(&mut self, from: FiveTuple, frame: Frame<'_>, now: Now, reply: &mut Vec<u8>) -> Step {
-        let known = matches!(
-            frame.method(),
-            method::ALLOCATE
-                | method::REFRESH
-                | method::CREATE_PERMISSION
-                | method::CHANNEL_BIND
-                | method::CONNECT
-                | method::CONNECTION_BIND
-        );
-        if !known {
+        if !HANDLED.contains(&frame.method()) {
             // RFC 8489 section 6.3: a method that is not known is not answered.
             return self.drop_malformed();
         }
@@ -225,10 +215,7 @@ impl Server {
             return Step::HandOver(shard);
         }
         let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
-        let ticket = match self.ticket_shown(&from, &frame, now.instant) {
-            Ok(ticket) => ticket,
-            Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
-        };
+        let ticket = self.ticket(&from, &frame, now.instant);
         if let Some(Ticket { shard, .. }) = ticket
             && shard != self.shard
         {
@@ -236,59 +223,61 @@ impl Server {
         }
         let about = match ticket {
             Some(ticket) => self.ticketed(ticket, now.instant),
-            None => self.of(&self.control_of(from, &frame), now.instant),
+            None => self.allocations.of(&self.control_of(from, &frame), now.instant),
         };
         let owner = match self.authenticate(from, about.map(|allocation| &allocation.owner), &mut request, now) {
             Ok(owner) => owner,
             Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
         };
         let key = owner.key.clone();
-        let unknown = frame.unknown_attributes();
-        let answer = if unknown.is_empty() {
-            match ticket {
-                Some(ticket) => self.handle_move(from, &request, &owner, ticket, now.instant),
-                None => self.dispatch(from, &request, owner, now.instant),
-            }
-        } else {
-            Err(Reject::UnknownAttribute(unknown))
-        };
-        match answer {
-            Ok(Answer::Success(response)) => {
-                self.note(self.probe_of(&frame), from, frame.method(), Outcome::Answered, now.instant);
-                response.sign(key.bytes(), reply);
-                Step::Reply
-            }
-            Ok(Answer::Bind(id, response)) => {
-                self.note(self.probe_of(&frame), from, frame.method(), Outcome::Answered, now.instant);
-                response.sign(key.bytes(), reply);
-                Step::Bind(id)
-            }
-            Ok(Answer::Open(opening)) => Step::Open(opening),
-            Ok(Answer::Move(moving)) => Step::Move(moving),
-            Ok(Answer::Connect(dial)) => Step::Connect(dial),
+        match self.dispatch(from, &request, ticket, owner, now.instant) {
+            Ok(answer) => self.carry_out(from, &frame, answer, &key, now, reply),
             Err(reject) => self.refuse(from, &frame, &reject, Some(&key), now, reply),
         }
     }
 
-    /// The ticket by which a Refresh is about an allocation on another five-tuple.
-    fn ticket_shown(&self, from: &FiveTuple, frame: &Frame<'_>, now: Instant) -> Result<Option<Ticket>, Reject> {
-        if frame.method() == method::REFRESH { self.ticket(from, frame, now) } else { Ok(None) }
+    /// What is left to do of an authenticated request that was granted.
+    fn carry_out(
+        &mut self,
+        from: FiveTuple,
+        frame: &Frame<'_>,
+        answer: Answer,
+        key: &IntegrityKey,
+        now: Now,
+        reply: &mut Vec<u8>,
+    ) -> Step {
+        let (step, response) = match answer {
+            Answer::Success(response) => (Step::Reply, response),
+            Answer::Bind(id, response) => (Step::Bind(id), response),
+            Answer::Open(opening) => return Step::Open(opening),
+            Answer::Move(moving) => return Step::Move(moving),
+            Answer::Connect(dial) => return Step::Connect(dial),
+        };
+        self.note(self.probe_of(frame), from, frame.method(), Outcome::Answered, now.instant);
+        response.sign(key.bytes(), reply);
+        step
     }
 
-    /// An authenticated request, whose attributes are all understood, to the handler of its method.
+    /// An authenticated request to the handler of its method.
     fn dispatch(
         &mut self,
         from: FiveTuple,
         request: &Request<'_>,
+        ticket: Option<Ticket>,
         owner: Owner,
         now: Instant,
     ) -> Result<Answer, Reject> {
-        match request.frame().method() {
-            method::ALLOCATE => self.handle_allocate(from, request, owner, now),
-            method::REFRESH => self.handle_refresh(from, request, &owner, now),
-            method::CREATE_PERMISSION => self.handle_create_permission(from, request, &owner, now),
-            method::CONNECT => self.handle_connect(from, request, &owner, now),
-            method::CONNECTION_BIND => self.handle_connection_bind(from, request, &owner, now),
+        let unknown = request.frame().unknown_attributes();
+        if !unknown.is_empty() {
+            return Err(Reject::UnknownAttribute(unknown));
+        }
+        match (request.frame().method(), ticket) {
+            (_, Some(ticket)) => self.handle_move(from, request, &owner, ticket, now),
+            (method::ALLOCATE, _) => self.handle_allocate(from, request, owner, now),
+            (method::REFRESH, _) => self.handle_refresh(from, request, &owner, now),
+            (method::CREATE_PERMISSION, _) => self.handle_create_permission(from, request, &owner, now),
+            (method::CONNECT, _) => self.handle_connect(from, request, &owner, now),
+            (method::CONNECTION_BIND, _) => self.handle_connection_bind(from, request, &owner, now),
             _ => self.handle_channel_bind(from, request, &owner, now),
         }
     }
@@ -351,14 +340,14 @@ impl Server {
 
     /// Ends what a client's connection held, when the connection has ended.
     pub fn disconnected(&mut self, from: FiveTuple) {
-        while let Some(&id) = self.by_five_tuple.get(&from) {
+        while let Some(id) = self.allocations.at(&from) {
             self.end(id);
         }
     }
 
     /// Ends every allocation of a member who has left its room.
     pub fn revoke(&mut self, member: RoomMember) {
-        for id in self.by_member.get(&member).cloned().unwrap_or_default() {
+        for id in self.allocations.of_member(member) {
             self.end(id);
         }
     }
@@ -366,22 +355,14 @@ impl Server {
     /// Ends what has expired.
     pub fn expire(&mut self, now: Instant) {
         self.expire_connections(now);
-        while let Some(id) = self.expiry.pop_due(now) {
-            let Some(allocation) = self.get_mut(id) else { continue };
-            if allocation.expires <= now {
-                self.end(id);
-                continue;
-            }
-            allocation.sweep(now);
-            let wake = allocation.next_wake(now);
-            allocation.wake = wake;
-            self.expiry.insert(wake, id);
+        while let Some(id) = self.allocations.sweep(now) {
+            self.end(id);
         }
     }
 
     /// When [`Server::expire`] is next due.
     pub fn next_expiry(&self) -> Option<Instant> {
-        [self.expiry.next(), self.connections.next_due()].into_iter().flatten().min()
+        [self.allocations.next_wake(), self.connections.next_due()].into_iter().flatten().min()
     }
 
     /// Ends the reservations that nobody asked for in time, and says where their sockets are bound.
@@ -396,7 +377,7 @@ impl Server {
 
     /// Whether a client has an allocation.
     pub fn has_allocation(&self, from: &FiveTuple) -> bool {
-        self.by_five_tuple.contains_key(from)
+        self.allocations.at(from).is_some()
     }
 
     /// How many allocations there are.
@@ -419,115 +400,21 @@ impl Server {
         &self.counters
     }
 
-    /// The allocation of a client, unless it has expired: the first, if it has one of each address family.
-    pub(super) fn of(&self, from: &FiveTuple, now: Instant) -> Option<&Allocation> {
-        let first = self.get(*self.by_five_tuple.get(from)?)?;
-        if first.expires > now {
-            return Some(first);
-        }
-        self.get(first.sibling?).filter(|sibling| sibling.expires > now)
-    }
-
-    /// The allocations of a client: none, one, or one of each address family.
-    pub(super) fn all_of(&self, from: &FiveTuple, now: Instant) -> impl Iterator<Item = &Allocation> {
-        let first = self.of(from, now);
-        let second = first.and_then(|first| self.get(first.sibling?)).filter(|second| second.expires > now);
-        first.into_iter().chain(second)
-    }
-
-    /// The allocation by which a client reaches a peer.
-    pub(super) fn for_peer(&self, from: &FiveTuple, peer: IpAddr, now: Instant) -> Option<&Allocation> {
-        let first = self.of(from, now)?;
-        if first.sibling.is_none() {
-            return Some(first);
-        }
-        self.all_of(from, now).find(|one| one.family() == Family::of(peer))
-    }
-
-    /// The allocation and the peer of a channel.
-    pub(super) fn peer_of(
-        &self,
-        from: &FiveTuple,
-        channel: ChannelNumber,
-        now: Instant,
-    ) -> Option<(AllocationId, SocketAddr)> {
-        let first = self.of(from, now)?;
-        match first.peer_of(channel, now) {
-            Some(peer) => Some((first.id, peer)),
-            None => {
-                let second = self.get(first.sibling?).filter(|second| second.expires > now)?;
-                Some((second.id, second.peer_of(channel, now)?))
-            }
-        }
-    }
-
-    /// The allocation that a request by its owner is about.
-    ///
-    /// # Errors
-    /// [`Reject::AllocationMismatch`] when there is none, [`Reject::WrongCredentials`] when it is another user's.
-    pub(super) fn own(&mut self, from: &FiveTuple, owner: &Owner, now: Instant) -> Result<&mut Allocation, Reject> {
-        let id = self.of(from, now).ok_or(Reject::AllocationMismatch)?.id;
-        let allocation = self.get_mut(id).ok_or(Reject::AllocationMismatch)?;
-        if allocation.owner.is_same(owner) { Ok(allocation) } else { Err(Reject::WrongCredentials) }
-    }
-
-    /// The allocation by which peers of a family are reached, as [`Server::own`] finds it.
-    ///
-    /// # Errors
-    /// As there, and [`Reject::PeerAddressFamilyMismatch`] when there is none of the family.
-    pub(super) fn own_of(
-        &mut self,
-        from: &FiveTuple,
-        owner: &Owner,
-        family: Family,
-        now: Instant,
-    ) -> Result<&mut Allocation, Reject> {
-        self.own(from, owner, now)?;
-        let id = self.all_of(from, now).find(|one| one.family() == family).map(|one| one.id);
-        id.and_then(|id| self.get_mut(id)).ok_or(Reject::PeerAddressFamilyMismatch)
-    }
-
-    pub(super) fn get(&self, id: AllocationId) -> Option<&Allocation> {
-        self.allocations.get(id.index as usize).filter(|allocation| allocation.id == id)
-    }
-
-    pub(super) fn get_mut(&mut self, id: AllocationId) -> Option<&mut Allocation> {
-        self.allocations.get_mut(id.index as usize).filter(|allocation| allocation.id == id)
-    }
-
     pub(super) fn insert(&mut self, grant: Grant, now: Instant) -> AllocationId {
-        let nowhere = AllocationId { index: 0, generation: 0 };
-        let id = self.put(Allocation::new(nowhere, grant), now);
+        let id = self.put(Allocation::new(AllocationId::NOWHERE, grant), now);
         self.counters.allocations += 1;
         id
     }
 
     /// Puts an allocation where packets find it.
-    pub(super) fn put(&mut self, mut allocation: Allocation, now: Instant) -> AllocationId {
-        self.generation = self.generation.wrapping_add(1);
-        let entry = self.allocations.vacant_entry();
-        let id = AllocationId { index: entry.key() as u32, generation: self.generation };
-        (allocation.id, allocation.sibling) = (id, None);
-        allocation.wake = allocation.next_wake(now);
-        self.expiry.insert(allocation.wake, id);
-        self.by_five_tuple.entry(allocation.five_tuple).or_insert(id);
-        if let Scope::Room(member) = allocation.owner.scope {
-            self.by_member.entry(member).or_default().push(id);
-        }
-        let holder = Holder { shard: self.shard, allocation: id, party: allocation.owner.scope.into() };
-        self.shared.relayed.insert(allocation.transport, allocation.bound, holder);
-        self.shared.relayed.insert(allocation.transport, allocation.relayed, holder);
-        entry.insert(allocation);
+    pub(super) fn put(&mut self, allocation: Allocation, now: Instant) -> AllocationId {
+        let Allocation { transport, bound, relayed, .. } = allocation;
+        let party = allocation.owner.scope.into();
+        let id = self.allocations.put(allocation, now);
+        let holder = Holder { shard: self.shard, allocation: id, party };
+        self.shared.relayed.insert(transport, bound, holder);
+        self.shared.relayed.insert(transport, relayed, holder);
         id
-    }
-
-    /// Makes two allocations on one five-tuple know each other.
-    pub(super) fn join(&mut self, one: AllocationId, other: AllocationId) {
-        for (id, sibling) in [(one, other), (other, one)] {
-            if let Some(allocation) = self.get_mut(id) {
-                allocation.sibling = Some(sibling);
-            }
-        }
     }
 
     pub(super) fn end(&mut self, id: AllocationId) {
@@ -538,28 +425,8 @@ impl Server {
 
     /// Takes an allocation away, so that no packet finds it.
     pub(super) fn extract(&mut self, id: AllocationId) -> Option<Allocation> {
-        self.get(id)?;
         self.end_connections(id);
-        let allocation = self.allocations.remove(id.index as usize);
-        self.expiry.remove(allocation.wake, id);
-        match allocation.sibling.and_then(|sibling| self.get_mut(sibling)) {
-            Some(sibling) => {
-                sibling.sibling = None;
-                let sibling = sibling.id;
-                self.by_five_tuple.insert(allocation.five_tuple, sibling);
-            }
-            None => {
-                self.by_five_tuple.remove(&allocation.five_tuple);
-            }
-        }
-        if let Scope::Room(member) = allocation.owner.scope
-            && let Some(ids) = self.by_member.get_mut(&member)
-        {
-            ids.retain(|&other| other != id);
-            if ids.is_empty() {
-                self.by_member.remove(&member);
-            }
-        }
+        let allocation = self.allocations.take(id)?;
         self.shared.relayed.remove(allocation.transport, allocation.bound, self.shard, id);
         self.shared.relayed.remove(allocation.transport, allocation.relayed, self.shard, id);
         Some(allocation)
@@ -570,11 +437,7 @@ impl Server {
 impl Server {
     /// For how many entries there is memory, over everything that grows. The rate limit is a fixed table.
     pub(super) fn room_for(&self) -> usize {
-        let maps = self.by_five_tuple.capacity() + self.by_member.capacity();
-        maps + self.connections.room_for()
-            + self.allocations.capacity()
-            + self.closed.capacity()
-            + usize::from(self.expiry.next().is_some())
+        self.allocations.room_for() + self.connections.room_for() + self.closed.capacity()
     }
 }
 

@@ -44,5 +44,5 @@ async fn an_allocation_follows_its_client_over_addresses_transports_and_shards()
     }
     assert_eq!(client.refresh(0).await, Ok(()));
     let mut late = somewhere(Over::Udp).await;
-    assert_eq!(late.ask(METHOD_REFRESH, &[&Ticket(ticket)]).await.unwrap_err(), 400);
+    assert_eq!(late.ask(METHOD_REFRESH, &[&Ticket(ticket)]).await.unwrap_err(), 437);
 }

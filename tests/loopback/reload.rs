@@ -1,6 +1,7 @@
 //! SIGHUP, while a call goes on.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
@@ -14,6 +15,8 @@ use super::support::turn_client::Over;
 use super::support::web::fetch;
 use super::support::{eventually, tls};
 
+const LISTEN: &str = "listen.addresses = ['127.0.0.1:0']\nlisten.shards = 2\nrelay.addresses = ['127.0.0.1']\n";
+const PATIENCE: Duration = Duration::from_secs(10);
 const NEW_SECRET: &str = "a-secret-that-is-new-today";
 
 async fn leaf(server: &Server) -> CertificateDer<'static> {
@@ -128,6 +131,37 @@ async fn the_policy_of_a_reload_holds_for_the_next_permission() {
     eventually("the rest is in force", || server.log().matches(" reloaded").count() == 2);
     eventually("the server still listens where it did", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     assert_eq!(client.permit(peer).await, Err(403));
+}
+
+#[tokio::test]
+async fn who_relays_from_an_outer_address_of_before_is_still_reached_within_the_box() {
+    let config = |outer| format!("{LISTEN}relay.external = {{ '127.0.0.1' = '{outer}' }}\n");
+    let server = Server::start(&config("203.0.113.7"));
+    let mut ends = Vec::new();
+    for user in ["anna", "ben"] {
+        let mut client = RawClient::new(&server, server.address(), Over::Udp, user).await;
+        let relayed = client.allocate(&[]).await.unwrap();
+        assert_eq!(relayed.ip().to_string(), "203.0.113.7");
+        ends.push((client, relayed));
+    }
+    let [(mut anna, of_anna), (mut ben, of_ben)] = <[_; 2]>::try_from(ends).ok().unwrap();
+    anna.permit(of_ben).await.unwrap();
+    ben.permit(of_anna).await.unwrap();
+    for reloads in 0..3 {
+        if reloads > 0 {
+            server.write("config.toml", &config(["203.0.113.8", "203.0.113.9"][reloads - 1]));
+            server.signal("HUP");
+            eventually("it is reloaded", || server.log().matches(" reloaded").count() == reloads);
+        }
+        anna.send(of_ben, b"picture").await;
+        assert_eq!(ben.receive(PATIENCE).await, Some((of_anna, b"picture".to_vec())), "after {reloads} reloads");
+    }
+    let mut carl = RawClient::new(&server, server.address(), Over::Udp, "carl").await;
+    assert_eq!(carl.allocate(&[]).await.unwrap().ip().to_string(), "203.0.113.9");
+    carl.permit(of_ben).await.unwrap();
+    ben.permit("203.0.113.9:1".parse().unwrap()).await.unwrap();
+    carl.send(of_ben, b"late").await;
+    assert_eq!(ben.receive(PATIENCE).await.map(|(_, bytes)| bytes), Some(b"late".to_vec()));
 }
 
 #[tokio::test]

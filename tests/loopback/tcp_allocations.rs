@@ -89,16 +89,15 @@ async fn a_peer_connects_to_a_client_that_permits_it() {
 async fn a_connection_is_bound_on_whichever_shard_the_client_comes_in_on() {
     let server = Server::start(LOOPBACK);
     for over in OVERS {
-        // Connections are spread by the client's port: of four pairs of odd and even, two are of two shards.
         for (of_control, of_data) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            let mut control = Control::from_port(&server, over, of_control).await;
+            let mut control = Control::on_shard(&server, over, of_control).await;
             control.allocate().await.unwrap();
             let (peers, peer) = listener().await;
             let id = control.connect(peer).await.unwrap();
             let (mut far, _) = peers.accept().await.unwrap();
-            let mut near = control.bind_from_port(&server, over, id, of_data).await.unwrap();
+            let mut near = control.bind_on_shard(&server, over, id, of_data).await.unwrap();
             talk(&mut near, &mut far).await;
-            assert_eq!(control.bind_from_port(&server, over, id, of_data).await.err(), Some(400));
+            assert_eq!(control.bind_on_shard(&server, over, id, of_data).await.err(), Some(400));
         }
     }
 }
@@ -108,7 +107,7 @@ async fn what_follows_the_bind_at_once_is_for_the_peer() {
     let server = Server::start(LOOPBACK);
     for (over, of_data) in [(Over::Tcp, 0), (Over::Tcp, 1), (Over::Tls(&[]), 0), (Over::Tls(&[]), 1)] {
         for length in [1, 1000, 200_000] {
-            let mut control = Control::from_port(&server, over, 0).await;
+            let mut control = Control::on_shard(&server, over, 0).await;
             control.allocate().await.unwrap();
             let (peers, peer) = listener().await;
             let id = control.connect(peer).await.unwrap();

@@ -47,13 +47,13 @@ impl Setter for ConnectionId {
 
 impl Control {
     pub async fn new(server: &Server, over: Over) -> Self {
-        Self::from_port(server, over, 0).await
+        Self::on_shard(server, over, 0).await
     }
 
-    /// From a port that is odd or even.
-    pub async fn from_port(server: &Server, over: Over, odd: u16) -> Self {
+    /// On one of two shards.
+    pub async fn on_shard(server: &Server, over: Over, shard: u16) -> Self {
         let (username, password) = server.credential("anna");
-        Self::with(connection(server, over, odd).await, username, password)
+        Self::with(connection(server, over, shard).await, username, password)
     }
 
     /// With the credential that a room's `joined` carries.
@@ -106,12 +106,12 @@ impl Control {
 
     /// The stream that is one with a connection.
     pub async fn bind(&self, server: &Server, over: Over, id: Id) -> Result<Io, u16> {
-        self.bind_from_port(server, over, id, 0).await
+        self.bind_on_shard(server, over, id, 0).await
     }
 
-    /// The same, from a port that is odd or even.
-    pub async fn bind_from_port(&self, server: &Server, over: Over, id: Id, odd: u16) -> Result<Io, u16> {
-        let mut io = connection(server, over, odd).await;
+    /// The same, from one of two shards.
+    pub async fn bind_on_shard(&self, server: &Server, over: Over, id: Id, shard: u16) -> Result<Io, u16> {
+        let mut io = connection(server, over, shard).await;
         let mut nonce = self.nonce.clone();
         loop {
             io.write_all(&self.request(METHOD_CONNECTION_BIND, &[&ConnectionId(id)], &nonce).raw).await.unwrap();
@@ -125,8 +125,8 @@ impl Control {
     }
 
     /// A connection on which nothing was said yet.
-    pub async fn data_connection(&self, server: &Server, over: Over, odd: u16) -> Io {
-        connection(server, over, odd).await
+    pub async fn data_connection(&self, server: &Server, over: Over, shard: u16) -> Io {
+        connection(server, over, shard).await
     }
 
     async fn ask(&mut self, method: Method, attributes: &[&dyn Setter]) -> Message {
@@ -165,8 +165,8 @@ pub fn bind_request(control: &Control, id: Id) -> Vec<u8> {
     control.request(METHOD_CONNECTION_BIND, &[&ConnectionId(id)], &control.nonce).raw
 }
 
-async fn connection(server: &Server, over: Over, odd: u16) -> Io {
-    let tcp = from_port(server.address(), odd).await;
+async fn connection(server: &Server, over: Over, shard: u16) -> Io {
+    let tcp = from_port(server.address(), shard).await;
     match over {
         Over::Udp | Over::Dtls => unreachable!("no stream"),
         Over::Tcp => Box::new(tcp),
@@ -177,12 +177,13 @@ async fn connection(server: &Server, over: Over, odd: u16) -> Io {
     }
 }
 
-async fn from_port(to: SocketAddr, odd: u16) -> TcpStream {
+/// Connections are spread over shards by the client's port, two by two.
+async fn from_port(to: SocketAddr, shard: u16) -> TcpStream {
     loop {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let port = socket.local_addr().unwrap().port();
-        let wanted = if port % 2 == odd { port } else { port ^ 1 };
+        let wanted = if port / 2 % 2 == shard { port } else { port ^ 2 };
         drop(socket);
         let socket = TcpSocket::new_v4().unwrap();
         if socket.bind(SocketAddr::new(to.ip(), wanted)).is_ok() {

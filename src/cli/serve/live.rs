@@ -29,6 +29,11 @@ pub(super) struct Fresh {
     /// What a public authority is to vouch for. None also while the owner's certificate is there.
     pub(super) wanted: Option<Wanted>,
     pub(super) addresses: Vec<IpAddr>,
+    /// Addresses that this machine does not have any more, and whose ports are still relayed from: what is for them never
+    /// leaves it.
+    pub(super) former: Vec<IpAddr>,
+    /// What it hears as well, as a router.
+    anycast: Vec<IpAddr>,
     /// By which multicast DNS finds this machine, with `.local`.
     names: Vec<String>,
     outside: Known,
@@ -39,6 +44,7 @@ impl Fresh {
     /// found out of the outside.
     pub(super) fn read(settings: &Settings, renamed: Option<&str>, known: Known) -> anyhow::Result<Self> {
         let addresses = interfaces::addresses().context("the addresses of this machine cannot be read")?;
+        let anycast = interfaces::anycast().context("the networks of this machine cannot be read")?;
         let names = named::names(&settings.listen, &addresses, renamed);
         let outside = Known { addresses: external(&settings.relay.external, known.addresses), ..known };
         let loaded = secrets::load_or_make(&settings.credentials)?;
@@ -50,7 +56,7 @@ impl Fresh {
         })?;
         let acme = acme::options(settings).filter(|_| identity.ca.is_some());
         let wanted = acme.map(Wanted::read).transpose()?;
-        Ok(Self { loaded, identity, wanted, addresses, names, outside })
+        Ok(Self { loaded, identity, wanted, addresses, former: Vec::new(), anycast, names, outside })
     }
 
     /// From an address of this machine to the one that others see, configured or found.
@@ -98,7 +104,15 @@ impl Fresh {
         let configured = settings.relay.addresses.iter().chain(self.outside.addresses.values());
         let listening = settings.listen.addresses.iter().map(|address| address.ip().to_canonical());
         let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-        let all = self.addresses.iter().chain(configured).copied().chain(listening).chain(loopback);
+        let all = self
+            .addresses
+            .iter()
+            .chain(&self.former)
+            .chain(&self.anycast)
+            .chain(configured)
+            .copied()
+            .chain(listening)
+            .chain(loopback);
         all.filter(|ip| !ip.is_unspecified()).collect()
     }
 

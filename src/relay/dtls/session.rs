@@ -24,6 +24,9 @@ const HANDSHAKE_MTU: usize = 1200;
 /// How long a handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// The most messages under one key whose nonces are random 64 bits each: two are the same then by a chance of 1 in 500.
+const MOST_RANDOM_NONCES: u64 = 1 << 28;
+
 /// The certificate that sessions show, and how they are spoken.
 #[derive(Debug)]
 pub struct Identity {
@@ -68,6 +71,8 @@ pub(super) enum Failure {
     Dtls(#[from] Error),
     #[error("its library panicked")]
     Panicked,
+    #[error("its key has been used for as many records as it may be")]
+    UsedUp,
 }
 
 /// Calls into the library. Should it panic, that is the end of one session, and not of the server.
@@ -88,6 +93,8 @@ pub(super) struct Session {
     pub(super) scheduled: Option<Instant>,
     /// When it began, had its last message from the client, or was last seen with an allocation.
     pub(super) used_at: Instant,
+    /// How many messages it may still send, if its cipher draws a random nonce for each.
+    pub(super) left: Option<u64>,
     /// What the numbers of its records in the clear are short of those that the client expects.
     renumber: u64,
 }
@@ -130,6 +137,7 @@ impl Session {
             ticket,
             scheduled: None,
             used_at: now,
+            left: (!hello.offers_chacha_20()).then_some(MOST_RANDOM_NONCES),
             renumber: hello.sequence().saturating_sub(1),
         })
     }
@@ -154,8 +162,11 @@ impl Session {
     /// Takes a message for the client, up to [`MAX_PLAINTEXT`] bytes.
     ///
     /// # Errors
-    /// When the session is no more.
+    /// When the session is no more, or has used up its key: its client then begins another.
     pub(super) fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(1).ok_or(Failure::UsedUp)?;
+        }
         guard(|| self.dtls.send_application_data(message))??;
         Ok(())
     }

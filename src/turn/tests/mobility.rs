@@ -56,7 +56,7 @@ fn it_may_move_again_and_a_lost_answer_is_asked_for_again() {
     let again = lab.ask(&second, show(&old));
     assert_eq!((code(&again), ticket(&again)), (0, ticket(&moved)), "it is there already");
     let third = elsewhere(&mut lab, &first, "192.0.2.3:5000", 0);
-    assert_eq!(lab.code(&third, show(&old)), 400, "used up");
+    assert_eq!(lab.code(&third, show(&old)), 437, "used up");
     assert_eq!(lab.code(&third, show(&ticket(&moved))), 0);
     assert_eq!(lab.servers[0].counters().moves + lab.servers[1].counters().moves, 2);
 }
@@ -75,13 +75,28 @@ fn a_ticket_is_of_no_use_to_others_nor_after_the_end() {
     for bit in 0..shown.len() * 8 {
         let mut forged = shown.clone();
         forged[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(lab.code(&there, show(&forged)), 400);
+        assert_eq!(lab.code(&there, show(&forged)), 437);
     }
-    assert_eq!(lab.code(&there, show(&shown[1..])), 400);
+    assert_eq!(lab.code(&there, show(&shown[1..])), 437);
     assert_eq!(lab.code(&there, refresh(0).raw(MOBILITY_TICKET, &shown)), 400, "it is not ended from elsewhere");
     assert!(lab.sockets.contains_key(&relayed) && lab.servers[0].has_allocation(&anna.five_tuple));
     assert_eq!(lab.code(&anna, refresh(0)), 0);
-    assert_eq!(lab.code(&there, show(&shown)), 400);
+    assert_eq!(lab.code(&there, show(&shown)), 437);
+}
+
+#[test]
+fn whoever_shows_a_ticket_of_before_a_restart_is_told_to_allocate_anew() {
+    let (mut before, mut after) = (Lab::new(), Lab::new());
+    let anna = before.client("anna", "192.0.2.1:5000");
+    let shown = ticket(&before.ask(&anna, mobile()));
+    let there = Client { nonce: anna.nonce.clone(), ..elsewhere(&mut after, &anna, "192.0.2.2:5000", 0) };
+    let mut forged = shown.clone();
+    forged[0] ^= 1;
+    let answer = after.exchange(&there, &show(&forged).sign(&there)).reply();
+    assert_eq!(code(&answer), 438, "a nonce first");
+    let there = Client { nonce: text(&answer, ATTR_NONCE), ..there };
+    assert_eq!(after.code(&there, show(&forged)), 437);
+    after.allocate(&there);
 }
 
 #[test]

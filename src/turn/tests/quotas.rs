@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use ::stun::addr::MappedAddress;
 use ::stun::attributes::{ATTR_ALTERNATE_DOMAIN, ATTR_ALTERNATE_SERVER};
 
+use std::time::Duration;
+
 use super::support::*;
 use crate::turn::*;
 
@@ -195,4 +197,18 @@ fn refusals_are_counted_with_the_rule_that_refused() {
     assert_eq!(count("rule", "198.51.100.66/32"), Some(2), "{refused:?}");
     assert_eq!(count("allocation-mismatch", ""), Some(1));
     assert_eq!(count("no-credential", ""), Some(1));
+}
+
+#[test]
+fn a_user_has_one_account_however_many_credentials() {
+    let one = Limits { allocations: 1, ..MANY };
+    let mut lab = Lab::with(Setup { user: one, ..Setup::default() });
+    let first = lab.client("anna", "192.0.2.1:5000");
+    lab.allocate(&first);
+    lab.advance(Duration::from_secs(1));
+    let second = lab.client("anna", "192.0.2.2:5000");
+    assert_ne!(first.username, second.username);
+    assert_eq!(lab.code(&second, allocate()), 486);
+    let other = lab.client("ben", "192.0.2.2:5000");
+    lab.allocate(&other);
 }

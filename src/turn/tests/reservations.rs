@@ -129,8 +129,11 @@ fn no_pair_of_ports_is_leaked_and_without_one_it_is_508() {
 
 #[test]
 fn a_port_that_is_held_back_is_one_of_those_that_are_relayed_from() {
-    for (ports, pairs) in [(50_000..=50_010, 5), (50_000..=50_000, 0)] {
-        let mut lab = Lab::with(Setup { ports: ports.clone(), ..Setup::default() });
+    let of_router = Some(50_000..=50_010);
+    for (ports, open_ports, pairs) in
+        [(50_000..=50_010, None, 5), (50_000..=50_000, None, 0), (50_000..=50_010, of_router, 5)]
+    {
+        let mut lab = Lab::with(Setup { ports: ports.clone(), open_ports, ..Setup::default() });
         let clients: Vec<_> = (0..=pairs).map(|n| lab.client("anna", &format!("192.0.2.1:{}", 5000 + n))).collect();
         let codes: Vec<_> = clients.iter().map(|client| lab.code(client, pair())).collect();
         assert_eq!(codes.iter().filter(|code| **code == 0).count(), pairs, "{codes:?}");

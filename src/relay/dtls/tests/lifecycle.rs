@@ -52,6 +52,28 @@ fn a_record_is_a_datagram_and_what_does_not_fit_one_is_dropped() {
 }
 
 #[test]
+fn a_key_with_random_nonces_is_used_up_in_time() {
+    use Dtls12CipherSuite as Suite;
+    for (suite, is_counted) in
+        [(Suite::ECDHE_ECDSA_AES128_GCM_SHA256, true), (Suite::ECDHE_ECDSA_CHACHA20_POLY1305_SHA256, false)]
+    {
+        let mut world = World::new();
+        let config = Config::builder().with_crypto_provider(provider()).dtls12_cipher_suites(&[suite]).build().unwrap();
+        let mut client = Client::with(&Arc::new(config), "192.0.2.1:5000", world.now.instant);
+        world.talk(&mut client);
+        let key = world.sessions.by_five_tuple[&client.from];
+        assert_eq!(world.sessions.sessions[key].left.is_some(), is_counted);
+        world.sessions.sessions[key].left = world.sessions.sessions[key].left.map(|_| 1);
+        for _ in 0..2 {
+            world.sessions.send(&client.from, [b"hello", b"", b""]);
+        }
+        world.talk(&mut client);
+        let heard = if is_counted { 1 } else { 2 };
+        assert_eq!((client.heard.len(), client.is_closed, world.is_empty()), (heard, is_counted, is_counted));
+    }
+}
+
+#[test]
 fn several_records_of_one_datagram_are_several_messages() {
     let mut world = World::new();
     let mut client = world.connect("192.0.2.1:5000");
