@@ -245,12 +245,16 @@ impl Server {
         {
             tracing::warn!("another machine has that name: this one is found as {name}.local");
         }
-        if fresh.addresses != self.own {
+        let has_moved = fresh.addresses != self.own;
+        if has_moved {
             tracing::info!("this machine's addresses are now {:?}", fresh.addresses);
             self.named.moved(&self.settings.listen, &self.listening, &fresh.addresses);
             self.outer.look(&fresh.addresses);
         }
         self.apply(&mut fresh);
+        if has_moved {
+            self.test_itself(&fresh);
+        }
         (self.renamed, self.known) = (renamed, known);
         Ok(())
     }

@@ -178,6 +178,9 @@ impl Mapper {
     /// Whether the router still has what it had, at the address that it had.
     async fn stands(&mut self) -> bool {
         let (Some((_, router)), Some(&first)) = (&self.at, self.held.first()) else { return false };
+        if router.has_fewer_than(self.held.len()).await {
+            return false;
+        }
         let Ok(granted) = router.map(first).await else { return false };
         let has_restarted = granted.epoch.zip(self.epoch).is_some_and(|(now, before)| now.saturating_add(LAG) < before);
         self.epoch = granted.epoch;

@@ -7,7 +7,10 @@ use std::time::Duration;
 use crab_nat::{InternetProtocol, PortMapping, PortMappingOptions, PortMappingType, TimeoutConfig, natpmp, pcp};
 use igd_next::aio::Gateway;
 use igd_next::aio::tokio::{Tokio, search_gateway};
-use igd_next::{AddPortError, GetExternalIpError, PortMappingProtocol, RequestError, SearchError, SearchOptions};
+use igd_next::{
+    AddPortError, GetExternalIpError, GetGenericPortMappingEntryError, PortMappingProtocol, RequestError, SearchError,
+    SearchOptions,
+};
 use thiserror::Error;
 
 use super::place::Place;
@@ -127,6 +130,14 @@ impl Router {
                 Ok(Granted { lifetime: Duration::from_secs(LIFETIME.into()), epoch: None, outer: None })
             }
         }
+    }
+
+    /// Whether it says that it has fewer mappings than `held`, of anybody. By UPnP that is all there is to see of a router
+    /// that has restarted; the other languages tell with each mapping.
+    pub(super) async fn has_fewer_than(&self, held: usize) -> bool {
+        let (Self::Upnp { gateway, .. }, Some(last)) = (self, held.checked_sub(1)) else { return false };
+        let entry = gateway.get_generic_port_mapping_entry(last as u32).await;
+        matches!(entry, Err(GetGenericPortMappingEntryError::SpecifiedArrayIndexInvalid))
     }
 
     /// Has it let in a port no longer.

@@ -3,7 +3,7 @@
 //! | file in `tls.dir` | what it is |
 //! |---|---|
 //! | `cert.pem`, `key.pem` | the owner's own certificate chain and key: they win |
-//! | `ca.pem`, `ca.key` | the authority that devices are asked to trust: made once, good for this box only |
+//! | `ca.pem`, `ca.key` | the authority that devices are asked to trust: made once, good for no site of the internet |
 //! | `leaf.pem`, `leaf.key` | what the server shows: issued anew when addresses or names change, or its end is near |
 //!
 //! For names that the internet knows, [`acme`] may have another beside it.

@@ -1,6 +1,6 @@
 /**
- * Whoever steals the key of a box's authority still signs for no site but that box: browsers that trust it refuse a
- * certificate that is good for any other as well.
+ * Whoever steals the key of a box's authority still signs for no site of the internet: browsers that trust it refuse a
+ * certificate that is good for one as well.
  */
 
 import assert from "node:assert/strict";
@@ -66,7 +66,7 @@ async function visit(browser, names) {
 }
 
 for (const kind of KINDS) {
-  test(`${kind}: a stolen authority opens no door but its box's`, async () => {
+  test(`${kind}: a stolen authority signs for no site of the internet`, async () => {
     const browser = await TestBrowser.launch(kind, box.authority);
     try {
       assert.equal(await visit(browser, ["IP:127.0.0.1", "DNS:localhost"]), "the thief's page", "what it may sign for");

@@ -31,6 +31,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_router_lets_in_what_pcp_asks_for", outside::a_router_lets_in_what_pcp_asks_for),
     ("a_router_lets_in_what_natpmp_asks_for", outside::a_router_lets_in_what_natpmp_asks_for),
     ("a_router_lets_in_what_upnp_asks_for", outside::a_router_lets_in_what_upnp_asks_for),
+    ("what_a_router_has_forgotten_is_asked_for_again", outside::what_a_router_has_forgotten_is_asked_for_again),
     ("a_mapping_follows_the_router", outside::a_mapping_follows_the_router),
     ("a_router_that_speaks_no_language_is_no_hindrance", outside::a_router_that_speaks_no_language),
     ("the_outer_address_is_found_and_followed", outside::the_outer_address_is_found_and_followed),

@@ -183,6 +183,26 @@ fn a_router_lets_in(languages: &str, language: &str, besides: &str) {
     assert_eq!(forwarded(&gate), 0, "{log}");
 }
 
+/// The router restarts, and is the same as before but for what it let in.
+pub fn what_a_router_has_forgotten_is_asked_for_again() {
+    const LANGUAGES: &str = "enable_natpmp=no\nenable_upnp=yes\nhttp_port=5678";
+    let mut world = World::new();
+    let (inside, gate) = world.box_at_home(OUTER);
+    let daemon = Daemon::start(&world, &gate, LANGUAGES);
+    let mut server = Server::start_within(&inside, &config(ROUTER, &[OUTER]));
+    server.wait_for("reloaded");
+    assert_eq!(forwarded(&gate), MAPPED);
+    drop(daemon);
+    world.nft(&gate, "delete table inet filter");
+    let _daemon = Daemon::start(&world, &gate, LANGUAGES);
+    assert_eq!(forwarded(&gate), 0);
+    let give_up = Instant::now() + TURN;
+    while forwarded(&gate) != MAPPED {
+        assert!(Instant::now() < give_up, "{} of {MAPPED}", forwarded(&gate));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// The provider gives the router another address.
 pub fn a_mapping_follows_the_router() {
     const OTHER: &str = "203.0.112.8";

@@ -1,4 +1,5 @@
-//! The self-test: after `ready`, clients of our own go through every listener, before a user finds out what is wrong.
+//! The self-test: after `ready`, and when the machine's addresses have changed, clients of our own go through every listener,
+//! before a user finds out what is wrong.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -54,7 +55,11 @@ pub(super) async fn run(addresses: Vec<SocketAddr>, login: Option<Login>) {
     }
     if !works.is_empty() && works.len() == addresses.len().min(MAX_ADDRESSES) {
         let how = if login.is_some() { "a packet goes through the relay" } else { "Bindings are answered" };
-        tracing::info!("self-test: over UDP, TCP and TLS {how} at {}", works.join(", "));
+        tracing::info!(
+            "self-test: over UDP, TCP and TLS {how} at {}, from this machine; `lanturn probe` sees what is in between, \
+             from another",
+            works.join(", ")
+        );
     }
 }
 
