@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::hmac;
 use thiserror::Error;
 
 use super::memberships::RoomMember;
 use super::secret::Secret;
+use crate::stun::hmac_sha1;
 
 /// The longest user-chosen id, in bytes. STUN allows 508 bytes of USERNAME in all (RFC 8489 section 14.3).
 const MAX_ID_BYTES: usize = 256;
@@ -91,8 +91,7 @@ pub(crate) fn minted_id(username: &str) -> Option<&str> {
 
 /// The password that belongs to a username under one secret.
 pub(crate) fn password(secret: &Secret, username: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.bytes());
-    STANDARD.encode(hmac::sign(&key, username.as_bytes()))
+    STANDARD.encode(hmac_sha1(secret.bytes(), &[username.as_bytes()]))
 }
 
 #[cfg(test)]

@@ -21,8 +21,10 @@ impl Opened {
         let mut opened = Self { sockets: Vec::with_capacity(opening.wanted().len()), beside: None };
         for wanted in opening.wanted() {
             let socket = opened.obtain(wanted, opening.wants_pair(), spares);
-            if let Err(error) = &socket {
-                tracing::debug!(%error, "no relay socket");
+            match &socket {
+                Ok((socket, _)) if opening.wants_errors() => socket.keep_errors(),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "no relay socket"),
             }
             opened.sockets.push(socket.ok());
         }

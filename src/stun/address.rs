@@ -33,6 +33,24 @@ pub fn encode_xor_address(address: SocketAddr, id: TransactionId, out: &mut [u8;
     }
 }
 
+/// The value of MAPPED-ADDRESS and its kin (RFC 8489 section 14.1), and its length: 8 for IPv4, 20 for IPv6.
+pub(super) fn encode_address(address: SocketAddr, out: &mut [u8; 20]) -> usize {
+    out[0] = 0;
+    out[2..4].copy_from_slice(&address.port().to_be_bytes());
+    match address.ip() {
+        IpAddr::V4(v4) => {
+            out[1] = FAMILY_IPV4;
+            out[4..8].copy_from_slice(&v4.octets());
+            8
+        }
+        IpAddr::V6(v6) => {
+            out[1] = FAMILY_IPV6;
+            out[4..20].copy_from_slice(&v6.octets());
+            20
+        }
+    }
+}
+
 /// Reads the value of an XOR address attribute. `None` when its family or its length is wrong.
 pub fn decode_xor_address(value: &[u8], id: TransactionId) -> Option<SocketAddr> {
     let (&[_, family, high, low], address) = value.split_first_chunk()?;

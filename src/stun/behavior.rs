@@ -1,13 +1,13 @@
 //! What RFC 5780 adds to Binding, for clients that look how their NAT behaves.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use ::stun::attributes::{
     ATTR_CHANGE_REQUEST, ATTR_MAPPED_ADDRESS, ATTR_OTHER_ADDRESS, ATTR_PADDING, ATTR_RESPONSE_ORIGIN,
     ATTR_RESPONSE_PORT, ATTR_XORMAPPED_ADDRESS,
 };
 
-use super::{ATTRIBUTE_HEADER_BYTES, AttrType, Frame, Malformed, encode_xor_address, plain};
+use super::{ATTRIBUTE_HEADER_BYTES, AttrType, Frame, Malformed, encode_address, encode_xor_address, plain};
 
 /// The flags of CHANGE-REQUEST (RFC 5780 section 7.2).
 const CHANGE_IP: u8 = 4;
@@ -99,22 +99,4 @@ pub fn behavior_success(frame: &Frame<'_>, asked: BehaviorRequest, says: Behavio
         plain::padding(ATTR_PADDING, length, out);
     }
     plain::end(frame, start, out);
-}
-
-/// The value of MAPPED-ADDRESS and its kin (RFC 8489 section 14.1), and its length: 8 for IPv4, 20 for IPv6.
-fn encode_address(address: SocketAddr, out: &mut [u8; 20]) -> usize {
-    out[0] = 0;
-    out[2..4].copy_from_slice(&address.port().to_be_bytes());
-    match address.ip() {
-        IpAddr::V4(v4) => {
-            out[1] = 1;
-            out[4..8].copy_from_slice(&v4.octets());
-            8
-        }
-        IpAddr::V6(v6) => {
-            out[1] = 2;
-            out[4..20].copy_from_slice(&v6.octets());
-            20
-        }
-    }
 }

@@ -1,10 +1,15 @@
-//! MESSAGE-INTEGRITY-SHA256, USERHASH and the password algorithms (RFC 8489).
+//! MESSAGE-INTEGRITY, its kin with SHA-256, USERHASH and the password algorithms (RFC 8489).
 
-use ::stun::attributes::ATTR_MESSAGE_INTEGRITY_SHA256;
+use ::hmac::{Hmac, KeyInit as _, Mac as _};
+use ::stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256};
 use ring::{digest, hmac};
+use sha1::Sha1;
+use subtle::ConstantTimeEq as _;
 
-use super::{ATTRIBUTE_HEADER_BYTES, Frame, HEADER_BYTES};
+use super::{ATTRIBUTE_HEADER_BYTES, Attribute, Frame, HEADER_BYTES, plain};
 
+/// Bytes of an HMAC-SHA1.
+const SHA1_BYTES: usize = 20;
 /// Bytes of a whole HMAC-SHA256.
 const SHA256_BYTES: usize = 32;
 
@@ -39,30 +44,54 @@ pub fn userhash(username: &str, realm: &str) -> [u8; SHA256_BYTES] {
     hash
 }
 
-/// Whether MESSAGE-INTEGRITY-SHA256 was made with this key. False without one.
+/// HMAC-SHA1, by the instructions that processors have for it: ring does without them.
+pub fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> [u8; SHA1_BYTES] {
+    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(key) else { unreachable!("a key of any length is taken") };
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
+/// Whether MESSAGE-INTEGRITY-SHA256, or MESSAGE-INTEGRITY where there is none, was made with this key (RFC 8489 sections
+/// 14.5 and 14.6). False without either.
 pub(super) fn verifies(frame: &Frame<'_>, key: &[u8]) -> bool {
-    let Some(attribute) = frame.sha256() else { return false };
-    let before = frame.before(attribute.offset - ATTRIBUTE_HEADER_BYTES);
-    let right = mac(before, attribute.value.len(), key);
-    subtle::ConstantTimeEq::ct_eq(attribute.value, &right.as_ref()[..attribute.value.len()]).into()
+    let before = |attribute: Attribute<'_>| frame.before(attribute.offset - ATTRIBUTE_HEADER_BYTES);
+    match (frame.sha256(), frame.get(ATTR_MESSAGE_INTEGRITY)) {
+        (Some(attribute), _) => {
+            let (length, right) = (attribute.value.len(), sha256(before(attribute), attribute.value.len(), key));
+            attribute.value.ct_eq(&right.as_ref()[..length]).into()
+        }
+        (None, Some(attribute)) => attribute.value.ct_eq(&sha1(before(attribute), key)).into(),
+        (None, None) => false,
+    }
 }
 
 /// Appends MESSAGE-INTEGRITY-SHA256 to the message that begins at `start`, and puts its length right.
-pub(super) fn sign(start: usize, key: &[u8], out: &mut Vec<u8>) {
-    let tag = mac(&out[start..], SHA256_BYTES, key);
-    out.extend_from_slice(&ATTR_MESSAGE_INTEGRITY_SHA256.0.to_be_bytes());
-    out.extend_from_slice(&(SHA256_BYTES as u16).to_be_bytes());
-    out.extend_from_slice(tag.as_ref());
-    let length = (out.len() - start - HEADER_BYTES) as u16;
-    out[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
+pub(super) fn sign_sha256(start: usize, key: &[u8], out: &mut Vec<u8>) {
+    let tag = sha256(&out[start..], SHA256_BYTES, key);
+    plain::attribute(ATTR_MESSAGE_INTEGRITY_SHA256, tag.as_ref(), out);
+    plain::length(start, out);
 }
 
-/// Over what stands before the attribute, with a length in the header that reaches to its end (RFC 8489 section 14.6).
-fn mac(before: &[u8], value_bytes: usize, key: &[u8]) -> hmac::Tag {
-    let length = (before.len() - HEADER_BYTES + ATTRIBUTE_HEADER_BYTES + value_bytes) as u16;
+/// The same with MESSAGE-INTEGRITY.
+pub(super) fn sign_sha1(start: usize, key: &[u8], out: &mut Vec<u8>) {
+    let tag = sha1(&out[start..], key);
+    plain::attribute(ATTR_MESSAGE_INTEGRITY, &tag, out);
+    plain::length(start, out);
+}
+
+fn sha1(before: &[u8], key: &[u8]) -> [u8; SHA1_BYTES] {
+    hmac_sha1(key, &[&before[..2], &reaching(before, SHA1_BYTES), &before[4..]])
+}
+
+fn sha256(before: &[u8], value_bytes: usize, key: &[u8]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     context.update(&before[..2]);
-    context.update(&length.to_be_bytes());
+    context.update(&reaching(before, value_bytes));
     context.update(&before[4..]);
     context.sign()
+}
+
+/// The length in the header that what stands before the attribute is signed with: it reaches to the attribute's end.
+fn reaching(before: &[u8], value_bytes: usize) -> [u8; 2] {
+    ((before.len() - HEADER_BYTES + ATTRIBUTE_HEADER_BYTES + value_bytes) as u16).to_be_bytes()
 }

@@ -1,9 +1,9 @@
 //! The STUN and TURN codec (RFC 8489, RFC 8656, RFC 6062).
 //!
-//! Two layers share it. [`Frame`] and [`ChannelData`] borrow from the packet and allocate nothing: they carry the fast
-//! path (ChannelData, Send, Binding, the answer to a stranger). [`Request`] and [`Response`] hand the control plane to
-//! the `stun` and `turn::proto` crates, after [`Frame`] has refused what those let through: trailing bytes, a length
-//! that is no multiple of four, a wrong FINGERPRINT, attributes behind MESSAGE-INTEGRITY.
+//! [`Frame`] and [`ChannelData`] borrow from the packet and allocate nothing. A frame is checked once, as strictly as the
+//! RFC allows: trailing bytes, a length that is no multiple of four, a wrong FINGERPRINT and attributes behind
+//! MESSAGE-INTEGRITY do not get past it. [`Request`] reads its attributes by type. Numbers, types and the checksum are those
+//! of the `stun` crate, which also reads in tests what is written here.
 //!
 //! Pure: no clock, no sockets, no randomness.
 
@@ -27,6 +27,7 @@ mod vectors;
 pub use ::stun::agent::TransactionId;
 pub use ::stun::attributes::AttrType;
 pub use ::stun::message::Method;
+use address::encode_address;
 pub use address::{decode_xor_address, encode_xor_address};
 pub use attributes::{
     ACCESS_TOKEN, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, CAN_FORBID_FRAGMENTS, DRAFT_ADDITIONAL_ADDRESS_FAMILY,
@@ -38,7 +39,7 @@ pub use connection::{ConnectionId, connection_attempt};
 pub use frame::{Attribute, Class, Frame, Malformed};
 pub use framing::{Framing, HEADROOM};
 pub use icmp::Icmp;
-pub use integrity::{PasswordAlgorithm, userhash};
+pub use integrity::{PasswordAlgorithm, hmac_sha1, userhash};
 pub use plain::{BINDING_SUCCESS, Refusal, binding_request, binding_success, refusal};
 pub use request::Request;
 pub use response::Response;

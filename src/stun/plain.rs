@@ -1,4 +1,4 @@
-//! Answers that carry no MESSAGE-INTEGRITY, written straight into the send buffer.
+//! Answers, written straight into a buffer: those that carry no MESSAGE-INTEGRITY into that which is sent.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use super::{
 pub const BINDING_SUCCESS: u16 = 0x0101;
 
 pub(super) const SUCCESS: u16 = 0x0100;
-const ERROR: u16 = 0x0110;
+pub(super) const ERROR: u16 = 0x0110;
 
 /// A Binding request without attributes (RFC 8489 section 5).
 pub fn binding_request(id: TransactionId) -> [u8; HEADER_BYTES] {
@@ -55,12 +55,7 @@ pub struct Refusal<'a> {
 /// Appends an error response (RFC 8489 section 6.3.1.1).
 pub fn refusal(frame: &Frame<'_>, refusal: Refusal<'_>, out: &mut Vec<u8>) {
     let start = begin(frame, ERROR, out);
-    let mut code = [0; 4 + 64];
-    let reason = &refusal.reason.as_bytes()[..refusal.reason.len().min(64)];
-    code[2] = (refusal.code / 100) as u8;
-    code[3] = (refusal.code % 100) as u8;
-    code[4..4 + reason.len()].copy_from_slice(reason);
-    attribute(ATTR_ERROR_CODE, &code[..4 + reason.len()], out);
+    error_code(refusal.code, refusal.reason, out);
     if let Some((realm, nonce)) = refusal.challenge {
         attribute(ATTR_REALM, realm.as_bytes(), out);
         attribute(ATTR_NONCE, nonce.as_bytes(), out);
@@ -70,10 +65,25 @@ pub fn refusal(frame: &Frame<'_>, refusal: Refusal<'_>, out: &mut Vec<u8>) {
         }
     }
     if !refusal.unknown.is_empty() {
-        let list: Vec<u8> = refusal.unknown.iter().flat_map(|kind| kind.0.to_be_bytes()).collect();
-        attribute(ATTR_UNKNOWN_ATTRIBUTES, &list, out);
+        unknown_attributes(refusal.unknown, out);
     }
     end(frame, start, out);
+}
+
+/// ERROR-CODE (RFC 8489 section 14.8).
+pub(super) fn error_code(code: u16, reason: &str, out: &mut Vec<u8>) {
+    let mut value = [0; 4 + 64];
+    let reason = &reason.as_bytes()[..reason.len().min(64)];
+    value[2] = (code / 100) as u8;
+    value[3] = (code % 100) as u8;
+    value[4..4 + reason.len()].copy_from_slice(reason);
+    attribute(ATTR_ERROR_CODE, &value[..4 + reason.len()], out);
+}
+
+/// UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13).
+pub(super) fn unknown_attributes(list: &[AttrType], out: &mut Vec<u8>) {
+    let list: Vec<u8> = list.iter().flat_map(|kind| kind.0.to_be_bytes()).collect();
+    attribute(ATTR_UNKNOWN_ATTRIBUTES, &list, out);
 }
 
 pub(super) fn begin(frame: &Frame<'_>, class: u16, out: &mut Vec<u8>) -> usize {
@@ -101,11 +111,16 @@ pub(super) fn padding(kind: AttrType, length: usize, out: &mut Vec<u8>) {
 
 /// Writes the length, and a FINGERPRINT when the request had one.
 pub(super) fn end(frame: &Frame<'_>, start: usize, out: &mut Vec<u8>) {
-    let length = (out.len() - start - HEADER_BYTES) as u16;
-    out[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
+    length(start, out);
     if frame.is_fingerprinted() {
         fingerprint(start, out);
     }
+}
+
+/// Writes the length of the message that begins at `start`.
+pub(super) fn length(start: usize, out: &mut [u8]) {
+    let length = (out.len() - start - HEADER_BYTES) as u16;
+    out[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
 /// Appends a FINGERPRINT to the message that begins at `start`, and puts its length right (RFC 8489 section 14.7).

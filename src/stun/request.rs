@@ -1,4 +1,4 @@
-//! A control-plane request, read by the `stun` and `turn::proto` crates.
+//! A control-plane request.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,12 +7,6 @@ use ::stun::attributes::{
     ATTR_CHANNEL_NUMBER, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS,
     ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_XOR_PEER_ADDRESS, AttrType,
 };
-use ::stun::integrity::MessageIntegrity;
-use ::stun::message::{Getter, Message};
-use turn::proto::channum::ChannelNumber as RawChannelNumber;
-use turn::proto::lifetime::Lifetime;
-use turn::proto::reqfamily::RequestedAddressFamily;
-use turn::proto::reqtrans::RequestedTransport;
 
 use super::{
     ADDITIONAL_ADDRESS_FAMILY, ChannelNumber, DRAFT_ADDITIONAL_ADDRESS_FAMILY, Frame, Malformed, PasswordAlgorithm,
@@ -21,38 +15,26 @@ use super::{
 
 /// A request whose attributes are read by type. An attribute that is there but cannot be read is an error, one that
 /// is not there is `None`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     frame: Frame<'a>,
-    message: Message,
 }
 
 impl<'a> Request<'a> {
-    /// Decodes what [`Frame::bytes`] lets through.
-    ///
-    /// # Errors
-    /// [`Malformed::Attribute`] when the crate cannot read what the frame could.
-    pub fn decode(frame: Frame<'a>) -> Result<Self, Malformed> {
-        let mut raw = frame.bytes().to_vec();
-        let length = (raw.len() - super::HEADER_BYTES) as u16;
-        raw[2..4].copy_from_slice(&length.to_be_bytes());
-        let mut message = Message { raw, ..Message::default() };
-        message.decode().map_err(|_| Malformed::Attribute)?;
-        Ok(Self { frame, message })
+    /// Reads a frame as a request.
+    pub fn new(frame: Frame<'a>) -> Self {
+        Self { frame }
     }
 
-    /// The frame it was decoded from.
+    /// The frame that it is read from.
     pub fn frame(&self) -> &Frame<'a> {
         &self.frame
     }
 
     /// Whether MESSAGE-INTEGRITY-SHA256, or MESSAGE-INTEGRITY where there is none, was made with this key (RFC 8489 sections
     /// 14.5 and 14.6).
-    pub fn is_signed_with(&mut self, key: &[u8]) -> bool {
-        match self.frame.sha256() {
-            Some(_) => integrity::verifies(&self.frame, key),
-            None => MessageIntegrity(key.to_vec()).check(&mut self.message).is_ok(),
-        }
+    pub fn is_signed_with(&self, key: &[u8]) -> bool {
+        integrity::verifies(&self.frame, key)
     }
 
     /// How the key is made (RFC 8489 section 9.2.4). `None` without a PASSWORD-ALGORITHM: then it is MD5.
@@ -76,7 +58,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Malformed::Attribute`]
     pub fn lifetime(&self) -> Result<Option<Duration>, Malformed> {
-        Ok(self.read::<Lifetime>(ATTR_LIFETIME)?.map(|lifetime| lifetime.0))
+        Ok(self.word(ATTR_LIFETIME)?.map(|seconds| Duration::from_secs(u32::from_be_bytes(seconds).into())))
     }
 
     /// REQUESTED-TRANSPORT as an IP protocol number (RFC 8656 section 18.7).
@@ -84,7 +66,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Malformed::Attribute`]
     pub fn requested_transport(&self) -> Result<Option<u8>, Malformed> {
-        Ok(self.read::<RequestedTransport>(ATTR_REQUESTED_TRANSPORT)?.map(|transport| transport.protocol.0))
+        Ok(self.word(ATTR_REQUESTED_TRANSPORT)?.map(|[protocol, ..]| protocol))
     }
 
     /// REQUESTED-ADDRESS-FAMILY (RFC 8656 section 18.8): 1 for IPv4, 2 for IPv6.
@@ -92,7 +74,11 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Malformed::Attribute`] also for another family, which the caller answers with 440.
     pub fn requested_address_family(&self) -> Result<Option<u8>, Malformed> {
-        Ok(self.read::<RequestedAddressFamily>(ATTR_REQUESTED_ADDRESS_FAMILY)?.map(|family| family.0))
+        match self.word(ATTR_REQUESTED_ADDRESS_FAMILY)? {
+            None => Ok(None),
+            Some([family @ 1..=2, ..]) => Ok(Some(family)),
+            Some(_) => Err(Malformed::Attribute),
+        }
     }
 
     /// EVEN-PORT (RFC 8656 section 18.6): whether the next higher port is to be reserved as well.
@@ -135,8 +121,8 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Malformed::Attribute`] also for a number that no channel may have.
     pub fn channel_number(&self) -> Result<Option<ChannelNumber>, Malformed> {
-        let Some(number) = self.read::<RawChannelNumber>(ATTR_CHANNEL_NUMBER)? else { return Ok(None) };
-        ChannelNumber::new(number.0).map(Some).ok_or(Malformed::Attribute)
+        let Some([high, low, ..]) = self.word(ATTR_CHANNEL_NUMBER)? else { return Ok(None) };
+        ChannelNumber::new(u16::from_be_bytes([high, low])).map(Some).ok_or(Malformed::Attribute)
     }
 
     /// Every XOR-PEER-ADDRESS (RFC 8656 section 18.3), in order: CreatePermission carries several.
@@ -148,12 +134,9 @@ impl<'a> Request<'a> {
         peers.map(|peer| self.frame.decode_address(peer).ok_or(Malformed::Attribute)).collect()
     }
 
-    fn read<T: Getter + Default>(&self, kind: AttrType) -> Result<Option<T>, Malformed> {
-        if !self.message.contains(kind) {
-            return Ok(None);
-        }
-        let mut value = T::default();
-        value.get_from(&self.message).map_err(|_| Malformed::Attribute)?;
-        Ok(Some(value))
+    /// The value of an attribute that has four bytes.
+    fn word(&self, kind: AttrType) -> Result<Option<[u8; 4]>, Malformed> {
+        let attribute = self.frame.get(kind);
+        attribute.map(|attribute| attribute.value.try_into().map_err(|_| Malformed::Attribute)).transpose()
     }
 }

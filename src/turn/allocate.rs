@@ -87,6 +87,7 @@ impl Server {
             wanted,
             beside,
             lacks,
+            icmp: self.options.icmp,
             // A listener and its connections stay where they are.
             mobile: asked.mobile && transport == RelayTransport::Udp,
             success: Response::success(request.frame()),

@@ -23,7 +23,7 @@ impl Server {
         &self,
         from: FiveTuple,
         about: Option<&Owner>,
-        request: &mut Request<'_>,
+        request: &Request<'_>,
         now: Now,
     ) -> Result<Owner, Reject> {
         let frame = *request.frame();
@@ -46,7 +46,7 @@ impl Server {
         username: &str,
         realm: &str,
         about: Option<&Owner>,
-        request: &mut Request<'_>,
+        request: &Request<'_>,
         now: Now,
     ) -> Result<Owner, Reject> {
         let algorithm = request.password_algorithm()?.unwrap_or(PasswordAlgorithm::Md5);
@@ -63,7 +63,7 @@ impl Server {
     }
 
     /// Whoever holds an access token (RFC 7635 section 4.1): USERNAME says which key it was made with.
-    fn bearer(&self, kid: &str, sealed: &[u8], request: &mut Request<'_>, now: Now) -> Result<Owner, Reject> {
+    fn bearer(&self, kid: &str, sealed: &[u8], request: &Request<'_>, now: Now) -> Result<Owner, Reject> {
         let verifier = &self.options.verifier;
         let Token { key, ends, since: _ } = verifier.tokens().open(kid, sealed, verifier.realm(), now.unix)?;
         // coturn and its client sign with the first 16 bytes of a key of whatever length.

@@ -31,6 +31,8 @@ pub struct Opening {
     pub(super) beside: Option<Charge>,
     /// The family that was asked for as well and is not to be had, with the code that says why.
     pub(super) lacks: Option<(Family, Reject)>,
+    /// Whether its client is told of ICMP errors.
+    pub(super) icmp: bool,
     /// Whether it wants a ticket.
     pub(super) mobile: bool,
     pub(super) success: Response,
@@ -64,6 +66,11 @@ impl Opening {
     /// The sockets, in the order in which [`Server::opened`] takes them.
     pub fn wanted(&self) -> &[Wanted] {
         &self.wanted
+    }
+
+    /// Whether the sockets are to keep the ICMP errors for what they send.
+    pub fn wants_errors(&self) -> bool {
+        self.icmp
     }
 
     /// Whether the port after that of the first socket is to be bound as well, and held back.

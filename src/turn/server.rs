@@ -214,7 +214,7 @@ impl Server {
         if let Some(shard) = self.elsewhere(&from, &frame) {
             return Step::HandOver(shard);
         }
-        let Ok(mut request) = Request::decode(frame) else { return self.drop_malformed() };
+        let request = Request::new(frame);
         let ticket = self.ticket(&from, &frame, now.instant);
         if let Some(Ticket { shard, .. }) = ticket
             && shard != self.shard
@@ -225,7 +225,7 @@ impl Server {
             Some(ticket) => self.ticketed(ticket, now.instant),
             None => self.allocations.of(&self.control_of(from, &frame), now.instant),
         };
-        let owner = match self.authenticate(from, about.map(|allocation| &allocation.owner), &mut request, now) {
+        let owner = match self.authenticate(from, about.map(|allocation| &allocation.owner), &request, now) {
             Ok(owner) => owner,
             Err(reject) => return self.refuse(from, &frame, &reject, None, now, reply),
         };
@@ -322,7 +322,7 @@ impl Server {
             response = response.alternate(server, self.options.alternate.domain.as_deref());
         }
         if !unknown.is_empty() {
-            response = response.unknown_attributes(unknown.to_vec());
+            response = response.unknown_attributes(unknown);
         }
         response.sign(key.bytes(), reply);
         Step::Reply

@@ -170,9 +170,12 @@ impl RelaySocket {
 
     fn at(address: SocketAddr) -> io::Result<Self> {
         let is_v6 = address.is_ipv6();
-        let socket = Bare::new(UdpSocket::bind(address)?, is_v6)?;
-        socket.keep_errors(is_v6);
-        Ok(Self { socket, is_v6 })
+        Ok(Self { socket: Bare::new(UdpSocket::bind(address)?, is_v6)?, is_v6 })
+    }
+
+    /// Has the system keep the ICMP errors for what is sent, for [`RelaySocket::take_errors`].
+    pub(super) fn keep_errors(&self) {
+        self.socket.keep_errors(self.is_v6);
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {

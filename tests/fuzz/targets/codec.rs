@@ -32,13 +32,12 @@ fuzz_target!(|packet: &[u8]| {
     assert!(unknown.len() <= 16 && unknown.iter().all(|kind| kind.required()));
     let _ = frame.xor_address(ATTR_XOR_PEER_ADDRESS);
 
-    if let Ok(mut request) = Request::decode(frame) {
-        assert!(!request.is_signed_with(b"a key that nobody has"));
-        let _ = (request.lifetime(), request.requested_transport(), request.requested_address_family());
-        let _ = (request.even_port(), request.channel_number(), request.peer_addresses());
-        let _ = (request.password_algorithm(), request.reservation_token(), frame.connection_id());
-        let _ = request.additional_address_family();
-    }
+    let request = Request::new(frame);
+    assert!(!request.is_signed_with(b"a key that nobody has"));
+    let _ = (request.lifetime(), request.requested_transport(), request.requested_address_family());
+    let _ = (request.even_port(), request.channel_number(), request.peer_addresses());
+    let _ = (request.password_algorithm(), request.reservation_token(), frame.connection_id());
+    let _ = request.additional_address_family();
 
     // Only requests are answered.
     if frame.class() != Class::Request {
