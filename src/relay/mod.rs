@@ -6,7 +6,8 @@
 //!  mailbox ──────────┘                 └─ hairpin: another client, or another shard's mailbox
 //! ```
 //!
-//! Between receiving a packet and sending it on there is no lock, no queue and no task. What a shard receives in one turn
+//! Between receiving a packet and sending it on there is no lock, no queue and no task, but for the table of relayed
+//! addresses, which a hairpin reads and only an allocation's beginning and end write. What a shard receives in one turn
 //! stays in its batch, and is sent from there at the end of the turn, in runs as few and long as can be made of it. Only
 //! a hairpin to another shard passes through a mailbox, and it is bounded: what does not fit is dropped and counted, as a
 //! socket would do.

@@ -33,20 +33,28 @@ fn number(text: &str) -> u16 {
 fn its_methods_are_those_that_are_known() {
     let listed: BTreeSet<u16> = table("Methods").iter().map(|row| number(row[1])).collect();
     let known = [
-        method::BINDING,
-        method::ALLOCATE,
-        method::REFRESH,
-        method::SEND,
-        method::DATA,
-        method::CREATE_PERMISSION,
-        method::CHANNEL_BIND,
-        method::CONNECT,
-        method::CONNECTION_BIND,
-        method::CONNECTION_ATTEMPT,
+        ("BINDING", method::BINDING),
+        ("ALLOCATE", method::ALLOCATE),
+        ("REFRESH", method::REFRESH),
+        ("SEND", method::SEND),
+        ("DATA", method::DATA),
+        ("CREATE_PERMISSION", method::CREATE_PERMISSION),
+        ("CHANNEL_BIND", method::CHANNEL_BIND),
+        ("CONNECT", method::CONNECT),
+        ("CONNECTION_BIND", method::CONNECTION_BIND),
+        ("CONNECTION_ATTEMPT", method::CONNECTION_ATTEMPT),
     ];
+    let mut text = String::new();
+    ["src/stun", "src/turn"]
+        .iter()
+        .for_each(|part| sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(part), &mut text));
+    let used = text.split("method::").skip(1).map(|rest| rest.split(|c: char| !c.is_uppercase() && c != '_').next());
+    let used: BTreeSet<&str> = used.flatten().filter(|name| !name.is_empty()).collect();
+    let names: BTreeSet<&str> = known.iter().map(|(name, _)| *name).collect();
+    assert!(used.is_subset(&names), "{used:?}");
     // In the type of a request only the method's own bits are set.
     let number = |method| MessageType::new(method, CLASS_REQUEST).value();
-    assert_eq!(listed, known.into_iter().map(number).collect());
+    assert_eq!(listed, known.into_iter().map(|(_, method)| number(method)).collect());
 }
 
 #[test]
@@ -55,6 +63,39 @@ fn its_required_attributes_are_those_that_are_known() {
         table("Attributes").iter().map(|row| number(row[1])).filter(|kind| *kind < 0x8000).collect();
     let known = (0..0x8000).filter(|kind| is_known(AttrType(*kind)));
     let known: BTreeSet<u16> = known.chain(OF_DISCOVERY).collect();
+    let names = |set: &BTreeSet<u16>| set.iter().map(|kind| format!("{kind:#06x}")).collect::<Vec<_>>();
+    assert_eq!(names(&listed), names(&known));
+}
+
+macro_rules! named {
+    ($($name:ident),* $(,)?) => { [$((stringify!($name), stun::attributes::$name)),*] };
+}
+
+#[test]
+fn its_optional_attributes_are_those_that_are_in_the_code() {
+    let of_the_crate = named![
+        ATTR_PASSWORD_ALGORITHMS,
+        ATTR_ALTERNATE_DOMAIN,
+        ATTR_SOFTWARE,
+        ATTR_ALTERNATE_SERVER,
+        ATTR_FINGERPRINT,
+        ATTR_RESPONSE_ORIGIN,
+        ATTR_OTHER_ADDRESS,
+        ATTR_ICE_CONTROLLED,
+        ATTR_ICE_CONTROLLING,
+        ATTR_CACHE_TIMEOUT,
+        ATTR_ORIGIN,
+    ];
+    let mut text = String::new();
+    for part in ["src/stun", "src/turn", "src/relay", "src/cli/probe"] {
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(part), &mut text);
+    }
+    let has = |word: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|other| other == word);
+    let borrowed = of_the_crate.iter().filter(|(name, _)| has(name)).map(|(_, kind)| kind.0);
+    let own = text.split(": AttrType = AttrType(0x").skip(1).map(|rest| number(&rest[..4]));
+    let known: BTreeSet<u16> = borrowed.chain(own).filter(|kind| *kind >= 0x8000).collect();
+    let listed: BTreeSet<u16> =
+        table("Attributes").iter().map(|row| number(row[1])).filter(|kind| *kind >= 0x8000).collect();
     let names = |set: &BTreeSet<u16>| set.iter().map(|kind| format!("{kind:#06x}")).collect::<Vec<_>>();
     assert_eq!(names(&listed), names(&known));
 }
