@@ -131,6 +131,20 @@ async fn an_attempt_that_comes_late_takes_nothing_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn attempts_are_counted_anew_in_each_membership_of_a_connection() {
+    let setup = setup(options());
+    let mut anna = setup.connect().await;
+    for _ in 0..2 {
+        say(&mut anna, json!({ "type": "join", "room": "kitchen", "resume": true })).await;
+        let token = hear(&mut anna).await["resume"]["token"].clone();
+        anna = setup.connect().await;
+        say(&mut anna, json!({ "type": "resume", "token": token, "last": 0, "attempt": 1 })).await;
+        assert_eq!(hear(&mut anna).await["type"], "resumed");
+        say(&mut anna, json!({ "type": "leave" })).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_that_was_loaded_again_starts_anew_in_its_place() {
     let setup = setup(options());
     let (anna, joined) = resumable(&setup, "kitchen").await;
