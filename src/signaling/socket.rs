@@ -100,9 +100,9 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
                 session.linger().await;
             }
             End::Closed => {
-                self.session.leave(LeaveReason::Disconnected);
+                let (mut wire, _session) = self.leave();
                 // Whether the client hears the last words is up to it.
-                let _ = timeout(PARTING, self.wire.close()).await;
+                let _ = timeout(PARTING, wire.close()).await;
             }
             End::Close(code) => {
                 self.print_queued();
@@ -340,18 +340,28 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
     }
 
     /// The last words, then the close frame. The membership is over before they are written.
-    async fn part(&mut self, code: u16) {
-        self.session.leave(LeaveReason::Disconnected);
+    async fn part(mut self, code: u16) {
+        let frames = std::mem::take(&mut self.frames);
+        let (mut wire, _session) = self.leave();
         let said = async {
-            for text in self.frames.drain(..) {
-                self.wire.send(Message::text(text)).await?;
+            for text in frames {
+                wire.send(Message::text(text)).await?;
             }
             let frame = CloseFrame { code: code.into(), reason: Default::default() };
-            self.wire.send(Message::Close(Some(frame))).await
+            wire.send(Message::Close(Some(frame))).await
         };
         // Whether the client hears them is up to it.
         let _ = timeout(PARTING, said).await;
-        let _ = timeout(PARTING, self.wire.drain()).await;
+        let _ = timeout(PARTING, wire.drain()).await;
+    }
+
+    /// Ends the membership, and before it what the dialect holds: nobody is to be put together with who has left. Until
+    /// the session ends, the connection has its place.
+    fn leave(self) -> (W, Session) {
+        let Self { wire, dialect, mut session, .. } = self;
+        drop(dialect);
+        session.leave(LeaveReason::Disconnected);
+        (wire, session)
     }
 }
 
