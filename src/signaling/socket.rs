@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -253,14 +253,14 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
     }
 
     async fn feed(&mut self, message: Message) -> Option<End> {
-        let Self { wire, session, closing, .. } = self;
-        let written = patiently(wire.feed(message), session, closing, self.deadlines.patience()).await;
+        let Self { wire, session, closing, deadlines, .. } = self;
+        let written = patiently(wire.feed(message), session, closing, deadlines).await;
         written.unwrap_or_else(|why| Some(self.end(why)))
     }
 
     async fn flush(&mut self) -> Option<End> {
-        let Self { wire, session, closing, .. } = self;
-        let written = patiently(wire.flush(), session, closing, self.deadlines.patience()).await;
+        let Self { wire, session, closing, deadlines, .. } = self;
+        let written = patiently(wire.flush(), session, closing, deadlines).await;
         written.unwrap_or_else(|why| Some(self.end(why)))
     }
 
@@ -365,13 +365,13 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
     }
 }
 
-/// Waits for a write. One that takes as long as a silence may last is of a reader that does not read. `Err` says why the
-/// client is to be told to go.
+/// Waits for a write. A client that neither says nor reads anything for as long as a silence may last does not read. `Err`
+/// says why it is to be told to go.
 async fn patiently(
     writing: impl Future<Output = Result<(), tungstenite::Error>>,
     session: &Session,
     closing: &mut watch::Receiver<bool>,
-    patience: Duration,
+    deadlines: &mut Deadlines,
 ) -> Result<Option<End>, ErrorId> {
     let mut writing = pin!(writing);
     // Most take no time, and then need no timer.
@@ -380,8 +380,11 @@ async fn patiently(
     }
     tokio::select! {
         biased;
-        written = timeout(patience, writing) => match written {
-            Ok(Ok(())) => Ok(None),
+        written = timeout_at(deadlines.patience(), writing) => match written {
+            Ok(Ok(())) => {
+                deadlines.reads(Instant::now());
+                Ok(None)
+            }
             Ok(Err(_)) => Ok(Some(End::Gone)),
             // On a network that stands still, nobody reads.
             Err(_) if session.can_resume() => Ok(Some(End::Gone)),
