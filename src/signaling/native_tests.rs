@@ -105,7 +105,7 @@ async fn places_are_bounded() {
     say(&mut late, json!({ "type": "join", "room": "kitchen" })).await;
     expect_error(&mut late, "full", Some(1013)).await;
     drop((eve, late));
-    while *setup.hub.connections.subscribe().borrow() > 2 {
+    while *setup.hub.sessions.subscribe().borrow() > 2 {
         tokio::task::yield_now().await;
     }
     let (_finn, _) = setup.joined("cellar").await;

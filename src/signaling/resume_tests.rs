@@ -1,5 +1,7 @@
 //! A membership that goes on over another connection.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -142,6 +144,61 @@ async fn attempts_are_counted_anew_in_each_membership_of_a_connection() {
         assert_eq!(hear(&mut anna).await["type"], "resumed");
         say(&mut anna, json!({ "type": "leave" })).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_whose_connections_drop_at_once_can_come_back() {
+    let (counts, setup) = (Counts::new(), setup(options()));
+    let connect = || setup.hub.connect(std::net::IpAddr::from([192, 168, 1, 9]), reach());
+    let mut members = Vec::new();
+    for room in ["kitchen", "kitchen", "kitchen", "cellar"] {
+        members.push(resumable(&setup, room).await);
+    }
+    assert!(connect().is_none(), "every place is taken");
+    let dropped: Vec<_> = members.into_iter().map(|(_, joined)| joined).collect();
+    until(|| counts.of("lanturn_signaling_connections") == 0).await;
+    let mut back = Vec::new();
+    for joined in &dropped {
+        back.push(resume(&setup, joined, 0).await);
+        assert_eq!(hear(back.last_mut().unwrap()).await["type"], "resumed");
+    }
+    assert!(connect().is_none(), "and so it is again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_are_waited_for_than_may_be_connected_but_in_their_own_places() {
+    let (counts, setup) = (Counts::new(), setup(HubOptions { connections_per_prefix: 2, ..options() }));
+    let connect = || setup.hub.connect(std::net::IpAddr::from([192, 168, 1, 9]), reach());
+    let kept = || counts.of("lanturn_places_kept_total");
+    for _ in 0..2 {
+        drop(resumable(&setup, "kitchen").await);
+        until(|| counts.of("lanturn_signaling_connections") == 0).await;
+    }
+    assert_eq!(kept(), 0);
+    let third = resumable(&setup, "kitchen").await;
+    let other = connect();
+    assert!(other.is_some() && connect().is_none());
+    drop(third);
+    until(|| kept() == 1).await;
+    assert!(connect().is_none(), "the third is waited for in its own place");
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    assert!(connect().is_some(), "until its time is over");
+}
+
+/// Waits, but not until a window is over.
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if is_so() {
+            return;
+        }
+    }
+    panic!("it does not become so");
+}
+
+fn reach() -> Reach {
+    let address = "192.168.1.9:5000".parse().unwrap();
+    Reach::of(address, address, &Default::default())
 }
 
 #[tokio::test(start_paused = true)]

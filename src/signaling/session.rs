@@ -31,6 +31,8 @@ pub struct Session {
     /// Whether what it resumes with ends with the client's page.
     pub(super) forgets: bool,
     is_stream: bool,
+    /// Whether its place among the connections is another's by now.
+    is_place_lent: bool,
 }
 
 impl Session {
@@ -50,6 +52,7 @@ impl Session {
             can_resume: false,
             forgets: false,
             is_stream: false,
+            is_place_lent: false,
         }
     }
 
@@ -289,12 +292,13 @@ impl Session {
 
     /// After the connection dropped, waits for another one to go on with the membership. Ends it when none comes in
     /// time.
-    pub async fn linger(self) {
+    pub async fn linger(mut self) {
         let window = self.hub.options().resume_window;
         let Some(id) = self.id().filter(|_| self.can_resume()) else {
             return;
         };
         self.hub.away(id, (&self.outbox, self.holder));
+        self.is_place_lent = self.hub.lend_place(self.remote.into());
         let mut closing = self.hub.closing();
         tokio::select! {
             () = sleep(window) => {}
@@ -405,6 +409,6 @@ impl Handle {
 impl Drop for Session {
     fn drop(&mut self) {
         self.leave(LeaveReason::Disconnected);
-        self.hub.give_place(self.remote.into());
+        self.hub.disconnect(self.remote.into(), self.is_place_lent);
     }
 }
