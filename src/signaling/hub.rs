@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::budget::{Budget, Purse, WaitingLimits};
-use super::candidates;
+use super::candidates::{self, Offered};
 use super::error::ErrorId;
 use super::matchbox::groups::Groups;
 use super::message::{Capacity, LeaveReason, PeerId, ResumeToken, Role, ServerMessage};
@@ -389,7 +389,7 @@ impl Hub {
         data: Payload,
     ) -> Result<(), ErrorId> {
         let is_reached = self.memberships.is_member(sender.member);
-        let addresses = if is_reached { candidates::addresses(&data) } else { Vec::new() };
+        let Offered { found, dropped } = if is_reached { candidates::addresses(&data) } else { Offered::default() };
         let state = &mut *lock(&self.state);
         if !sender.is_heard()? {
             return Ok(());
@@ -398,28 +398,32 @@ impl Hub {
         let State { rooms, outboxes, .. } = &mut *state;
         let fits = |signal: &ServerMessage| outboxes.get(&to).is_none_or(|outbox| outbox.accepts(signal));
         let effect = rooms.signal(PeerId(from.member), to, epoch, data, fits)?;
-        for address in addresses {
-            if !self.memberships.offered(from, address) {
-                metrics::counter!("lanturn_signaled_addresses_dropped_total").increment(1);
-            }
+        let forgotten = found.into_iter().filter(|address| !self.memberships.offered(from, *address)).count();
+        if dropped + forgotten > 0 {
+            let lost = (dropped + forgotten) as u64;
+            metrics::counter!("lanturn_signaled_addresses_dropped_total").increment(lost);
         }
         self.signals.increment(1);
         self.carry_out(state, vec![effect]);
         Ok(())
     }
 
-    pub(super) fn pass_to_all(&self, sender: Sender<'_>, data: &Payload) -> Result<(), ErrorId> {
+    /// Passes something on to everybody else. Says who did not get it, because too much waits for them.
+    pub(super) fn pass_to_all(&self, sender: Sender<'_>, data: &Payload) -> Result<Vec<PeerId>, ErrorId> {
         let state = &mut *lock(&self.state);
         if !sender.is_heard()? {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let from = sender.member;
         let State { rooms, outboxes, .. } = &mut *state;
         let fits = |to, signal: &ServerMessage| outboxes.get(&to).is_none_or(|outbox| outbox.accepts(signal));
-        let effects = rooms.broadcast(PeerId(from.member), data, fits)?;
+        let (effects, missed) = rooms.broadcast(PeerId(from.member), data, fits)?;
         self.signals.increment(effects.len() as u64);
+        if !missed.is_empty() {
+            metrics::counter!("lanturn_broadcasts_missed_total").increment(missed.len() as u64);
+        }
         self.carry_out(state, effects);
-        Ok(())
+        Ok(missed)
     }
 
     /// Changes something in the rooms, and sends what follows from it.

@@ -161,7 +161,7 @@ impl World {
         self.sent += 1;
         let members = &self.members;
         let fits = |to: PeerId, signal: &ServerMessage| members[&to.0.0].mailbox.fits(signal);
-        let effects = self.rooms.as_mut().unwrap().broadcast(from, &Payload::of(&json!(number)), fits).unwrap();
+        let (effects, _) = self.rooms.as_mut().unwrap().broadcast(from, &Payload::of(&json!(number)), fits).unwrap();
         for effect in &effects {
             let Effect::Send { to, .. } = effect else { continue };
             assert_eq!(self.members[&to.0.0].room, self.members[&from.0.0].room);

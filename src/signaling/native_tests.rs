@@ -314,6 +314,64 @@ async fn who_is_not_ready_hears_everything_later_and_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broadcast_says_who_missed_it() {
+    let (counts, setup) = (Counts::new(), setup(HubOptions { message_rate: 1000, ..options() }));
+    let missed = || counts.of("lanturn_broadcasts_missed_total");
+    let (mut anna, _) = setup.joined("kitchen").await;
+    let mut ben = setup.connect().await;
+    say(&mut ben, json!({ "type": "join", "room": "kitchen", "ready": false })).await;
+    let ben_id = id_of(&hear(&mut ben).await);
+    let (mut eve, _) = setup.joined("kitchen").await;
+    hear(&mut anna).await;
+    hear(&mut anna).await;
+    // With `peer-joined`, as much as may wait.
+    for n in 1..128 {
+        say(&mut anna, json!({ "type": "broadcast", "data": n })).await;
+        assert_eq!(hear(&mut eve).await["data"], n);
+    }
+    say(&mut anna, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut anna).await["type"], "pong");
+    assert_eq!(missed(), 0);
+    for n in [128, 129] {
+        say(&mut anna, json!({ "type": "broadcast", "data": n })).await;
+        let told = hear(&mut anna).await;
+        assert_eq!((&told["id"], &told["peers"]), (&json!("peer-busy"), &json!([ben_id])), "{told}");
+        assert_eq!(hear(&mut eve).await["data"], n);
+    }
+    assert_eq!(missed(), 2);
+    say(&mut ben, json!({ "type": "ready" })).await;
+    assert_eq!(hear(&mut ben).await["type"], "peer-joined");
+    say(&mut anna, json!({ "type": "broadcast", "data": 130 })).await;
+    for n in (1..128).chain([130]) {
+        assert_eq!(hear(&mut ben).await["data"], n);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_for_its_rate_is_named_and_has_used_its_number() {
+    let setup = setup(HubOptions { message_rate: 5, ..options() });
+    let (mut anna, _) = setup.joined("kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    assert_eq!(hear(&mut anna).await["n"], 1);
+    let numbered = |n: u64| json!({ "type": "broadcast", "n": n, "data": n });
+    for n in 1..20 {
+        say(&mut anna, numbered(n)).await;
+        assert_eq!(hear(&mut ben).await["data"], n);
+    }
+    say(&mut anna, numbered(20)).await;
+    let told = hear(&mut anna).await;
+    assert_eq!((&told["id"], &told["said"], &told["n"]), (&json!("rate-limited"), &json!(20), &json!(2)), "{told}");
+    say(&mut anna, json!({ "type": "ack", "n": 99 })).await;
+    let told = hear(&mut anna).await;
+    assert_eq!((&told["id"], &told["said"]), (&json!("rate-limited"), &Value::Null), "that is no number of hers");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for n in [20, 21] {
+        say(&mut anna, numbered(n)).await;
+    }
+    assert_eq!(hear(&mut ben).await["data"], 21);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_host_keeps_the_door() {
     let setup = setup(options());
     let mut anna = setup.connect().await;

@@ -111,7 +111,7 @@ impl Dialect for PeerJs {
             return Ok(None);
         }
         let text = "no HEARTBEAT came for 90 s: send one every 5 s";
-        session.refuse_with(Refusal { id: ErrorId::HelloTimeout, text: text.into() }, Some(POLICY));
+        session.refuse_with(Refusal::new(ErrorId::HelloTimeout, text), Some(POLICY));
         Err(Stop::Close(POLICY))
     }
 }

@@ -271,6 +271,41 @@ async fn what_is_said_again_is_heard_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_refused_is_told_by_its_number_and_that_is_not_lost() {
+    let (counts, setup) = (Counts::new(), setup(HubOptions { message_rate: 1000, ..options() }));
+    let mut ben = setup.connect().await;
+    say(&mut ben, json!({ "type": "join", "room": "kitchen", "ready": false })).await;
+    let ben_id = id_of(&hear(&mut ben).await);
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let signal = |n: u64| json!({ "type": "signal", "to": ben_id, "n": n, "data": n });
+    // With `peer-joined`, one more than may wait, and then something to somebody else.
+    for n in 1..=128 {
+        say(&mut anna, signal(n)).await;
+    }
+    say(&mut anna, json!({ "type": "broadcast", "n": 129, "data": "all" })).await;
+    until(|| counts.of("lanturn_broadcasts_missed_total") == 1).await;
+    // She has heard nothing of that.
+    drop(anna);
+    let mut anna = resume(&setup, &joined, 0).await;
+    let resumed = hear(&mut anna).await;
+    assert_eq!(resumed["received"], 129, "each number was heard, and has its answer");
+    for (n, said, peers) in [(1, 128, json!(null)), (2, 129, json!([ben_id]))] {
+        let told = hear(&mut anna).await;
+        assert_eq!((&told["id"], &told["said"], &told["n"]), (&json!("peer-busy"), &json!(said), &json!(n)), "{told}");
+        assert_eq!(told["peers"], peers);
+    }
+    say(&mut ben, json!({ "type": "ready" })).await;
+    for n in [128, 130] {
+        say(&mut anna, signal(n)).await;
+    }
+    let mut heard = Vec::new();
+    while heard.last() != Some(&130) {
+        heard.extend(hear(&mut ben).await["data"].as_u64());
+    }
+    assert!(heard.iter().copied().eq((1..128).chain([130])), "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_was_replaced_can_do_nothing_more() {
     let setup = setup(options());
     let (mut old, joined) = resumable(&setup, "kitchen").await;

@@ -285,7 +285,8 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
             }
             Some(Err(_)) | None => return Some(End::Gone),
         };
-        if let Err(code) = self.session.pace() {
+        let number = || if let Message::Text(text) = &message { self.dialect.number(text) } else { None };
+        if let Err(code) = self.session.pace(number) {
             return code.map(End::Close);
         }
         match self.handle(message) {
