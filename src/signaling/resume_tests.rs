@@ -271,6 +271,27 @@ async fn what_is_said_again_is_heard_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_resumes_can_say_again_all_that_the_page_keeps_and_go_on() {
+    const LEDGER: &str = include_str!("../web/ledger.js");
+    const ON_ITS_RETURN: u64 = 64;
+    let most = LEDGER.split_once("const MOST = ").and_then(|(_, rest)| rest.split_once(';')).unwrap().0;
+    let most: u64 = most.parse().unwrap();
+    let setup = setup(options());
+    let (anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    drop(anna);
+    assert_eq!(hear(&mut ben).await["type"], "peer-away");
+    let mut anna = resume(&setup, &joined, 0).await;
+    assert_eq!(hear(&mut anna).await["type"], "resumed");
+    assert_eq!(hear(&mut anna).await["type"], "peer-joined");
+    assert_eq!(hear(&mut ben).await["type"], "peer-back");
+    for n in 1..=most + ON_ITS_RETURN {
+        say(&mut anna, json!({ "type": "broadcast", "n": n, "data": n })).await;
+        assert_eq!(hear(&mut ben).await["data"], n);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_is_told_by_its_number_and_that_is_not_lost() {
     let (counts, setup) = (Counts::new(), setup(HubOptions { message_rate: 1000, ..options() }));
     let mut ben = setup.connect().await;

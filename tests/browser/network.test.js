@@ -127,7 +127,7 @@ wired("whoever has too much to say again joins anew, and meets each once", async
   await ben.page.evaluate(() => dispatchEvent(new Event("online")));
   await ben.until("is away", () => me.heard("away").length > 0);
   await ben.page.evaluate(() => {
-    for (let i = 0; i < 600; i++) me.room.say(`${i}`);
+    for (let i = 0; i < 300; i++) me.room.say(`${i}`);
   });
   wire.cut();
   await ben.until("has joined anew", () => me.heard("joined").length > 0);
