@@ -227,7 +227,7 @@ async fn said(inner: &Inner, whose: &Whose, call: Call) -> Result<Result<(), Not
     }
 }
 
-fn refused(Refusal { id, text }: Refusal) -> HttpError {
+fn refused(Refusal { id, text, .. }: Refusal) -> HttpError {
     let statuses = [
         (ErrorId::RateLimited, StatusCode::TOO_MANY_REQUESTS),
         (ErrorId::PeerBusy, StatusCode::SERVICE_UNAVAILABLE),

@@ -255,7 +255,7 @@ impl Dialect for Collider {
 
 impl Collider {
     fn register(&mut self, session: &mut Session, room: &str, client: &str) -> Result<(), Stop> {
-        let refused = |text: String| Stop::Refused(Refusal { id: ErrorId::Gone, text: text.into() });
+        let refused = |text: String| Stop::Refused(Refusal::new(ErrorId::Gone, text));
         let caller = self.callers.caller(room, client).map_err(|error| refused(error.to_string()))?;
         let seat = caller.take_seat();
         *session = seat.ok_or_else(|| refused("that client has registered already: join anew".to_owned()))?;

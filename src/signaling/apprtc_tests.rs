@@ -48,7 +48,7 @@ impl Lab {
 
     /// Waits until so many connections and members without one are left.
     async fn left(&self, count: u32) {
-        let mut connections = self.setup.hub.connections.subscribe();
+        let mut connections = self.setup.hub.sessions.subscribe();
         connections.wait_for(|connections| *connections == count).await.unwrap();
     }
 }

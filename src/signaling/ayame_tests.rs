@@ -172,7 +172,7 @@ async fn pings_come_and_want_an_answer() {
     let (mut deaf, _) = registered(&setup, "kitchen").await;
     let (ben, _) = registered(&setup, "kitchen").await;
     // Ben reads nothing, and so not the pings of WebSocket either.
-    let gone = timeout(Duration::from_secs(12), async {
+    let gone = timeout(Duration::from_secs(10), async {
         while hear(&mut deaf).await["type"] != "bye" {
             say(&mut deaf, json!({ "type": "pong" })).await;
         }

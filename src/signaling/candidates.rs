@@ -23,6 +23,15 @@ static ESCAPE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r"\u"));
 /// Connection lines without an address, to their ends, as they are in JSON text.
 const UNSPECIFIED: [&[u8]; 2] = [br"c=IN IP4 0.0.0.0\r\n", br"c=IN IP6 ::\r\n"];
 
+/// What a signal offers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// The addresses, each once, in order of appearance, at most [`MAX_PER_SIGNAL`].
+    pub found: Vec<IpAddr>,
+    /// How often others are named past those.
+    pub dropped: usize,
+}
+
 /// What of a signal may hold addresses, in the forms that pages use.
 #[derive(Deserialize)]
 struct Signal<'a> {
@@ -72,24 +81,23 @@ impl Part<'_> {
     }
 }
 
-/// The addresses in `data`, each once, in order of appearance, at most [`MAX_PER_SIGNAL`]. Names such as the
-/// `….local` ones that browsers hide behind (mDNS) are no addresses.
-pub fn addresses(data: &Payload) -> Vec<IpAddr> {
-    let mut found = Vec::new();
+/// The addresses in `data`. Names such as the `….local` ones that browsers hide behind (mDNS) are no addresses.
+pub fn addresses(data: &Payload) -> Offered {
+    let mut offered = Offered::default();
     if !may_hold_addresses(data.as_str()) {
-        return found;
+        return offered;
     }
     // An array would be taken for the fields of an object in order.
     let Some(signal) = data.read::<Signal<'_>>().filter(|_| data.as_str().starts_with('{')) else {
-        return found;
+        return offered;
     };
     if let Some(line) = signal.candidate.candidate() {
-        from_candidate(line, &mut found);
+        from_candidate(line, &mut offered);
     }
     for sdp in [signal.sdp.sdp(), signal.description.sdp()].into_iter().flatten() {
-        from_sdp(sdp, &mut found);
+        from_sdp(sdp, &mut offered);
     }
-    found
+    offered
 }
 
 /// A look at the JSON text that spares reading most of it in full: a description that comes before its candidates has
@@ -102,37 +110,42 @@ fn may_hold_addresses(json: &str) -> bool {
         || CONNECTION.find_iter(json).any(|at| !is_unspecified(at))
 }
 
-fn from_sdp(sdp: &str, found: &mut Vec<IpAddr>) {
+fn from_sdp(sdp: &str, offered: &mut Offered) {
     for line in sdp.lines() {
         if let Some(candidate) = line.strip_prefix("a=") {
-            from_candidate(candidate, found);
+            from_candidate(candidate, offered);
         } else if let Some(connection) = line.strip_prefix("c=IN ") {
             // RFC 8866 section 5.7: `IP4 198.51.100.1`, with `/ttl` after a multicast address.
-            note(connection.split_whitespace().nth(1), found);
+            note(connection.split_whitespace().nth(1), offered);
         }
     }
 }
 
 /// RFC 8839 section 5.1: `candidate:` foundation component transport priority address port `typ` … `raddr` address.
-fn from_candidate(line: &str, found: &mut Vec<IpAddr>) {
+fn from_candidate(line: &str, offered: &mut Offered) {
     let Some(fields) = line.trim().strip_prefix("candidate:") else {
         return;
     };
     let mut words = fields.split_whitespace();
-    note(words.nth(4), found);
+    note(words.nth(4), offered);
     if words.any(|word| word == "raddr") {
-        note(words.next(), found);
+        note(words.next(), offered);
     }
 }
 
 /// An unspecified address is what a browser writes where it hides one.
-fn note(word: Option<&str>, found: &mut Vec<IpAddr>) {
+fn note(word: Option<&str>, offered: &mut Offered) {
     let Some(address) = word.and_then(|word| word.parse::<IpAddr>().ok()) else {
         return;
     };
     let address = address.to_canonical();
-    if !address.is_unspecified() && found.len() < MAX_PER_SIGNAL && !found.contains(&address) {
-        found.push(address);
+    if address.is_unspecified() || offered.found.contains(&address) {
+        return;
+    }
+    if offered.found.len() < MAX_PER_SIGNAL {
+        offered.found.push(address);
+    } else {
+        offered.dropped += 1;
     }
 }
 
@@ -144,7 +157,7 @@ mod tests {
     use super::*;
 
     fn found(data: Value) -> Vec<String> {
-        addresses(&Payload::of(&data)).iter().map(IpAddr::to_string).collect()
+        addresses(&Payload::of(&data)).found.iter().map(IpAddr::to_string).collect()
     }
 
     const HOST: &str = "candidate:1 1 udp 2113937151 192.168.1.7 51000 typ host generation 0";
@@ -178,7 +191,7 @@ mod tests {
             r#"{"\u0063andidate":"\u0063andidate:1 1 udp 1 192.168.1.7 9 typ host"}"#,
         ] {
             let payload = Payload::from(serde_json::from_str::<&serde_json::value::RawValue>(data).unwrap());
-            assert_eq!(addresses(&payload), ["192.168.1.7".parse::<IpAddr>().unwrap()], "{data}");
+            assert_eq!(addresses(&payload).found, ["192.168.1.7".parse::<IpAddr>().unwrap()], "{data}");
         }
     }
 
@@ -199,8 +212,11 @@ mod tests {
 
     #[test]
     fn one_signal_cannot_name_more_than_the_bound() {
-        let lines: String = (0..200).map(|n| format!("a=candidate:1 1 udp 1 10.0.0.{n} 9 typ host\n")).collect();
-        assert_eq!(found(json!({ "sdp": lines })).len(), MAX_PER_SIGNAL);
+        for (named, dropped) in [(MAX_PER_SIGNAL, 0), (MAX_PER_SIGNAL + 1, 1), (200, 200 - MAX_PER_SIGNAL)] {
+            let lines: String = (0..named).map(|n| format!("a=candidate:1 1 udp 1 10.0.0.{n} 9 typ host\n")).collect();
+            let offered = addresses(&Payload::of(&json!({ "sdp": lines })));
+            assert_eq!((offered.found.len(), offered.dropped), (MAX_PER_SIGNAL, dropped), "{named}");
+        }
     }
 
     proptest! {

@@ -29,6 +29,8 @@ pub(super) struct Deadlines {
     ping_every: Duration,
     beat_every: Option<Duration>,
     heard: Instant,
+    /// When the client last took what it had not taken at once.
+    read: Instant,
     unsettled_since: Option<Instant>,
     refresh: Option<Instant>,
     beat: Option<Instant>,
@@ -41,12 +43,14 @@ impl Deadlines {
         let (silence, hello, ping_every) = (options.silence, options.hello_deadline, options.ping_every);
         let (ping, beat) = (now + ping_every, beat_every.map(|every| now + every));
         let unsettled_since = Some(now);
-        Self { silence, hello, ping_every, beat_every, heard: now, unsettled_since, refresh: None, beat, ping }
+        let (heard, read) = (now, now);
+        Self { silence, hello, ping_every, beat_every, heard, read, unsettled_since, refresh: None, beat, ping }
     }
 
-    /// How long the client may take to read what it is sent.
-    pub(super) fn patience(&self) -> Duration {
-        self.silence
+    /// Until when the client may take to read what it is sent: no longer than it may be silent, or one that is gone
+    /// would be missed later for being written to.
+    pub(super) fn patience(&self) -> Instant {
+        self.heard.max(self.read) + self.silence
     }
 
     /// What is due first, and when.
@@ -67,6 +71,11 @@ impl Deadlines {
     /// Something was heard.
     pub(super) fn hear(&mut self, now: Instant) {
         self.heard = now;
+    }
+
+    /// The client has read something: a write that had to wait for it is done.
+    pub(super) fn reads(&mut self, now: Instant) {
+        self.read = now;
     }
 
     /// The client was asked whether it is there.
@@ -125,6 +134,19 @@ mod tests {
         assert_eq!(deadlines.first(), (now + after(3), Due::Refresh));
         deadlines.granted(1, now);
         assert_eq!(deadlines.first(), (now + after(1), Due::Refresh), "never at once");
+    }
+
+    #[test]
+    fn a_client_may_take_as_long_to_read_as_to_speak() {
+        let (mut deadlines, now) = deadlines();
+        let silence = options().silence;
+        assert_eq!(deadlines.patience(), now + silence);
+        deadlines.hear(now + after(3));
+        assert_eq!(deadlines.patience(), now + after(3) + silence);
+        deadlines.reads(now + after(5));
+        assert_eq!(deadlines.patience(), now + after(5) + silence);
+        deadlines.hear(now + after(4));
+        assert_eq!(deadlines.patience(), now + after(5) + silence, "either is a sign of life");
     }
 
     #[test]

@@ -25,6 +25,11 @@ pub(super) trait Dialect {
     /// What is wrong with it, or that the connection is to end.
     fn hear(&mut self, session: &mut Session, text: &str, frames: &mut Vec<String>) -> Result<(), Stop>;
 
+    /// The client's own number for what a text frame says, if it has one. The frame is not heard.
+    fn number(&self, _: &str) -> Option<u64> {
+        None
+    }
+
     /// Puts what the rooms say, an event with its number, into the client's words: frame by frame into `frames`. A close
     /// code ends the connection after them.
     fn print(&mut self, session: &mut Session, message: Numbered, frames: &mut Vec<String>) -> Option<u16>;

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::message::PeerId;
+
 /// The stable id of an error. Programs compare it; people read the text beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -186,18 +188,38 @@ pub struct Refusal {
     pub id: ErrorId,
     /// What is wrong and what would be right.
     pub text: Cow<'static, str>,
+    /// The client's own number for what it said, if that has one and was heard.
+    pub said: Option<u64>,
+    /// Who alone did not get what was for everybody.
+    pub peers: Vec<PeerId>,
 }
 
 impl Refusal {
+    /// In other words than those that the id comes with.
+    pub(crate) fn new(id: ErrorId, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { id, text: text.into(), said: None, peers: Vec::new() }
+    }
+
     /// A `bad-message` that says which field is wrong.
     pub(crate) fn bad_message(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { id: ErrorId::BadMessage, text: text.into() }
+        Self::new(ErrorId::BadMessage, text)
+    }
+
+    /// Of a broadcast that everybody got but these.
+    pub(crate) fn missed_by(peers: Vec<PeerId>) -> Self {
+        let text = "too much waits for some peers already: they did not get this, try again later";
+        Self { peers, ..Self::new(ErrorId::PeerBusy, text) }
+    }
+
+    /// What it is about had that number.
+    pub(crate) fn of(self, said: Option<u64>) -> Self {
+        Self { said, ..self }
     }
 }
 
 impl From<ErrorId> for Refusal {
     fn from(id: ErrorId) -> Self {
-        Self { id, text: id.text().into() }
+        Self::new(id, id.text())
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::budget::{Budget, Purse, WaitingLimits};
-use super::candidates;
+use super::candidates::{self, Offered};
 use super::error::ErrorId;
 use super::matchbox::groups::Groups;
 use super::message::{Capacity, LeaveReason, PeerId, ResumeToken, Role, ServerMessage};
@@ -25,8 +25,9 @@ use super::payload::Payload;
 use super::peerjs::directory::Directory;
 use super::rooms::{Effect, Entrant, RoomLimits, Rooms};
 use super::session::Session;
+use super::slots::Slots;
 use crate::credentials::{IceServer, Memberships, Reach, RoomMember};
-use crate::limit::{RateLimit, Shares, SourcePrefix};
+use crate::limit::{RateLimit, SourcePrefix};
 
 /// Wrong PINs that one source may try in a minute.
 const PIN_GUESSES: u32 = 10;
@@ -114,14 +115,17 @@ pub struct Hub {
     revoke: Revoke,
     directory: Mutex<Directory>,
     groups: Mutex<Groups>,
-    sources: Mutex<Shares>,
+    /// Of connections.
+    places: Mutex<Slots>,
+    /// Of memberships whose connection dropped.
+    waits: Mutex<Slots>,
     /// Wrong PINs: of a source, and of the whole site that it may be one of.
     guesses: Mutex<(RateLimit, RateLimit)>,
     joins: Mutex<RateLimit>,
     budget: Mutex<Budget>,
     started: Instant,
     signals: Counter,
-    pub(super) connections: watch::Sender<u32>,
+    pub(super) sessions: watch::Sender<u32>,
     closing: watch::Sender<bool>,
     moved: watch::Sender<()>,
 }
@@ -158,7 +162,10 @@ impl Hub {
         let state = State { rooms: Rooms::new(limits), outboxes: HashMap::new(), rng: StdRng::from_os_rng() };
         let waiting = WaitingLimits { all: options.waiting_bytes, per_prefix: options.waiting_bytes_per_prefix };
         let a_minute = |events| RateLimit::new(events, Duration::from_secs(60));
+        let places = || Mutex::new(Slots::new(options.connections, options.connections_per_prefix));
         Self {
+            places: places(),
+            waits: places(),
             guesses: Mutex::new((a_minute(PIN_GUESSES), a_minute(PIN_GUESSES_OF_SITE))),
             joins: Mutex::new(a_minute(options.join_rate)),
             budget: Mutex::new(Budget::new(waiting)),
@@ -168,10 +175,9 @@ impl Hub {
             revoke,
             directory: Mutex::default(),
             groups: Mutex::default(),
-            sources: Mutex::default(),
             started: Instant::now(),
             signals: metrics::counter!("lanturn_signals_total"),
-            connections: watch::Sender::new(0),
+            sessions: watch::Sender::new(0),
             closing: watch::Sender::new(false),
             moved: watch::Sender::new(()),
         }
@@ -185,28 +191,13 @@ impl Hub {
     /// Takes a connection from `remote`, which reaches the box at `reach`. `None` when there are as many as may be, in
     /// all or from that source.
     pub fn connect(self: &Arc<Self>, remote: IpAddr, reach: Reach) -> Option<Session> {
-        if let Err(reason) = self.take_place(remote.into()) {
+        if let Err(reason) = lock(&self.places).take(remote.into()) {
             metrics::counter!("lanturn_signaling_refused_total", "reason" => reason).increment(1);
             return None;
         }
+        self.sessions.send_modify(|sessions| *sessions += 1);
         metrics::gauge!("lanturn_signaling_connections").increment(1);
         Some(Session::new(Arc::clone(self), remote, reach))
-    }
-
-    fn take_place(&self, source: SourcePrefix) -> Result<(), &'static str> {
-        if !lock(&self.sources).take(source, self.options.connections_per_prefix) {
-            return Err("busy-prefix");
-        }
-        let is_free = self.connections.send_if_modified(|connections| {
-            let free = *connections < self.options.connections;
-            *connections += u32::from(free);
-            free
-        });
-        if !is_free {
-            lock(&self.sources).give(source);
-            return Err("busy");
-        }
-        Ok(())
     }
 
     /// A mailbox for a connection from `source`.
@@ -216,7 +207,8 @@ impl Hub {
 
     /// What a mailbox for somebody from `source` pays from.
     pub(super) fn purse(&self, source: SourcePrefix) -> Purse {
-        lock(&self.budget).purse(source, self.options.connections as usize)
+        // Of connections, and of memberships that are waited for.
+        lock(&self.budget).purse(source, 2 * self.options.connections as usize)
     }
 
     /// Has the gauges tell what changes too often to tell each time.
@@ -224,9 +216,31 @@ impl Hub {
         metrics::gauge!("lanturn_waiting_bytes").set(lock(&self.budget).waiting() as f64);
     }
 
-    pub(super) fn give_place(&self, source: SourcePrefix) {
-        lock(&self.sources).give(source);
-        self.connections.send_modify(|connections| *connections -= 1);
+    /// The connection of a session dropped: whoever comes may have its place, above all who goes on with its membership.
+    /// As many memberships can be waited for in this way as there may be connections; any other keeps its place. Says
+    /// whether it is given away.
+    pub(super) fn lend_place(&self, source: SourcePrefix) -> bool {
+        let is_lent = lock(&self.waits).take(source).is_ok();
+        if is_lent {
+            self.give_place(source);
+        } else {
+            metrics::counter!("lanturn_places_kept_total").increment(1);
+        }
+        is_lent
+    }
+
+    /// A session has ended, whose place was lent or not.
+    pub(super) fn disconnect(&self, source: SourcePrefix, is_lent: bool) {
+        if is_lent {
+            lock(&self.waits).give(source);
+        } else {
+            self.give_place(source);
+        }
+        self.sessions.send_modify(|sessions| *sessions -= 1);
+    }
+
+    fn give_place(&self, source: SourcePrefix) {
+        lock(&self.places).give(source);
         metrics::gauge!("lanturn_signaling_connections").decrement(1);
     }
 
@@ -240,10 +254,10 @@ impl Hub {
         self.moved.send_replace(());
     }
 
-    /// Returns when no connection is left.
+    /// Returns when no connection is left, and no membership is waited for.
     pub async fn closed(&self) {
         // Fails only when the sender is gone, and that is `self`.
-        let _ = self.connections.subscribe().wait_for(|connections| *connections == 0).await;
+        let _ = self.sessions.subscribe().wait_for(|sessions| *sessions == 0).await;
     }
 
     /// Who goes by which chosen id. While it is held, [`pass`](Self::pass) may be called, and not the other way round.
@@ -375,7 +389,7 @@ impl Hub {
         data: Payload,
     ) -> Result<(), ErrorId> {
         let is_reached = self.memberships.is_member(sender.member);
-        let addresses = if is_reached { candidates::addresses(&data) } else { Vec::new() };
+        let Offered { found, dropped } = if is_reached { candidates::addresses(&data) } else { Offered::default() };
         let state = &mut *lock(&self.state);
         if !sender.is_heard()? {
             return Ok(());
@@ -384,28 +398,32 @@ impl Hub {
         let State { rooms, outboxes, .. } = &mut *state;
         let fits = |signal: &ServerMessage| outboxes.get(&to).is_none_or(|outbox| outbox.accepts(signal));
         let effect = rooms.signal(PeerId(from.member), to, epoch, data, fits)?;
-        for address in addresses {
-            if !self.memberships.offered(from, address) {
-                metrics::counter!("lanturn_signaled_addresses_dropped_total").increment(1);
-            }
+        let forgotten = found.into_iter().filter(|address| !self.memberships.offered(from, *address)).count();
+        if dropped + forgotten > 0 {
+            let lost = (dropped + forgotten) as u64;
+            metrics::counter!("lanturn_signaled_addresses_dropped_total").increment(lost);
         }
         self.signals.increment(1);
         self.carry_out(state, vec![effect]);
         Ok(())
     }
 
-    pub(super) fn pass_to_all(&self, sender: Sender<'_>, data: &Payload) -> Result<(), ErrorId> {
+    /// Passes something on to everybody else. Says who did not get it, because too much waits for them.
+    pub(super) fn pass_to_all(&self, sender: Sender<'_>, data: &Payload) -> Result<Vec<PeerId>, ErrorId> {
         let state = &mut *lock(&self.state);
         if !sender.is_heard()? {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let from = sender.member;
         let State { rooms, outboxes, .. } = &mut *state;
         let fits = |to, signal: &ServerMessage| outboxes.get(&to).is_none_or(|outbox| outbox.accepts(signal));
-        let effects = rooms.broadcast(PeerId(from.member), data, fits)?;
+        let (effects, missed) = rooms.broadcast(PeerId(from.member), data, fits)?;
         self.signals.increment(effects.len() as u64);
+        if !missed.is_empty() {
+            metrics::counter!("lanturn_broadcasts_missed_total").increment(missed.len() as u64);
+        }
         self.carry_out(state, effects);
-        Ok(())
+        Ok(missed)
     }
 
     /// Changes something in the rooms, and sends what follows from it.

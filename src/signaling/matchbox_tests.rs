@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use futures_util::SinkExt as _;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::serve;
 use crate::signaling::testing::{Client, Setup, hear, options, say, setup};
@@ -70,4 +72,19 @@ async fn a_player_who_gives_up_leaves_nothing_behind() {
     drop(waiting);
     setup.hub.closed().await;
     assert!(setup.hub.groups().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_put_together_with_a_player_whose_connection_is_closing() {
+    let setup = setup(options());
+    let mut closing = assigned(&setup, "game", "next=2").await;
+    let _ = closing.send(Message::text("x".repeat(65_537))).await;
+    while setup.revoked.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let mut first = assigned(&setup, "game", "next=2").await;
+    let _second = assigned(&setup, "game", "next=2").await;
+    let told =
+        timeout(Duration::from_secs(20), hear(&mut first)).await.expect("the first two who are there are a group");
+    assert!(told["NewPeer"].is_string(), "{told}");
 }

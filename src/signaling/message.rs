@@ -204,6 +204,12 @@ pub enum ServerMessage {
         text: String,
         /// Whether the connection closes now.
         fatal: bool,
+        /// The client's own number for what was refused. Such an error is an event: it is not lost with a connection.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<u64>,
+        /// Who alone did not get what was for everybody.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        peers: Vec<PeerId>,
     },
 }
 
@@ -334,7 +340,8 @@ impl ServerMessage {
         if printed { String::from_utf8(text).unwrap_or_default() } else { String::new() }
     }
 
-    /// Whether it says what happened in the room. Everything else concerns one connection.
+    /// Whether it says what happened in the room, or what became of something numbered. Everything else concerns one
+    /// connection.
     pub fn is_event(&self) -> bool {
         match self {
             Self::PeerJoined { .. }
@@ -345,13 +352,14 @@ impl ServerMessage {
             | Self::PeerLeft { .. }
             | Self::Room { .. }
             | Self::Signal { .. }
-            | Self::Broadcast { .. } => true,
+            | Self::Broadcast { .. }
+            | Self::Error { said: Some(_), .. } => true,
             Self::Joined(_)
             | Self::Resumed { .. }
             | Self::IceServers { .. }
             | Self::Invite { .. }
             | Self::Pong
-            | Self::Error { .. } => false,
+            | Self::Error { said: None, .. } => false,
         }
     }
 
@@ -383,9 +391,10 @@ impl ServerMessage {
         if let Self::Resumed { ttl, .. } = self { Some(*ttl) } else { None }
     }
 
-    /// An error message.
+    /// An error message. What ends the connection concerns nothing else.
     pub fn refusal(refusal: Refusal, fatal: bool) -> Self {
-        Self::Error { id: refusal.id, text: refusal.text.into_owned(), fatal }
+        let Refusal { id, text, said, peers } = refusal;
+        Self::Error { id, text: text.into_owned(), fatal, said: said.filter(|_| !fatal), peers }
     }
 }
 

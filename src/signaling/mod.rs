@@ -29,6 +29,7 @@ pub mod request;
 mod room;
 pub mod rooms;
 pub mod session;
+mod slots;
 pub mod socket;
 mod wire;
 pub mod y_webrtc;

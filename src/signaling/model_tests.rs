@@ -1,6 +1,6 @@
 //! Rooms and mailboxes together, against clients who believe what they are told: whatever joins, leaves, drops, resumes,
 //! restarts and signals come in whatever order, every view converges, and no signal is lost, repeated, reordered or seen
-//! in another room.
+//! in another room, though clients say again all that they have said.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,7 +10,8 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::mailbox::Mailbox;
+use super::budget::{Budget, WaitingLimits};
+use super::outbox::{Next, Outbox};
 use super::rooms::{Effect, Entrant, RoomLimits, Rooms};
 use super::{
     Capacity, ErrorId, Joined, LeaveReason, Payload, PeerEntry, PeerId, Pin, ResumeToken, Role, RoomName, ServerMessage,
@@ -21,6 +22,8 @@ type Id = u64;
 
 const ROOMS: [&str; 4] = ["kitchen", "cellar", "attic", "garden"];
 const CAPACITY: u32 = 4;
+/// As much as may wait for one who is away.
+const BOUND: usize = 128;
 
 #[derive(Default)]
 struct World {
@@ -33,7 +36,10 @@ struct World {
 }
 
 struct Member {
-    mailbox: Mailbox,
+    outbox: Outbox,
+    holder: u64,
+    /// The highest of the client's own numbers that the box has heard.
+    heard: u64,
     client: Client,
     room: String,
     epoch: u32,
@@ -53,6 +59,15 @@ struct Client {
     /// The number of the last event.
     last: u64,
     host: Option<PeerId>,
+    /// All that it said, numbered from 1.
+    said: Vec<Said>,
+}
+
+#[derive(Clone, Copy)]
+struct Said {
+    to: PeerId,
+    epoch: u32,
+    data: u64,
 }
 
 impl World {
@@ -78,10 +93,12 @@ impl World {
         let nobody = None::<fn(Option<&Pin>) -> Option<Role>>;
         let (rooms, rng) = (self.rooms.as_mut().unwrap(), self.rng.as_mut().unwrap());
         let Ok((member, effects)) = rooms.join(&name, entrant, nobody, rng, |_| (vec![], 60)) else { return };
-        let mut mailbox = Mailbox::new(1024);
-        mailbox.keep();
+        let much = WaitingLimits { all: 1 << 30, per_prefix: 1 << 30 };
+        let outbox = Outbox::new(1024, Budget::new(much).purse(source, 1));
+        outbox.keep();
+        let client = Client::default();
         let member_there =
-            Member { mailbox, client: Client::default(), room: room.into(), epoch: 1, is_connected: true };
+            Member { outbox, holder: 0, heard: 0, client, room: room.into(), epoch: 1, is_connected: true };
         self.members.insert(member.member.0, member_there);
         self.deliver(effects);
         self.read(PeerId(member.member), usize::MAX);
@@ -104,9 +121,9 @@ impl World {
         member.is_connected = false;
         // What the box wrote into a connection that is no more.
         for _ in 0..read {
-            member.mailbox.next();
+            member.outbox.try_next(member.holder);
         }
-        member.mailbox.hold(true);
+        member.outbox.hold(member.holder, true);
         let effects = self.rooms().away(id);
         self.deliver(effects);
     }
@@ -115,14 +132,14 @@ impl World {
         let member = self.members.get_mut(&id.0.0).unwrap();
         let token = member.client.token.unwrap();
         let last = member.client.last;
+        let last = if fresh { None } else { Some(last) };
+        member.holder = member.outbox.take_over(last).expect("so little is always kept");
         if fresh {
-            member.mailbox.restart();
             member.epoch += 1;
+            member.heard = 0;
             member.client = Client::default();
-        } else {
-            member.mailbox.rewind(last).expect("so little is always kept");
         }
-        member.mailbox.hold(false);
+        assert_eq!(member.outbox.received(), member.heard);
         member.is_connected = true;
         assert_eq!(self.rooms().prove(token).map(|member| member.member), Ok(id.0));
         let effects = if fresh { self.rooms().restart(id, vec![], 60) } else { self.rooms().back(id) };
@@ -133,35 +150,75 @@ impl World {
         if fresh {
             self.read(id, 1);
         }
+        // It is sure of nothing.
+        (1..=self.members[&id.0.0].client.said.len()).for_each(|number| self.hear(id, number));
     }
 
+    /// Says something, which the box hears at once or when the client is back.
     fn signal(&mut self, from: PeerId, to: PeerId, stale: bool) {
-        let number = self.sent;
+        let data = self.sent;
         self.sent += 1;
-        let (Some(sender), Some(receiver)) = (self.members.get(&from.0.0), self.members.get(&to.0.0)) else { return };
-        let reachable = from != to && sender.room == receiver.room;
-        let epoch = if stale { receiver.epoch.wrapping_sub(1) } else { receiver.epoch };
-        let mailbox = &receiver.mailbox;
-        let fits = |signal: &ServerMessage| mailbox.fits(signal);
+        let epoch = self.members[&to.0.0].epoch.wrapping_sub(u32::from(stale));
+        let sender = self.members.get_mut(&from.0.0).unwrap();
+        sender.client.said.push(Said { to, epoch, data });
+        let number = sender.client.said.len();
+        if sender.is_connected {
+            self.hear(from, number);
+        }
+    }
+
+    /// The box hears what a client gave that number, perhaps again.
+    fn hear(&mut self, from: PeerId, number: usize) {
+        let sender = self.members.get_mut(&from.0.0).unwrap();
+        let Said { to, epoch, data } = sender.client.said[number - 1];
+        let number = number as u64;
+        let is_new = number > sender.heard;
+        assert_eq!(sender.outbox.is_new(sender.holder, Some(number)), Ok(is_new), "each once, and in order");
+        if !is_new {
+            return;
+        }
+        sender.heard = number;
+        let (sender, receiver) = (&self.members[&from.0.0], self.members.get(&to.0.0));
+        let reachable = from != to && receiver.is_some_and(|receiver| sender.room == receiver.room);
+        let stale = receiver.is_some_and(|receiver| receiver.epoch != epoch);
+        let is_away = receiver.is_some_and(|receiver| !receiver.is_connected);
+        let fits = |signal: &ServerMessage| receiver.is_none_or(|receiver| receiver.outbox.accepts(signal));
         let rooms = self.rooms.as_mut().unwrap();
-        match rooms.signal(from, to, Some(epoch), Payload::of(&json!(number)), fits) {
+        match rooms.signal(from, to, Some(epoch), Payload::of(&json!(data)), fits) {
             Ok(effect) => {
                 assert!(reachable && !stale);
-                self.under_way.entry((from.0.0, to.0.0)).or_default().push(number);
+                self.under_way.entry((from.0.0, to.0.0)).or_default().push(data);
                 self.deliver(vec![effect]);
             }
             Err(ErrorId::NoSuchPeer) => assert!(!reachable),
             Err(ErrorId::Stale) => assert!(reachable && stale),
-            Err(other) => assert!(matches!(other, ErrorId::NotAllowed | ErrorId::PeerBusy), "{other:?}"),
+            Err(ErrorId::PeerBusy) => assert!(is_away, "who is there is not spared"),
+            Err(other) => assert_eq!(other, ErrorId::NotAllowed),
         }
     }
 
+    /// More than may wait for one who is away: the rest is refused, and nothing of what waits is lost.
+    fn flood(&mut self, from: PeerId, to: PeerId) {
+        let (sender, receiver) = (&self.members[&from.0.0], &self.members[&to.0.0]);
+        if !sender.is_connected || receiver.is_connected {
+            return;
+        }
+        (0..=BOUND).for_each(|_| self.signal(from, to, false));
+        let last = self.under_way.get(&(from.0.0, to.0.0)).and_then(|sent| sent.last());
+        assert_ne!(last, Some(&(self.sent - 1)), "one more than the bound");
+    }
+
     fn broadcast(&mut self, from: PeerId) {
+        if !self.members[&from.0.0].is_connected {
+            return;
+        }
         let number = self.sent;
         self.sent += 1;
         let members = &self.members;
-        let fits = |to: PeerId, signal: &ServerMessage| members[&to.0.0].mailbox.fits(signal);
-        let effects = self.rooms.as_mut().unwrap().broadcast(from, &Payload::of(&json!(number)), fits).unwrap();
+        let fits = |to: PeerId, signal: &ServerMessage| members[&to.0.0].outbox.accepts(signal);
+        let (effects, missed) =
+            self.rooms.as_mut().unwrap().broadcast(from, &Payload::of(&json!(number)), fits).unwrap();
+        assert!(missed.iter().all(|id| !members[&id.0.0].is_connected), "who is there is not spared");
         for effect in &effects {
             let Effect::Send { to, .. } = effect else { continue };
             assert_eq!(self.members[&to.0.0].room, self.members[&from.0.0].room);
@@ -174,7 +231,7 @@ impl World {
         for effect in effects {
             let Effect::Send { to, message } = effect else { continue };
             let member = self.members.get_mut(&to.0.0).expect("only members are sent anything");
-            member.mailbox.push(message).expect("the bounds are not reached here");
+            member.outbox.push(message);
         }
     }
 
@@ -182,7 +239,11 @@ impl World {
     fn read(&mut self, id: PeerId, most: usize) {
         let Some(member) = self.members.get_mut(&id.0.0).filter(|member| member.is_connected) else { return };
         for _ in 0..most {
-            let Some((number, message)) = member.mailbox.next() else { break };
+            let (number, message) = match member.outbox.try_next(member.holder) {
+                Some(Next::Say(numbered)) => numbered,
+                Some(Next::End(why)) => panic!("the bound of who is there is not reached here: {why:?}"),
+                None => break,
+            };
             if let Some(number) = number {
                 assert_eq!(number, member.client.last + 1, "no event is missing");
                 member.client.last = number;
@@ -190,7 +251,7 @@ impl World {
             member.client.hear(message, &mut self.under_way);
         }
         if member.client.last % 3 == 0 {
-            member.mailbox.ack(member.client.last);
+            member.outbox.ack(member.holder, member.client.last);
         }
     }
 
@@ -285,6 +346,7 @@ enum Step {
     Resume(usize, bool),
     Expire(usize),
     Signal(usize, usize, bool),
+    Flood(usize, usize),
     Broadcast(usize),
     Rename(usize),
     Read(usize, usize),
@@ -300,6 +362,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<usize>(), prop::bool::weighted(0.3)).prop_map(|(who, fresh)| Step::Resume(who, fresh)),
         1 => any::<usize>().prop_map(Step::Expire),
         8 => (any::<usize>(), any::<usize>(), prop::bool::weighted(0.1)).prop_map(|(a, b, s)| Step::Signal(a, b, s)),
+        1 => (any::<usize>(), any::<usize>()).prop_map(|(from, to)| Step::Flood(from, to)),
         1 => any::<usize>().prop_map(Step::Broadcast),
         1 => any::<usize>().prop_map(Step::Rename),
         4 => (any::<usize>(), 0usize..6).prop_map(|(who, most)| Step::Read(who, most)),
@@ -323,6 +386,10 @@ impl World {
             Step::Signal(from, to, stale) => self.each(from, |world, from| {
                 let to = world.nth(to).unwrap();
                 world.signal(from, to, stale);
+            }),
+            Step::Flood(from, to) => self.each(from, |world, from| {
+                let to = world.nth(to).unwrap();
+                world.flood(from, to);
             }),
             Step::Broadcast(from) => self.each(from, Self::broadcast),
             Step::Rename(who) => self.each(who, |world, id| {

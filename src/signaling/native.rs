@@ -4,9 +4,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 
 use super::dialect::{Dialect, Stop};
-use super::error::ErrorId;
+use super::error::{ErrorId, Refusal};
 use super::mailbox::Numbered;
 use super::message::{LeaveReason, ServerMessage};
+use super::payload::Payload;
 use super::request::{ClientMessage, Join};
 use super::rooms::Entrant;
 use super::session::Session;
@@ -24,16 +25,20 @@ impl Dialect for Native {
         Ok(obey(session, ClientMessage::parse(text)?)?)
     }
 
+    fn number(&self, text: &str) -> Option<u64> {
+        ClientMessage::number(text)
+    }
+
     fn print(&mut self, _: &mut Session, (number, message): Numbered, frames: &mut Vec<String>) -> Option<u16> {
         frames.push(message.print(number));
         None
     }
 }
 
-fn obey(session: &mut Session, message: ClientMessage) -> Result<(), ErrorId> {
+fn obey(session: &mut Session, message: ClientMessage) -> Result<(), Refusal> {
     let enters = matches!(message, ClientMessage::Join(_) | ClientMessage::Resume { .. });
     if !enters && !session.is_member() {
-        return Err(ErrorId::JoinFirst);
+        return Err(ErrorId::JoinFirst.into());
     }
     match message {
         ClientMessage::Join(asked) => join(session, asked)?,
@@ -43,8 +48,10 @@ fn obey(session: &mut Session, message: ClientMessage) -> Result<(), ErrorId> {
         }
         ClientMessage::Ready => session.hold(false),
         ClientMessage::Ack { n } => session.ack(n),
-        ClientMessage::Signal { to, epoch, n, data } => session.signal_once(n, to, epoch, data)?,
-        ClientMessage::Broadcast { n, data } => session.broadcast_once(n, &data)?,
+        ClientMessage::Signal { to, epoch, n, data } => {
+            session.signal_once(n, to, epoch, data).map_err(|id| Refusal::from(id).of(n))?;
+        }
+        ClientMessage::Broadcast { n, data } => broadcast(session, n, &data).map_err(|refusal| refusal.of(n))?,
         ClientMessage::Rename { name } => session.rename(name)?,
         ClientMessage::Lock { locked } => session.lock(locked)?,
         ClientMessage::SetPin { pin } => session.set_pin(pin)?,
@@ -54,6 +61,11 @@ fn obey(session: &mut Session, message: ClientMessage) -> Result<(), ErrorId> {
         ClientMessage::Ping => session.tell(ServerMessage::Pong),
     }
     Ok(())
+}
+
+fn broadcast(session: &mut Session, number: Option<u64>, data: &Payload) -> Result<(), Refusal> {
+    let missed = session.broadcast_once(number, data)?;
+    if missed.is_empty() { Ok(()) } else { Err(Refusal::missed_by(missed)) }
 }
 
 fn join(session: &mut Session, asked: Join) -> Result<(), ErrorId> {

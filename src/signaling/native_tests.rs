@@ -105,7 +105,7 @@ async fn places_are_bounded() {
     say(&mut late, json!({ "type": "join", "room": "kitchen" })).await;
     expect_error(&mut late, "full", Some(1013)).await;
     drop((eve, late));
-    while *setup.hub.connections.subscribe().borrow() > 2 {
+    while *setup.hub.sessions.subscribe().borrow() > 2 {
         tokio::task::yield_now().await;
     }
     let (_finn, _) = setup.joined("cellar").await;
@@ -135,11 +135,28 @@ async fn who_answers_pings_stays_and_who_is_silent_is_seen_to_go() {
     let start = Instant::now();
     let gone = hear(&mut anna).await;
     assert_eq!(gone, left(2, &ben_id, "disconnected"));
-    assert!((9..=11).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    let within = Duration::from_secs(9)..=Duration::from_secs(10);
+    assert!(within.contains(&start.elapsed()), "{:?}", start.elapsed());
     drop(ben);
     let later = timeout(Duration::from_secs(60), hear(&mut anna)).await.expect("Anna only answered pings, and stays");
     assert_eq!(later, json!({ "type": "ice-servers", "iceServers": [], "ttl": 60 }));
     assert_eq!(start.elapsed().as_secs(), 45, "while three quarters of the first have passed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_gone_is_missed_as_soon_when_it_is_written_to() {
+    let setup = setup(options());
+    let (mut anna, _) = setup.joined("kitchen").await;
+    let (ben, ben_id) = setup.joined("kitchen").await;
+    hear(&mut anna).await;
+    let start = Instant::now();
+    tokio::time::advance(Duration::from_secs(3)).await;
+    // More than the path to him takes.
+    say(&mut anna, json!({ "type": "signal", "to": ben_id, "data": "x".repeat(60_000) })).await;
+    assert_eq!(hear(&mut anna).await, left(2, &ben_id, "disconnected"));
+    let within = Duration::from_secs(9)..=Duration::from_secs(10);
+    assert!(within.contains(&start.elapsed()), "{:?}", start.elapsed());
+    drop(ben);
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,6 +311,64 @@ async fn who_is_not_ready_hears_everything_later_and_in_order() {
     }
     say(&mut ben, json!({ "type": "signal", "to": id_of(&joined), "data": "now" })).await;
     assert_eq!(hear(&mut anna).await["seq"], sent + 1, "what was refused was not counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broadcast_says_who_missed_it() {
+    let (counts, setup) = (Counts::new(), setup(HubOptions { message_rate: 1000, ..options() }));
+    let missed = || counts.of("lanturn_broadcasts_missed_total");
+    let (mut anna, _) = setup.joined("kitchen").await;
+    let mut ben = setup.connect().await;
+    say(&mut ben, json!({ "type": "join", "room": "kitchen", "ready": false })).await;
+    let ben_id = id_of(&hear(&mut ben).await);
+    let (mut eve, _) = setup.joined("kitchen").await;
+    hear(&mut anna).await;
+    hear(&mut anna).await;
+    // With `peer-joined`, as much as may wait.
+    for n in 1..128 {
+        say(&mut anna, json!({ "type": "broadcast", "data": n })).await;
+        assert_eq!(hear(&mut eve).await["data"], n);
+    }
+    say(&mut anna, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut anna).await["type"], "pong");
+    assert_eq!(missed(), 0);
+    for n in [128, 129] {
+        say(&mut anna, json!({ "type": "broadcast", "data": n })).await;
+        let told = hear(&mut anna).await;
+        assert_eq!((&told["id"], &told["peers"]), (&json!("peer-busy"), &json!([ben_id])), "{told}");
+        assert_eq!(hear(&mut eve).await["data"], n);
+    }
+    assert_eq!(missed(), 2);
+    say(&mut ben, json!({ "type": "ready" })).await;
+    assert_eq!(hear(&mut ben).await["type"], "peer-joined");
+    say(&mut anna, json!({ "type": "broadcast", "data": 130 })).await;
+    for n in (1..128).chain([130]) {
+        assert_eq!(hear(&mut ben).await["data"], n);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_for_its_rate_is_named_and_has_used_its_number() {
+    let setup = setup(HubOptions { message_rate: 5, ..options() });
+    let (mut anna, _) = setup.joined("kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    assert_eq!(hear(&mut anna).await["n"], 1);
+    let numbered = |n: u64| json!({ "type": "broadcast", "n": n, "data": n });
+    for n in 1..20 {
+        say(&mut anna, numbered(n)).await;
+        assert_eq!(hear(&mut ben).await["data"], n);
+    }
+    say(&mut anna, numbered(20)).await;
+    let told = hear(&mut anna).await;
+    assert_eq!((&told["id"], &told["said"], &told["n"]), (&json!("rate-limited"), &json!(20), &json!(2)), "{told}");
+    say(&mut anna, json!({ "type": "ack", "n": 99 })).await;
+    let told = hear(&mut anna).await;
+    assert_eq!((&told["id"], &told["said"]), (&json!("rate-limited"), &Value::Null), "that is no number of hers");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for n in [20, 21] {
+        say(&mut anna, numbered(n)).await;
+    }
+    assert_eq!(hear(&mut ben).await["data"], 21);
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,7 +85,7 @@ impl Outbox {
     pub(super) fn renew(&self) {
         let mut state = self.lock();
         state.mailbox.renew();
-        state.received = 0;
+        (state.received, state.attempt) = (0, 0);
         state.pay();
     }
 

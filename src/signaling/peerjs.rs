@@ -111,7 +111,7 @@ impl Dialect for PeerJs {
             return Ok(None);
         }
         let text = "no HEARTBEAT came for 90 s: send one every 5 s";
-        session.refuse_with(Refusal { id: ErrorId::HelloTimeout, text: text.into() }, Some(POLICY));
+        session.refuse_with(Refusal::new(ErrorId::HelloTimeout, text), Some(POLICY));
         Err(Stop::Close(POLICY))
     }
 }
@@ -148,7 +148,7 @@ impl Place {
             let now = self.hub.now();
             let found = self.hub.directory().find(self.member, to, data.clone(), now);
             let reason = match found {
-                Found::Here(id, data) => match session.signal(id, None, data) {
+                Found::Here(id, data) => match self.deliver(session, id, data) {
                     Err(ErrorId::NoSuchPeer) => {
                         self.hub.directory().release(RoomMember { member: id.0, ..self.member }, to);
                         continue;
@@ -171,10 +171,19 @@ impl Place {
     /// Passes on what nobody needs who is not there.
     fn pass_now(&self, session: &mut Session, to: &str, data: Payload) -> Result<(), ErrorId> {
         let holder = self.hub.directory().holder(self.member.room, to);
-        match holder.map_or(Ok(()), |id| session.signal(id, None, data)) {
+        match holder.map_or(Ok(()), |id| self.deliver(session, id, data)) {
             Err(ErrorId::NoSuchPeer) => Ok(()),
             done => done,
         }
+    }
+
+    /// Clients may call themselves, which the rooms know nothing of.
+    fn deliver(&self, session: &mut Session, to: PeerId, data: Payload) -> Result<(), ErrorId> {
+        if to.0 != self.member.member {
+            return session.signal(to, None, data);
+        }
+        session.outbox().push(own(self.member, data));
+        Ok(())
     }
 
     fn caller(&mut self, session: &Session) -> &Caller {
@@ -238,8 +247,13 @@ fn claim(hub: &Hub, member: RoomMember, id: &str, token: &str) -> Result<(), Unw
 }
 
 /// What a member is told that called `to` in vain.
-fn missed(member: RoomMember, to: &str, own: &str) -> ServerMessage {
-    ServerMessage::Signal { from: PeerId(member.member), epoch: 0, seq: 0, data: wire::expire(to, own) }
+fn missed(member: RoomMember, to: &str, id: &str) -> ServerMessage {
+    own(member, wire::expire(to, id))
+}
+
+/// What a member hears that comes from no other.
+fn own(member: RoomMember, data: Payload) -> ServerMessage {
+    ServerMessage::Signal { from: PeerId(member.member), epoch: 0, seq: 0, data }
 }
 
 #[cfg(test)]

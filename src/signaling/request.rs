@@ -1,5 +1,6 @@
 //! What a client says in the native protocol, version 1: parsed, nothing else.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
@@ -160,7 +161,21 @@ struct Fields<'a> {
     ttl: Option<&'a RawValue>,
 }
 
+/// What tells how a client numbered something.
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    n: u64,
+}
+
 impl ClientMessage {
+    /// The client's own number for what one text frame says, if it says something that has one.
+    pub fn number(text: &str) -> Option<u64> {
+        let said: Said<'_> = serde_json::from_str(text).ok()?;
+        matches!(&*said.kind, "signal" | "broadcast").then_some(said.n)
+    }
+
     /// Reads one text frame.
     ///
     /// # Errors
@@ -334,6 +349,15 @@ mod tests {
         let Ok(ClientMessage::Join(join)) = ClientMessage::parse(text) else { panic!("no join") };
         assert_eq!((join.room.as_str(), join.name, join.role), ("küche", name, Role::Member));
         assert!(join.ready && !join.resume && !join.forgets);
+    }
+
+    #[test]
+    fn only_what_is_said_to_others_is_numbered_by_the_client() {
+        assert_eq!(ClientMessage::number(r#"{"type":"signal","to":7,"n":12,"data":[[]]}"#), Some(12));
+        assert_eq!(ClientMessage::number(r#"{"n":13,"type":"broadcast"}"#), Some(13));
+        for text in ["", "[12]", r#"{"type":"ack","n":12}"#, r#"{"type":"signal"}"#, r#"{"type":"signal","n":-1}"#] {
+            assert_eq!(ClientMessage::number(text), None, "{text}");
+        }
     }
 
     #[test]

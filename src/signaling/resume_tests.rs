@@ -1,5 +1,7 @@
 //! A membership that goes on over another connection.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -131,6 +133,75 @@ async fn an_attempt_that_comes_late_takes_nothing_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn attempts_are_counted_anew_in_each_membership_of_a_connection() {
+    let setup = setup(options());
+    let mut anna = setup.connect().await;
+    for _ in 0..2 {
+        say(&mut anna, json!({ "type": "join", "room": "kitchen", "resume": true })).await;
+        let token = hear(&mut anna).await["resume"]["token"].clone();
+        anna = setup.connect().await;
+        say(&mut anna, json!({ "type": "resume", "token": token, "last": 0, "attempt": 1 })).await;
+        assert_eq!(hear(&mut anna).await["type"], "resumed");
+        say(&mut anna, json!({ "type": "leave" })).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_whose_connections_drop_at_once_can_come_back() {
+    let (counts, setup) = (Counts::new(), setup(options()));
+    let connect = || setup.hub.connect(std::net::IpAddr::from([192, 168, 1, 9]), reach());
+    let mut members = Vec::new();
+    for room in ["kitchen", "kitchen", "kitchen", "cellar"] {
+        members.push(resumable(&setup, room).await);
+    }
+    assert!(connect().is_none(), "every place is taken");
+    let dropped: Vec<_> = members.into_iter().map(|(_, joined)| joined).collect();
+    until(|| counts.of("lanturn_signaling_connections") == 0).await;
+    let mut back = Vec::new();
+    for joined in &dropped {
+        back.push(resume(&setup, joined, 0).await);
+        assert_eq!(hear(back.last_mut().unwrap()).await["type"], "resumed");
+    }
+    assert!(connect().is_none(), "and so it is again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_are_waited_for_than_may_be_connected_but_in_their_own_places() {
+    let (counts, setup) = (Counts::new(), setup(HubOptions { connections_per_prefix: 2, ..options() }));
+    let connect = || setup.hub.connect(std::net::IpAddr::from([192, 168, 1, 9]), reach());
+    let kept = || counts.of("lanturn_places_kept_total");
+    for _ in 0..2 {
+        drop(resumable(&setup, "kitchen").await);
+        until(|| counts.of("lanturn_signaling_connections") == 0).await;
+    }
+    assert_eq!(kept(), 0);
+    let third = resumable(&setup, "kitchen").await;
+    let other = connect();
+    assert!(other.is_some() && connect().is_none());
+    drop(third);
+    until(|| kept() == 1).await;
+    assert!(connect().is_none(), "the third is waited for in its own place");
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    assert!(connect().is_some(), "until its time is over");
+}
+
+/// Waits, but not until a window is over.
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if is_so() {
+            return;
+        }
+    }
+    panic!("it does not become so");
+}
+
+fn reach() -> Reach {
+    let address = "192.168.1.9:5000".parse().unwrap();
+    Reach::of(address, address, &Default::default())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_that_was_loaded_again_starts_anew_in_its_place() {
     let setup = setup(options());
     let (anna, joined) = resumable(&setup, "kitchen").await;
@@ -197,6 +268,62 @@ async fn what_is_said_again_is_heard_once() {
         }
     };
     assert_eq!((&heard["data"], &heard["seq"]), (&json!(3), &json!(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_resumes_can_say_again_all_that_the_page_keeps_and_go_on() {
+    const LEDGER: &str = include_str!("../web/ledger.js");
+    const ON_ITS_RETURN: u64 = 64;
+    let most = LEDGER.split_once("const MOST = ").and_then(|(_, rest)| rest.split_once(';')).unwrap().0;
+    let most: u64 = most.parse().unwrap();
+    let setup = setup(options());
+    let (anna, joined) = resumable(&setup, "kitchen").await;
+    let (mut ben, _) = setup.joined("kitchen").await;
+    drop(anna);
+    assert_eq!(hear(&mut ben).await["type"], "peer-away");
+    let mut anna = resume(&setup, &joined, 0).await;
+    assert_eq!(hear(&mut anna).await["type"], "resumed");
+    assert_eq!(hear(&mut anna).await["type"], "peer-joined");
+    assert_eq!(hear(&mut ben).await["type"], "peer-back");
+    for n in 1..=most + ON_ITS_RETURN {
+        say(&mut anna, json!({ "type": "broadcast", "n": n, "data": n })).await;
+        assert_eq!(hear(&mut ben).await["data"], n);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_told_by_its_number_and_that_is_not_lost() {
+    let (counts, setup) = (Counts::new(), setup(HubOptions { message_rate: 1000, ..options() }));
+    let mut ben = setup.connect().await;
+    say(&mut ben, json!({ "type": "join", "room": "kitchen", "ready": false })).await;
+    let ben_id = id_of(&hear(&mut ben).await);
+    let (mut anna, joined) = resumable(&setup, "kitchen").await;
+    let signal = |n: u64| json!({ "type": "signal", "to": ben_id, "n": n, "data": n });
+    // With `peer-joined`, one more than may wait, and then something to somebody else.
+    for n in 1..=128 {
+        say(&mut anna, signal(n)).await;
+    }
+    say(&mut anna, json!({ "type": "broadcast", "n": 129, "data": "all" })).await;
+    until(|| counts.of("lanturn_broadcasts_missed_total") == 1).await;
+    // She has heard nothing of that.
+    drop(anna);
+    let mut anna = resume(&setup, &joined, 0).await;
+    let resumed = hear(&mut anna).await;
+    assert_eq!(resumed["received"], 129, "each number was heard, and has its answer");
+    for (n, said, peers) in [(1, 128, json!(null)), (2, 129, json!([ben_id]))] {
+        let told = hear(&mut anna).await;
+        assert_eq!((&told["id"], &told["said"], &told["n"]), (&json!("peer-busy"), &json!(said), &json!(n)), "{told}");
+        assert_eq!(told["peers"], peers);
+    }
+    say(&mut ben, json!({ "type": "ready" })).await;
+    for n in [128, 130] {
+        say(&mut anna, signal(n)).await;
+    }
+    let mut heard = Vec::new();
+    while heard.last() != Some(&130) {
+        heard.extend(hear(&mut ben).await["data"].as_u64());
+    }
+    assert!(heard.iter().copied().eq((1..128).chain([130])), "{heard:?}");
 }
 
 #[tokio::test(start_paused = true)]

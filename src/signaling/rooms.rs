@@ -164,8 +164,8 @@ impl Rooms {
         Ok(Effect::Send { to, message })
     }
 
-    /// Passes something on to everybody else in the room. `fits` is asked for each; who has no room for it does not get
-    /// it.
+    /// Passes something on to everybody else in the room. `fits` is asked for each. Who has no room for it does not get
+    /// it, and is named beside the effects.
     ///
     /// # Errors
     /// [`ErrorId::JoinFirst`] when `from` is in no room.
@@ -174,21 +174,23 @@ impl Rooms {
         from: PeerId,
         data: &Payload,
         fits: impl Fn(PeerId, &ServerMessage) -> bool,
-    ) -> Result<Vec<Effect>, ErrorId> {
+    ) -> Result<(Vec<Effect>, Vec<PeerId>), ErrorId> {
         let (tag, order) = self.place_of(from)?;
         let room = self.rooms.get_mut(&tag).ok_or(ErrorId::JoinFirst)?;
         let others: Vec<_> = room.members.values().map(|member| member.id).filter(|id| *id != from).collect();
         let sender = room.members.get_mut(&order).ok_or(ErrorId::JoinFirst)?;
-        let mut effects = Vec::new();
+        let (mut effects, mut missed) = (Vec::new(), Vec::new());
         for to in others {
             let seq = sender.sent.get(&to).copied().unwrap_or_default() + 1;
             let message = ServerMessage::Broadcast { from, epoch: sender.epoch, seq, data: data.clone() };
             if fits(to, &message) {
                 sender.sent.insert(to, seq);
                 effects.push(Effect::Send { to, message });
+            } else {
+                missed.push(to);
             }
         }
-        Ok(effects)
+        Ok((effects, missed))
     }
 
     /// Gives someone another name, and tells everybody, itself too.

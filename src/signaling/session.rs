@@ -31,6 +31,8 @@ pub struct Session {
     /// Whether what it resumes with ends with the client's page.
     pub(super) forgets: bool,
     is_stream: bool,
+    /// Whether its place among the connections is another's by now.
+    is_place_lent: bool,
 }
 
 impl Session {
@@ -50,6 +52,7 @@ impl Session {
             can_resume: false,
             forgets: false,
             is_stream: false,
+            is_place_lent: false,
         }
     }
 
@@ -186,11 +189,11 @@ impl Session {
         self.hub.pass(self.sender(number)?, to, epoch, data)
     }
 
-    /// Sends something to everybody else in the room.
+    /// Sends something to everybody else in the room. Says who did not get it, because too much waits for them.
     ///
     /// # Errors
     /// [`ErrorId::JoinFirst`].
-    pub fn broadcast(&self, data: &Payload) -> Result<(), ErrorId> {
+    pub fn broadcast(&self, data: &Payload) -> Result<Vec<PeerId>, ErrorId> {
         self.broadcast_once(None, data)
     }
 
@@ -198,7 +201,7 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorId::JoinFirst`].
-    pub fn broadcast_once(&self, number: Option<u64>, data: &Payload) -> Result<(), ErrorId> {
+    pub fn broadcast_once(&self, number: Option<u64>, data: &Payload) -> Result<Vec<PeerId>, ErrorId> {
         self.hub.pass_to_all(self.sender(number)?, data)
     }
 
@@ -289,12 +292,13 @@ impl Session {
 
     /// After the connection dropped, waits for another one to go on with the membership. Ends it when none comes in
     /// time.
-    pub async fn linger(self) {
+    pub async fn linger(mut self) {
         let window = self.hub.options().resume_window;
         let Some(id) = self.id().filter(|_| self.can_resume()) else {
             return;
         };
         self.hub.away(id, (&self.outbox, self.holder));
+        self.is_place_lent = self.hub.lend_place(self.remote.into());
         let mut closing = self.hub.closing();
         tokio::select! {
             () = sleep(window) => {}
@@ -314,14 +318,19 @@ impl Session {
         self.refuse_with(refusal, code)
     }
 
-    /// Counts a message that came. Says whether it is to be handled, or else what [`refuse`](Self::refuse) says.
+    /// Counts a message that came, to which its client may have given a `number`. Says whether it is to be handled, or
+    /// else what [`refuse`](Self::refuse) says.
     ///
     /// # Errors
     /// The close code, if the connection is to end.
-    pub fn pace(&mut self) -> Result<(), Option<u16>> {
+    pub fn pace(&mut self, number: impl FnOnce() -> Option<u64>) -> Result<(), Option<u16>> {
         match self.pace.take(self.since.elapsed()) {
             Paced::Pass => Ok(()),
-            Paced::Drop => Err(self.refuse(ErrorId::RateLimited.into())),
+            Paced::Drop => {
+                let is_new = |number: &u64| self.outbox.is_new(self.holder, Some(*number)) == Ok(true);
+                let said = self.member.and_then(|_| number()).filter(is_new);
+                Err(self.refuse(Refusal::from(ErrorId::RateLimited).of(said)))
+            }
             Paced::Close => Err(self.refuse_with(ErrorId::RateLimited.into(), Some(1013))),
         }
     }
@@ -405,6 +414,6 @@ impl Handle {
 impl Drop for Session {
     fn drop(&mut self) {
         self.leave(LeaveReason::Disconnected);
-        self.hub.give_place(self.remote.into());
+        self.hub.disconnect(self.remote.into(), self.is_place_lent);
     }
 }

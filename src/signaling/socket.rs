@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -100,9 +100,9 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
                 session.linger().await;
             }
             End::Closed => {
-                self.session.leave(LeaveReason::Disconnected);
+                let (mut wire, _session) = self.leave();
                 // Whether the client hears the last words is up to it.
-                let _ = timeout(PARTING, self.wire.close()).await;
+                let _ = timeout(PARTING, wire.close()).await;
             }
             End::Close(code) => {
                 self.print_queued();
@@ -253,14 +253,14 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
     }
 
     async fn feed(&mut self, message: Message) -> Option<End> {
-        let Self { wire, session, closing, .. } = self;
-        let written = patiently(wire.feed(message), session, closing, self.deadlines.patience()).await;
+        let Self { wire, session, closing, deadlines, .. } = self;
+        let written = patiently(wire.feed(message), session, closing, deadlines).await;
         written.unwrap_or_else(|why| Some(self.end(why)))
     }
 
     async fn flush(&mut self) -> Option<End> {
-        let Self { wire, session, closing, .. } = self;
-        let written = patiently(wire.flush(), session, closing, self.deadlines.patience()).await;
+        let Self { wire, session, closing, deadlines, .. } = self;
+        let written = patiently(wire.flush(), session, closing, deadlines).await;
         written.unwrap_or_else(|why| Some(self.end(why)))
     }
 
@@ -285,7 +285,8 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
             }
             Some(Err(_)) | None => return Some(End::Gone),
         };
-        if let Err(code) = self.session.pace() {
+        let number = || if let Message::Text(text) = &message { self.dialect.number(text) } else { None };
+        if let Err(code) = self.session.pace(number) {
             return code.map(End::Close);
         }
         match self.handle(message) {
@@ -340,28 +341,38 @@ impl<W: Wire, D: Dialect> Connection<W, D> {
     }
 
     /// The last words, then the close frame. The membership is over before they are written.
-    async fn part(&mut self, code: u16) {
-        self.session.leave(LeaveReason::Disconnected);
+    async fn part(mut self, code: u16) {
+        let frames = std::mem::take(&mut self.frames);
+        let (mut wire, _session) = self.leave();
         let said = async {
-            for text in self.frames.drain(..) {
-                self.wire.send(Message::text(text)).await?;
+            for text in frames {
+                wire.send(Message::text(text)).await?;
             }
             let frame = CloseFrame { code: code.into(), reason: Default::default() };
-            self.wire.send(Message::Close(Some(frame))).await
+            wire.send(Message::Close(Some(frame))).await
         };
         // Whether the client hears them is up to it.
         let _ = timeout(PARTING, said).await;
-        let _ = timeout(PARTING, self.wire.drain()).await;
+        let _ = timeout(PARTING, wire.drain()).await;
+    }
+
+    /// Ends the membership, and before it what the dialect holds: nobody is to be put together with who has left. Until
+    /// the session ends, the connection has its place.
+    fn leave(self) -> (W, Session) {
+        let Self { wire, dialect, mut session, .. } = self;
+        drop(dialect);
+        session.leave(LeaveReason::Disconnected);
+        (wire, session)
     }
 }
 
-/// Waits for a write. One that takes as long as a silence may last is of a reader that does not read. `Err` says why the
-/// client is to be told to go.
+/// Waits for a write. A client that neither says nor reads anything for as long as a silence may last does not read. `Err`
+/// says why it is to be told to go.
 async fn patiently(
     writing: impl Future<Output = Result<(), tungstenite::Error>>,
     session: &Session,
     closing: &mut watch::Receiver<bool>,
-    patience: Duration,
+    deadlines: &mut Deadlines,
 ) -> Result<Option<End>, ErrorId> {
     let mut writing = pin!(writing);
     // Most take no time, and then need no timer.
@@ -370,8 +381,11 @@ async fn patiently(
     }
     tokio::select! {
         biased;
-        written = timeout(patience, writing) => match written {
-            Ok(Ok(())) => Ok(None),
+        written = timeout_at(deadlines.patience(), writing) => match written {
+            Ok(Ok(())) => {
+                deadlines.reads(Instant::now());
+                Ok(None)
+            }
             Ok(Err(_)) => Ok(Some(End::Gone)),
             // On a network that stands still, nobody reads.
             Err(_) if session.can_resume() => Ok(Some(End::Gone)),

@@ -22,9 +22,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for WebSocketStream<S> {
     async fn drain(&mut self) {
         loop {
             match self.next().await {
-                Some(Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed)) | None => return,
+                Some(Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed)) => return,
                 Some(Ok(_)) => {}
-                Some(Err(_)) => break,
+                // After an error there are no more frames, and perhaps more bytes.
+                Some(Err(_)) | None => break,
             }
         }
         let mut waste = [0; 1024];

@@ -136,8 +136,9 @@ impl YWebrtc {
     /// To everybody, and the same back.
     fn publish(&self, whole: &Session, topic: &str, data: &Payload) -> Result<(), Refusal> {
         let text = "subscribe to the topic before publishing in it";
-        let wrong = || Refusal { id: ErrorId::JoinFirst, text: text.into() };
+        let wrong = || Refusal::new(ErrorId::JoinFirst, text);
         let session = &self.topics.get(topic).ok_or_else(wrong)?.session;
+        // There is no word for who missed it.
         session.broadcast(data)?;
         if let Some(id) = session.id() {
             let clients = session.hub().company(id);

@@ -3,8 +3,8 @@
  * numbers and what may have to be said again, and the highest number of theirs. Used through lanturn.js.
  */
 
-/** More than a call needs while its connection is away; whoever has more to say has lost the membership. */
-const MOST = 512;
+/** The box takes 200 at once, these and what follows. Whoever has more to say again has lost the membership. */
+const MOST = 128;
 
 export class Ledger {
   #n = 0;
@@ -16,6 +16,7 @@ export class Ledger {
   last = 0;
   /** Whether something was not kept: then nothing can be resumed. */
   overflows = false;
+  #lost = 0;
 
   /**
    * Numbers a message and keeps it, unless that is too many.
@@ -24,7 +25,10 @@ export class Ledger {
   enter(message) {
     const entry = { ...message, n: ++this.#n };
     if (this.#unsure.length < MOST) this.#unsure.push(entry);
-    else this.overflows = true;
+    else {
+      this.overflows = true;
+      this.#lost = entry.n;
+    }
     return entry;
   }
 
@@ -54,6 +58,7 @@ export class Ledger {
 
   /** @param {number} n */
   #received(n) {
+    if (n >= this.#lost) this.overflows = false;
     this.#unsure = this.#unsure.filter((entry) => entry.n > n);
   }
 }

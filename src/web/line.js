@@ -4,8 +4,8 @@
 
 const ANSWER_WITHIN_MS = 10_000;
 /** A connection that is dead is found within 10 s. */
-const PING_EVERY_MS = 3_000;
-const SILENT_MS = 8_000;
+const PING_EVERY_MS = 2_000;
+const SILENT_MS = 7_500;
 const PROBE_MS = 3_000;
 /** @type {Reason} */
 const LATE = { id: "timeout", text: "The box did not answer in time." };

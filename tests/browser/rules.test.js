@@ -34,14 +34,18 @@ test("a ledger says again what the box has not had, and nothing twice", () => {
   assert.deepEqual([{ n: 1 }, { n: 2 }, { n: 2 }, { n: 1 }, {}, { n: 3 }].map((each) => ledger.hears(each)), [true, true, false, false, true, true]);
 });
 
-test("a ledger keeps 512 messages, and then knows that it can't vouch for them", () => {
+test("a ledger keeps 128 messages, and then knows that it can't vouch for more until the box has had them", () => {
   const ledger = new Ledger();
-  for (let i = 0; i < 512; i++) ledger.enter({});
+  for (let i = 0; i < 128; i++) ledger.enter({});
   assert.equal(ledger.overflows, false);
   ledger.enter({});
   ledger.enter({});
   assert.equal(ledger.overflows, true);
-  assert.equal(ledger.resumed(0).length, 512, "no more are kept");
+  assert.equal(ledger.resumed(0).length, 128, "no more are kept");
+  assert.deepEqual([ledger.resumed(129).length, ledger.overflows], [0, true]);
+  ledger.pinged();
+  ledger.ponged();
+  assert.equal(ledger.overflows, false);
 });
 
 test("a preset takes the place of all settings but codecs, and one's own replace those they name", () => {

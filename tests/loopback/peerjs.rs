@@ -87,6 +87,23 @@ async fn clients_talk_and_each_is_told_who_it_was() {
 }
 
 #[tokio::test]
+async fn a_client_that_calls_itself_hears_itself_and_keeps_its_id() {
+    let server = Server::start(LOOPBACK);
+    let mut anna = opened(&server, "anna", "1").await;
+    let mut ben = opened(&server, "ben", "2").await;
+    for n in 0..2 {
+        anna.say(to("anna", n)).await;
+        assert_eq!(anna.hear().await, from("anna", "anna", n));
+    }
+    anna.say(json!({ "type": "LEAVE", "dst": "anna" })).await;
+    assert_eq!(anna.hear().await["type"], "LEAVE", "one call of hers");
+    ben.say(to("anna", 2)).await;
+    assert_eq!(anna.hear().await, from("ben", "anna", 2));
+    let taken = json!({ "type": "ID-TAKEN", "payload": { "msg": "ID is taken" } });
+    assert_eq!(refused(&server, &path("peerjs", "anna", "3")).await, (taken, 1008));
+}
+
+#[tokio::test]
 async fn nobody_locks_them_out_and_they_hear_nothing_of_the_room() {
     let server = Server::start(LOOPBACK);
     let (mut dora, _) = Member::join(&server, server.address(), "peerjs", "Dora").await;

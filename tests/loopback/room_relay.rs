@@ -4,10 +4,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use tokio_rustls::TlsConnector;
 
+use super::port::connect_from;
 use super::support::room::Member;
 use super::support::server::{LOOPBACK, Server};
 use super::support::stun::RawClient;
+use super::support::tls::client_config;
 use super::support::turn_client::Over;
 use super::support::web::fetch;
 use super::support::{PATIENCE, echo_at, eventually};
@@ -131,6 +134,29 @@ async fn a_member_reaches_what_its_room_signalled_and_no_more() {
     anna.client.round_trip(peer, b"media").await;
     assert_eq!(anna.client.permit(stranger).await, Err(403));
     assert_eq!(eve.client.permit(peer).await, Err(403), "it was not said in her room");
+}
+
+/// As browsers do that hide their addresses from pages (mDNS).
+#[tokio::test]
+async fn who_signals_only_a_name_is_reached_where_it_was_seen() {
+    let server = Server::start(LOOPBACK);
+    let (peer, stranger) = (echo_at("127.0.0.2:0").await, echo_at("127.0.0.3:0").await);
+    let mut anna = relayed(&server, "kitchen", "Anna", Over::Udp).await;
+    assert_eq!(anna.client.permit(peer).await, Err(403), "nobody is there yet");
+    let tcp = connect_from([127, 0, 0, 2], server.address()).await;
+    let name = server.address().ip().into();
+    let tls = TlsConnector::from(client_config(&server, &["http/1.1"])).connect(name, tcp).await.unwrap();
+    let mut ben = Member::over(Box::new(tls), server.address(), None).await.unwrap();
+    ben.say(json!({ "type": "join", "room": "kitchen" })).await;
+    assert_eq!(ben.hear().await["type"], "joined");
+    let line = format!("candidate:1 1 udp 1 4e1b77d0-5d6e.local {} typ host", peer.port());
+    let data = json!({ "candidate": { "candidate": line } });
+    ben.say(json!({ "type": "signal", "to": anna.id, "data": data })).await;
+    assert_eq!(anna.member.hear().await["type"], "peer-joined");
+    assert_eq!(anna.member.hear().await["data"], data);
+    anna.client.permit(peer).await.unwrap();
+    anna.client.round_trip(peer, b"media").await;
+    assert_eq!(anna.client.permit(stranger).await, Err(403), "a name opens nothing else");
 }
 
 #[tokio::test]

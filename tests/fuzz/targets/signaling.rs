@@ -136,7 +136,7 @@ impl World {
     fn say(&mut self, rooms: &mut Rooms, (id, room): (PeerId, RoomName), message: ClientMessage) {
         let effects = match message {
             ClientMessage::Signal { to, epoch, data, .. } => {
-                assert!(candidates::addresses(&data).len() <= candidates::MAX_PER_SIGNAL);
+                assert!(candidates::addresses(&data).found.len() <= candidates::MAX_PER_SIGNAL);
                 let receiver = self.find(to).filter(|other| other.id != id && other.room == room);
                 let right = receiver.map(|other| epoch.is_none_or(|epoch| epoch == other.epoch));
                 let effect = rooms.signal(id, to, epoch, data, |_| true);
@@ -147,7 +147,7 @@ impl World {
                 }
                 effect.map(|effect| vec![effect])
             }
-            ClientMessage::Broadcast { data, .. } => rooms.broadcast(id, &data, |_, _| true),
+            ClientMessage::Broadcast { data, .. } => rooms.broadcast(id, &data, |_, _| true).map(|(effects, _)| effects),
             ClientMessage::Rename { name } => rooms.rename(id, name),
             ClientMessage::Lock { locked } => rooms.lock(id, locked),
             ClientMessage::SetPin { pin } => rooms.set_pin(id, pin),
