@@ -1,6 +1,7 @@
 /** Ways into a room besides typing its name: links, codes, roles; and ways back. */
 
 import assert from "node:assert/strict";
+import { Box } from "./support/box.js";
 import { scan } from "./support/scan.js";
 import { stories } from "./support/stories.js";
 import { Tab, until } from "./support/tab.js";
@@ -56,4 +57,29 @@ story("who left comes back with one press, and into another room with the other"
   await ben.reads("#ended-title", "You left the room.");
   await ben.join("another room");
   await anna.reads("#people", /^1 of/);
+});
+
+story("a box that is gone between the lobby and Join is told of, and once it is back all goes on", async ({ open, box, kind }) => {
+  const first = await Box.start({ dir: box.dir });
+  const [anna, ben] = [await open("Anna", first.url), await open("Ben", first.url)];
+  for (const tab of [anna, ben]) tab.forgiven = /ERR_|NetworkError|wss:|Loading failed|error loading/;
+  await first.stop({ keep: true });
+  await anna.page.$eval("#room", (input) => ((/** @type {HTMLInputElement} */ (input).value = "gone")));
+  await anna.click("#join");
+  await anna.reads("#notice", /The box can't be reached/);
+  await anna.reads("#join", "Join with camera");
+  const second = await Box.start({ dir: box.dir, env: { LANTURN__LISTEN__ADDRESSES: `127.0.0.1:${new URL(first.url).port}` } });
+  try {
+    await anna.click("#join");
+    // A browser that asks no more for what once did not come has the page loaded again, with the room in it.
+    if (kind === "firefox") {
+      await until("the page is loaded again", async () => new URL(anna.page.url()).pathname === "/r/gone" && (await anna.page.evaluate(() => globalThis.lanturn?.room === null && document.readyState === "complete")));
+      await anna.click("#join");
+    }
+    await anna.entered();
+    await ben.join("gone");
+    await Promise.all([anna.sees(), ben.sees()]);
+  } finally {
+    await second.stop({ keep: true });
+  }
 });

@@ -127,6 +127,17 @@ test("a box that restarts is joined again by itself", CASE, async () => {
   }
 });
 
+test("the settings open in the lobby, and the quality of the last visit is asked for before they do", CASE, people(["Anna"], async (anna) => {
+  await anna.click("#preview-settings");
+  await until("there are presets", () => anna.page.$("#camera-presets [value=saver]"));
+  await anna.click("#camera-presets [value=saver]");
+  await anna.page.reload({ waitUntil: "load" });
+  await anna.click("#preview-camera");
+  const height = () => anna.page.$eval("#preview", (video) => /** @type {MediaStream | null} */ (/** @type {HTMLVideoElement} */ (video).srcObject)?.getVideoTracks()[0]?.getSettings().height);
+  assert.equal(await until("the camera is on", height), 360);
+  await anna.page.evaluate(() => localStorage.clear());
+}));
+
 test("the language can be changed, and is remembered", CASE, people(["Anna"], async (anna) => {
   await anna.reads("#join", "Join with camera");
   await anna.page.select("#preferences select", "ko");

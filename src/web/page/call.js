@@ -86,7 +86,7 @@ export function showCall(entered) {
   announce(t("entered", { room: entered.name }));
 }
 
-export function leaveCall() {
+export function forgetCalls() {
   calm();
   media.unshare();
   removeTiles();
