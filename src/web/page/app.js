@@ -1,6 +1,6 @@
 /** The page: the way into a room and out of it, and what is seen when. */
 
-import { addressedOptions, addressedRoom, forgetInvite, pathOf } from "./address.js";
+import { addressedOptions, addressedRoom, forgetInvite, isInvited, pathOf } from "./address.js";
 import { button, copy, element, input, notice, say, translate } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { startLanguage } from "./language.js";
@@ -31,6 +31,7 @@ async function enter(sending) {
   else media.stop(...kinds());
   showLobbyButtons(true);
   const { room, name, pin } = typed();
+  if (isInvited() && room !== addressedRoom()) forgetInvite();
   try {
     const options = { name, pin, media, signal: attempt.signal, ...addressedOptions() };
     const rest = await needRest(pathOf(room) + location.search + location.hash);
@@ -109,6 +110,7 @@ function startEnded() {
     void enter(withMedia);
   });
   button("other-room").addEventListener("click", () => {
+    forgetInvite();
     showLobby();
     input("room").select();
   });

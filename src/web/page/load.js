@@ -15,11 +15,12 @@ let coming = null;
 
 export const loadedRest = () => loaded;
 
-/** Begins as soon as the lobby is seen by who came by a link, and as soon as anybody else does something. */
+/** At once for who came by a link, and for anybody else as soon as they do something. */
 export function startLoading() {
   const begin = () => void load().catch(() => {});
+  if (addressedRoom()) return begin();
   for (const type of ["keydown", "pointerdown"]) addEventListener(type, begin, { once: true });
-  addEventListener("load", () => void setTimeout(begin, addressedRoom() ? 0 : IDLE_MS), { once: true });
+  addEventListener("load", () => void setTimeout(begin, IDLE_MS), { once: true });
 }
 
 /**
