@@ -90,6 +90,8 @@ story("who mutes is seen to, and keeps the microphone", async ({ call }) => {
 story("a screen comes beside the camera, large, and goes again", async ({ call }) => {
   const [anna, ben] = await call("Ben");
   await ben.share();
+  await ben.hears("You share your screen now.");
+  await anna.hears("Ben shares a screen now.");
   await anna.page.bringToFront();
   const plays = () => anna.page.$$eval(".tile.screen video", ([video]) => video instanceof HTMLVideoElement && video.videoWidth > 0 && video.currentTime > 0);
   await until("Anna sees Ben's screen", plays);
@@ -100,6 +102,8 @@ story("a screen comes beside the camera, large, and goes again", async ({ call }
   await ben.page.bringToFront();
   await ben.page.click("#screen");
   await until("it is gone", async () => (await anna.page.$(".tile.screen")) === null);
+  await ben.hears("You share no screen any more.");
+  await anna.hears("Ben shares no screen any more.");
   await anna.sees();
 });
 
