@@ -37,9 +37,9 @@ interop: $(INTEROP_DEPS) $(PYTHON_DEPS) $(BROWSER_DEPS) ## With coturn's, matchb
 		else echo "interop: avahi and miniupnpd NOT RUN: their network namespaces need root"; fi
 
 .PHONY: browser
-browser: $(BROWSER_DEPS) $(VUE_DEPS) ## Against Chromium and Firefox (see deps-browser)
+browser: types $(VUE_DEPS) ## Against Chromium and Firefox (see deps-browser)
 	cargo build --locked
-	cd tests/browser && npm run types --silent && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
+	cd tests/browser && LANTURN_BIN=$(CURDIR)/target/debug/lanturn npm test --silent
 
 .PHONY: nat
 nat: $(BROWSER_DEPS) ## Across NATs, in network namespaces, with Chromium too (needs root; see deps-nat)
@@ -56,7 +56,7 @@ bench: ## What a packet and a message cost, beside other servers (see deps-bench
 ##@ Check
 
 .PHONY: check
-check: fmt clippy doc architecture deny advisories ## All of the below
+check: fmt clippy doc architecture types deny advisories ## All of the below
 
 .PHONY: fmt
 fmt: ## Formatting
@@ -74,6 +74,10 @@ doc: ## The documentation builds without a warning
 architecture: ## The dependency rules between modules
 	cargo test --locked --test architecture
 
+.PHONY: types
+types: $(BROWSER_DEPS) ## The types of the page, of lanturn.js and of the tests in browsers
+	cd tests/browser && npm run types --silent
+
 .PHONY: deny
 deny: deps-check ## Licences and sources of the dependencies
 	cargo deny --locked check licenses bans sources
@@ -86,10 +90,12 @@ advisories: deps-check ## Known holes of the dependencies, if their list can be 
 ##@ Setup
 
 .PHONY: deps-check
-deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny
+deps-check: ## What `check` needs: rustfmt, clippy, cargo-deny, Node.js with TypeScript
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; }
+	@$(MAKE) --no-print-directory $(BROWSER_DEPS)
 
 .PHONY: deps-interop
 deps-interop: deps-browser deps-nat ## What `interop` needs: that of `nat`, coturn, nginx, Pebble, Python and Node.js with the clients, Chromium

@@ -202,7 +202,7 @@ export type StepReason = "loss" | "cpu" | "peers";
 
 export type Kind = "audio" | "video";
 /** Why a device or a screen can't be had: see docs/client.md. */
-export type Refusal = "denied" | "missing" | "busy" | "insecure" | "failed";
+export type Refusal = "denied" | "system" | "missing" | "busy" | "insecure" | "failed";
 
 export interface MediaEvents {
   /** A track came, went, was muted or unmuted. */
@@ -245,6 +245,8 @@ export class Media extends EventTarget {
   /** Asks for a screen or window to share, in place of one that is. Whether there is one; a closed dialog is no refusal. */
   share(options?: { audio?: boolean }): Promise<boolean>;
   unshare(): void;
+  /** Turns all off, and listens to the devices no more, until it is used again. */
+  close(): void;
   /**
    * Asks for another quality: constraints of the tracks that are on, then parameters of what is sent, then a new offer if
    * nothing less will do. What is not named stays.

@@ -22,8 +22,9 @@ const FILTERS = /** @type {const} */ (["echoCancellation", "noiseSuppression", "
 
 /** What we could send. @implements {Omit<MediaApi, "addEventListener">} */
 export class Media extends EventTarget {
-  /** Asked for, and the browser has not answered yet. @type {Set<Kind>} */
-  #asked = new Set();
+  /** Asked for, and the browser has not answered yet: with the number of the request. @type {Map<Kind, number>} */
+  #asked = new Map();
+  #requests = 0;
   /** What is ours to stop. @type {WeakSet<MediaStreamTrack>} */
   #owned = new WeakSet();
   /** @type {Record<Kind, string>} */
@@ -32,7 +33,8 @@ export class Media extends EventTarget {
   #muted = { audio: false, video: false };
   /** @type {Quality} */
   #quality = DEFAULT_QUALITY;
-  #listens = false;
+  /** Ends what listens to the devices. @type {AbortController | null} */
+  #listening = null;
   /** How often the screen was asked for or given up: a window that is chosen too late is shown to nobody. */
   #asksForScreen = 0;
   /** The last change of a device, of each kind: one comes after another. @type {Record<Kind, Promise<void>>} */
@@ -60,19 +62,21 @@ export class Media extends EventTarget {
     const wanted = kinds.filter((kind) => !this.track(kind) && !this.#asked.has(kind));
     if (wanted.length === 0) return;
     if (!navigator.mediaDevices) return this.#refuse("insecure");
-    for (const kind of wanted) this.#asked.add(kind);
+    const request = (this.#requests += 1);
+    for (const kind of wanted) this.#asked.set(kind, request);
+    const stillWanted = (/** @type {Kind} */ kind) => this.#asked.get(kind) === request;
     try {
-      await this.#ask(wanted).catch(async (error) => {
-        const single = await worthAsking(wanted, error);
-        const each = await Promise.allSettled(single.map((kind) => this.#ask([kind])));
+      await this.#ask(wanted, request).catch(async (error) => {
+        const single = (await worthAsking(wanted, error)).filter(stillWanted);
+        const each = await Promise.allSettled(single.map((kind) => this.#ask([kind], request)));
         const refused = each.find((result) => result.status === "rejected");
         if (refused) throw refused.reason;
         if (single.length < wanted.length) throw error;
       });
     } catch (error) {
-      this.#refuse(refusal(error));
+      if (wanted.some(stillWanted)) this.#refuse(refusal(error));
     } finally {
-      for (const kind of wanted) this.#asked.delete(kind);
+      for (const kind of wanted.filter(stillWanted)) this.#asked.delete(kind);
     }
   }
 
@@ -97,6 +101,13 @@ export class Media extends EventTarget {
     }
   }
 
+  close() {
+    this.stop("audio", "video");
+    this.unshare();
+    this.#listening?.abort();
+    this.#listening = null;
+  }
+
   /** @param {Kind} kind @param {boolean} muted */
   mute(kind, muted) {
     if (this.#muted[kind] === muted) return;
@@ -114,8 +125,10 @@ export class Media extends EventTarget {
   /** @returns {Promise<Devices>} */
   async devices() {
     const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
-    if (!this.#listens) navigator.mediaDevices?.addEventListener("devicechange", () => this.#tell("devices"));
-    this.#listens = true;
+    if (!this.#listening) {
+      this.#listening = new AbortController();
+      navigator.mediaDevices?.addEventListener("devicechange", () => this.#tell("devices"), { signal: this.#listening.signal });
+    }
     const of = (/** @type {string} */ kind) => all.filter((each) => each.kind === kind);
     return { audio: of("audioinput"), video: of("videoinput"), output: of("audiooutput") };
   }
@@ -152,8 +165,7 @@ export class Media extends EventTarget {
       return true;
     } catch (error) {
       // Whoever closes the dialog knows that they did. What the system forbids, they don't.
-      const closed = error.name === "NotAllowedError" && !/system/i.test(error.message);
-      if (!closed) this.#refuse(refusal(error));
+      if (error.name !== "NotAllowedError" || refusal(error) === "system") this.#refuse(refusal(error));
       return false;
     }
   }
@@ -209,7 +221,7 @@ export class Media extends EventTarget {
       const [track] = stream.getTracks();
       // Turned off meanwhile.
       if (this.track(kind) !== before) return track.stop();
-      this.#own(track);
+      this.#owned.add(track);
       this.#put(track);
     } catch (error) {
       if (before?.readyState === "ended") this.stop(kind);
@@ -219,18 +231,18 @@ export class Media extends EventTarget {
     }
   }
 
-  /** @param {Kind[]} kinds */
-  async #ask(kinds) {
+  /** @param {Kind[]} kinds @param {number} request */
+  async #ask(kinds, request) {
     const wants = Object.fromEntries(kinds.map((kind) => [kind, this.#constraints(kind, "ideal")]));
     const stream = await navigator.mediaDevices.getUserMedia(wants);
     for (const track of stream.getTracks()) {
       const kind = /** @type {Kind} */ (track.kind);
       // Turned off again before the browser answered.
-      if (!this.#asked.has(kind)) {
+      if (this.#asked.get(kind) !== request) {
         track.stop();
         continue;
       }
-      this.#own(track);
+      this.#owned.add(track);
       this.#put(track);
     }
     // They have names now.
@@ -244,15 +256,12 @@ export class Media extends EventTarget {
     return deviceId ? { ...wishes, deviceId: { [how]: deviceId } } : wishes;
   }
 
-  /** @param {MediaStreamTrack} track */
-  #own(track) {
-    this.#owned.add(track);
-    // Unplugged, or taken back in the browser's own controls.
-    track.addEventListener("ended", () => {
-      if (this.stream.getTracks().includes(track)) this.stop(/** @type {Kind} */ (track.kind));
-      else if (this.screen.getTracks().includes(track)) this.#show(this.screen.getTracks().filter((each) => each !== track));
-    });
-  }
+  /** Unplugged, or taken back in the browser's own controls, or, where it is none of ours, stopped by who made it. @param {Event} event */
+  #ended = ({ target }) => {
+    const track = /** @type {MediaStreamTrack} */ (target);
+    if (this.stream.getTracks().includes(track)) this.stop(/** @type {Kind} */ (track.kind));
+    else if (this.screen.getTracks().includes(track)) this.#show(this.screen.getTracks().filter((each) => each !== track));
+  };
 
   /** In place of the track of its kind. @param {MediaStreamTrack} track */
   #put(track) {
@@ -265,6 +274,7 @@ export class Media extends EventTarget {
       this.stream.removeTrack(before);
     }
     this.stream.addTrack(track);
+    track.addEventListener("ended", this.#ended);
     this.#hint();
     this.#tell("change");
   }
@@ -279,7 +289,8 @@ export class Media extends EventTarget {
     }
     for (const track of shown) {
       if (this.screen.getTracks().includes(track)) continue;
-      this.#own(track);
+      this.#owned.add(track);
+      track.addEventListener("ended", this.#ended);
       this.screen.addTrack(track);
     }
     this.#hint();
@@ -341,5 +352,8 @@ async function permission(kind) {
 
 /** @param {unknown} error @returns {Refusal} */
 function refusal(error) {
-  return REFUSALS[/** @type {Error} */ (error).name] ?? "failed";
+  const { name, message } = /** @type {Error} */ (error);
+  // Chromium alone tells who it was: "Permission denied by system".
+  if (name === "NotAllowedError" && /system/i.test(message)) return "system";
+  return REFUSALS[name] ?? "failed";
 }

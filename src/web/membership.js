@@ -13,6 +13,8 @@ import { backOff } from "./retry.js";
 
 /** After these, another attempt may go well; after any other fatal error it would end the same way. */
 const WORTH_RETRYING = new Set(["unreachable", "timeout", "rate-limited", "hello-timeout", "slow-reader"]);
+/** An invite is for a PIN: in a box that began anew it opens the room once somebody is back who brings that. */
+const INVITE_WAITS_MS = 60_000;
 
 /**
  * Calls `hello` for what to join with, `heard` for each message that is new, `away` when the connection dropped,
@@ -32,6 +34,8 @@ export class Membership {
   #token;
   #ledger = new Ledger();
   #attempt = 0;
+  /** Since when the invite opens the room no more: 0 while it does. */
+  #uninvitedAt = 0;
   /** Counts what was said with the token: the box passes over what comes late. */
   #resumes = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -117,7 +121,7 @@ export class Membership {
   #lost(line, why) {
     this.#line = null;
     this.#settled = false;
-    if (!this.#entered || !WORTH_RETRYING.has(why.id)) {
+    if (!this.#entered || !this.#isPassing(why)) {
       // Or an answer that comes late would put somebody into the room who is not there.
       line.end(why);
       return this.end(why);
@@ -125,6 +129,13 @@ export class Membership {
     const retryIn = backOff(this.#attempt++, Math.random());
     this.#retry = setTimeout(() => this.dial(), retryIn);
     this.#handlers.away(why, retryIn);
+  }
+
+  /** @param {Reason} why */
+  #isPassing(why) {
+    if (why.id !== "bad-invite") return WORTH_RETRYING.has(why.id);
+    this.#uninvitedAt ||= performance.now();
+    return performance.now() - this.#uninvitedAt < INVITE_WAITS_MS;
   }
 
   /** @param {any} message */
@@ -147,6 +158,7 @@ export class Membership {
   #settle() {
     this.#settled = this.#entered = true;
     this.#attempt = 0;
+    this.#uninvitedAt = 0;
     this.#line?.settle();
   }
 

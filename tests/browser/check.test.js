@@ -94,6 +94,7 @@ both("a whole box works over every transport", (kind) => checked(kind, box, asyn
   for (const id of ["secure", "box", "clock", "socket", "udp", "tcp", "tls", "certificate", "address"]) {
     assert.equal((await row(tab, id))[0], "ok", await support(tab));
   }
+  assert.match((await row(tab, "nat"))[1], /the box has only one address to compare/);
   assert.match((await row(tab, "udp"))[1], /data went through 127\.0\.0\.1:\d+ and back/);
   const text = await support(tab);
   for (const transport of ["udp", "tcp", "tls"]) assert.match(text, new RegExp(`^${transport} allocate from [\\d.]+:\\d+: answered`, "m"));

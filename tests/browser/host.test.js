@@ -118,7 +118,53 @@ inBoth("who is sent away is told so, and so are the others", async (anna, ben, r
   await anna.click("dialog .danger");
   await ben.reads("#ended-title", "The host sent you away.");
   await anna.reads("#people", /^1 of/);
-  assert.equal(await anna.page.$eval("#live", (live) => live.textContent), "Ben was sent away.");
+  await anna.hears("Ben was sent away.");
+});
+
+inBoth("how the room stands is told to a screen reader each time", async (anna, ben, room) => {
+  await ben.join(room);
+  await setPin(anna, "4711");
+  await ben.hears("The room has a PIN now.");
+  for (const [standing, words] of [["locked · with PIN", "The room is locked now."], ["with PIN", "The room is open again."], ["locked · with PIN", "The room is locked now."]]) {
+    await anna.click("#lock");
+    await ben.reads("#standing", standing);
+    await ben.hears(words);
+  }
+  const lines = await ben.page.$$eval("#live > *", (all) => all.map((line) => line.textContent).filter((text) => text?.startsWith("The room is")));
+  assert.deepEqual(lines, ["The room is locked now.", "The room is open again.", "The room is locked now."]);
+});
+
+inBoth("a new host does not take the PIN away by saving, but by taking it away", async (anna, ben, room) => {
+  await ben.join(room);
+  await setPin(anna, "4711");
+  await anna.click("#leave");
+  await until("Ben is the host", () => ben.page.$("#host-tools:not([hidden])"));
+  await ben.open("#invite");
+  assert.equal(await ben.page.$eval("#room-pin", (input) => /** @type {HTMLInputElement} */ (input).placeholder), "unchanged");
+  await ben.click("#pin-form [type=submit]");
+  // The box answers in turn.
+  await ben.click("#lock");
+  await ben.reads("#standing", "locked · with PIN");
+  await ben.click("#pin-remove");
+  await ben.reads("#standing", "locked");
+  await ben.hears("The room has no PIN any more.");
+  assert.equal(await ben.page.$("#pin-remove:not([hidden])"), null);
+});
+
+inBoth("the panel never shows the link of the role before", async (anna) => {
+  await inviteBy(anna, "member");
+  await until("the code is drawn", () => anna.page.$("#invite-qr:not([hidden])"));
+  await anna.page.evaluate(() => (lanturn.room.invite = () => new Promise((_, reject) => (lanturn.fail = () => reject(new Error("no"))))));
+  await anna.click("[name=invite-role][value=viewer]");
+  const shown = () => anna.page.evaluate(() => [
+    /** @type {HTMLInputElement} */ (document.getElementById("invite-link")).value,
+    document.getElementById("invite-qr")?.hidden,
+    /** @type {HTMLButtonElement} */ (document.getElementById("invite-copy")).disabled,
+  ]);
+  assert.deepEqual(await shown(), ["", true, true], "while it is coming");
+  await anna.page.evaluate(() => lanturn.fail());
+  await anna.reads("#notice", /The invite could not be made/);
+  assert.deepEqual(await shown(), ["", true, true], "when there is none");
 });
 
 inBoth("the next is host when the host leaves", async (anna, ben, room) => {

@@ -127,6 +127,38 @@ test("a box that restarts is joined again by itself", CASE, async () => {
   }
 });
 
+test("where the browser lets nothing be heard yet, there is the picture, and one press for the sound of all", CASE, people(["Anna", "Ben", "Chloe"], async (anna, ben, chloe) => {
+  await anna.page.evaluate(() => {
+    const { play } = HTMLMediaElement.prototype;
+    HTMLMediaElement.prototype.play = async function () {
+      if (!this.muted && !lanturn.pressed) throw new DOMException("no gesture", "NotAllowedError");
+      return play.call(this);
+    };
+    addEventListener("click", ({ isTrusted }) => (lanturn.pressed ||= isTrusted), { capture: true });
+  });
+  for (const tab of [ben, chloe]) await tab.join("unheard");
+  await anna.join("unheard", { watch: true });
+  await anna.sees(2);
+  const others = () => anna.page.$$eval(".tile:not(.self) video", (all) => all.map((video) => [/** @type {HTMLVideoElement} */ (video).muted, /** @type {HTMLVideoElement} */ (video).paused]));
+  assert.deepEqual(await others(), [[true, false], [true, false]]);
+  await anna.reads("#hear", "Press to hear");
+  await anna.page.bringToFront();
+  await anna.page.click("#hear");
+  assert.deepEqual(await others(), [[false, false], [false, false]]);
+  assert.equal(await anna.page.$("#hear:not([hidden])"), null);
+}));
+
+test("the settings open in the lobby, and the quality of the last visit is asked for before they do", CASE, people(["Anna"], async (anna) => {
+  await anna.click("#preview-settings");
+  await until("there are presets", () => anna.page.$("#camera-presets [value=saver]"));
+  await anna.click("#camera-presets [value=saver]");
+  await anna.page.reload({ waitUntil: "load" });
+  await anna.click("#preview-camera");
+  const height = () => anna.page.$eval("#preview", (video) => /** @type {MediaStream | null} */ (/** @type {HTMLVideoElement} */ (video).srcObject)?.getVideoTracks()[0]?.getSettings().height);
+  assert.equal(await until("the camera is on", height), 360);
+  await anna.page.evaluate(() => localStorage.clear());
+}));
+
 test("the language can be changed, and is remembered", CASE, people(["Anna"], async (anna) => {
   await anna.reads("#join", "Join with camera");
   await anna.page.select("#preferences select", "ko");

@@ -109,11 +109,36 @@ inBoth("somebody who begins anew is called anew", async (anna, ben, wire) => {
     return seen;
   }, again);
   await call(false);
+  await anna.click(".tile:not(.self) .tile-more");
+  await anna.click("#tile-menu button");
   wire.cut();
   await say({ type: "resume", token, fresh: true });
   await until("Anna calls anew", async () => (await call(true)).epoch === 2);
   assert.equal((await call(true)).anew, true);
   assert.equal(await anna.page.$$eval(".tile:not(.self)", (tiles) => tiles.length), 1);
+  assert.equal(await anna.page.$eval(".tile:not(.self) video", (video) => /** @type {HTMLVideoElement} */ (video).muted), true, "who was muted is still");
+});
+
+inBoth("what happens to the connections is told to a screen reader, too", async (anna, ben, wire) => {
+  wire.cut();
+  await ben.hears("Connection to the box lost. Trying again… Calls go on meanwhile.");
+  await ben.hears("The connection to the box is back.");
+  /** @type {[string, string][]} */
+  const course = [
+    ["reconnecting", "The connection to Anna is interrupted."],
+    ["failed", "The connection to Anna is lost. Trying again."],
+    ["connected", "Anna is connected again."],
+  ];
+  for (const [state, words] of course) {
+    await ben.page.evaluate((state) => {
+      const [peer] = lanturn.room.peers.values();
+      Object.defineProperty(peer, "state", { get: () => state, configurable: true });
+      lanturn.room.dispatchEvent(new CustomEvent("state", { detail: { peer } }));
+    }, state);
+    await ben.hears(words);
+  }
+  await anna.click("#leave");
+  await ben.hears("You are the host now.");
 });
 
 inBoth("what a host asks for while the box is away is refused at once, and the page does not say otherwise", async (anna, ben, wire) => {

@@ -25,7 +25,7 @@ story("a preset changes what is sent, in the call that runs, and is kept", async
   const rows = () => ben.page.$$eval("#compared-rows tr", (all) => all.map((row) => /** @type {HTMLElement} */ (row).innerText));
   await until("Ben sees what was asked and what is sent", async () => (await rows()).some((row) => /Camera: Width\s+\d+.*\s+\d+/.test(row)));
   await ben.page.reload({ waitUntil: "load" });
-  assert.equal(await ben.page.$eval("#camera-presets :checked", (radio) => /** @type {HTMLInputElement} */ (radio).value), "saver");
+  await until("the preset is chosen", () => ben.page.$("#camera-presets [value=saver]:checked"));
   await ben.page.evaluate(() => localStorage.clear());
 });
 
@@ -45,6 +45,7 @@ story("settings by hand take the place of a preset", async ({ call }) => {
   // Chromium was seen to stand still for good in a page that is loaded while the one before still asks the camera for a change.
   await ben.page.evaluate(() => lanturn.room.media.setQuality({ camera: {} }));
   await ben.page.reload({ waitUntil: "load" });
+  await until("there are settings", () => ben.page.$("#q-codec option"));
   const kept = await ben.page.evaluate(() => ["size", "codec", "codecThen", "maxBitrate"].map((field) => /** @type {HTMLSelectElement} */ (document.getElementById(`q-${field}`)).value));
   assert.deepEqual(kept, ["320x180", "video/VP9", "video/VP8", ""], "what is left to the browser is kept, too");
   await ben.page.evaluate(() => localStorage.clear());

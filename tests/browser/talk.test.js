@@ -22,7 +22,7 @@ story("what is written is read by all, as text, and counted until it is", async 
   const [anna, ben] = await call("Ben");
   await write(anna, "<b>two</b>");
   await until("Ben has one unread", async () => (await ben.text("#unread")).startsWith("1"));
-  assert.equal(await ben.page.$eval("#live", (live) => live.textContent), "Anna wrote: <b>two</b>");
+  await ben.hears("Anna wrote: <b>two</b>");
   await ben.open("#chat");
   await until("Ben reads it", async () => /^Anna.*<b>two<\/b>/s.test(await lastSaid(ben)));
   assert.equal(await ben.page.$("#unread:not([hidden])"), null);
@@ -90,6 +90,8 @@ story("who mutes is seen to, and keeps the microphone", async ({ call }) => {
 story("a screen comes beside the camera, large, and goes again", async ({ call }) => {
   const [anna, ben] = await call("Ben");
   await ben.share();
+  await ben.hears("You share your screen now.");
+  await anna.hears("Ben shares a screen now.");
   await anna.page.bringToFront();
   const plays = () => anna.page.$$eval(".tile.screen video", ([video]) => video instanceof HTMLVideoElement && video.videoWidth > 0 && video.currentTime > 0);
   await until("Anna sees Ben's screen", plays);
@@ -100,6 +102,8 @@ story("a screen comes beside the camera, large, and goes again", async ({ call }
   await ben.page.bringToFront();
   await ben.page.click("#screen");
   await until("it is gone", async () => (await anna.page.$(".tile.screen")) === null);
+  await ben.hears("You share no screen any more.");
+  await anna.hears("Ben shares no screen any more.");
   await anna.sees();
 });
 

@@ -96,6 +96,46 @@ for (const kind of KINDS) {
   });
 }
 
+test("a page with Vue that may not be heard yet shows the picture, and has a button", CASE, async () => {
+  const [anna, ben] = [await Tab.open(there.browsers.chromium, there.origin, "Anna"), await Tab.open(there.browsers.chromium, there.origin, "Ben")];
+  try {
+    await anna.page.evaluate(() => {
+      const { play } = HTMLMediaElement.prototype;
+      HTMLMediaElement.prototype.play = async function () {
+        if (!this.muted && document.body.dataset.pressed === undefined) throw new DOMException("no gesture", "NotAllowedError");
+        return play.call(this);
+      };
+      addEventListener("click", ({ target }) => {
+        if (/** @type {Element} */ (target).matches(".hear")) document.body.dataset.pressed = "";
+      }, { capture: true });
+    });
+    await enter(anna, "unheard");
+    await enter(ben, "unheard");
+    for (const id of ["#camera", "#mic"]) await ben.click(id);
+    await plays(anna);
+    const muted = () => anna.page.$eval(".person video", (video) => /** @type {HTMLVideoElement} */ (video).muted);
+    assert.equal(await muted(), true);
+    await anna.page.click(".hear");
+    await until("Anna hears Ben", async () => !(await muted()) && (await anna.page.$(".hear")) === null);
+    await plays(anna);
+  } finally {
+    for (const tab of [anna, ben]) await tab.page.close().catch(() => {});
+  }
+});
+
+test("a module that can't be had is told of", CASE, async () => {
+  const tab = await Tab.open(there.browsers.chromium, there.origin, "Anna");
+  tab.forgiven = /ERR_INTERNET_DISCONNECTED/;
+  try {
+    await tab.page.setOfflineMode(true);
+    await tab.click("#camera");
+    await shows(tab, "#problem", "unreachable");
+    await tab.close();
+  } finally {
+    await tab.page.close().catch(() => {});
+  }
+});
+
 test("a box that can't be reached is told of", CASE, async () => {
   const tab = await Tab.open(there.browsers.chromium, there.origin.replace("localhost", "127.0.0.1"), "Anna");
   tab.forgiven = /WebSocket|403/;

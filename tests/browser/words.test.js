@@ -72,19 +72,28 @@ test("no markup is made from text, and no script or style is inline", () => {
   for (const name of Object.keys(PAGES)) assert.doesNotMatch(read(name), /\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)/);
 });
 
-test("every module that a page loads is asked for at once, and none besides", () => {
+/** The modules that one needs, itself first. @param {string} path @param {Set<string>} [known] */
+function needs(path, known = new Set()) {
+  if (known.has(path)) return known;
+  known.add(path);
+  for (const from of imported(path, /^(?:import|export)[^"]*"(\.[^"]+)";$/gm)) needs(from, known);
+  return known;
+}
+
+/** @param {string} path @param {RegExp} pattern */
+function imported(path, pattern) {
+  return [...read(path.slice(1)).matchAll(pattern)].map(([, from]) => new URL(from, `http://box${path}`).pathname);
+}
+
+test("every module that a page loads is asked for at once, at its beginning or when the rest comes, and none besides", () => {
   for (const [name, start] of Object.entries(PAGES)) {
-    /** @type {Set<string>} */
-    const needed = new Set();
-    const walk = (/** @type {string} */ path) => {
-      if (needed.has(path)) return;
-      needed.add(path);
-      for (const [, from] of read(path.slice(1)).matchAll(/^import[^"]*"(\.[^"]+)";$/gm)) walk(new URL(from, `http://box${path}`).pathname);
-    };
-    walk(start);
-    const html = read(name);
-    const [script] = [...html.matchAll(/<script type="module" src="([^"]+)"/g)].map((match) => match[1]);
-    const preloaded = [...html.matchAll(/<link rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]);
-    assert.deepEqual([script, ...preloaded].sort(), [...needed].sort(), name);
+    const first = needs(start);
+    const later = [...first].flatMap((path) => imported(path, /\bimport\("(\.[^"]+)"\);/g)).flatMap((path) => [...needs(path)]);
+    const [head, rest = ""] = read(name).split("<template");
+    const preloaded = (/** @type {string} */ html) => [...html.matchAll(/<link rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]).sort();
+    const [script] = [...read(name).matchAll(/<script type="module" src="([^"]+)"/g)].map((match) => match[1]);
+    assert.deepEqual([script, ...preloaded(head)].sort(), [...first].sort(), name);
+    assert.deepEqual(preloaded(rest), [...new Set(later)].filter((path) => !first.has(path)).sort(), `${name}: the rest`);
   }
+  assert.ok([...needs("/page/room.js")].includes("/lanturn.js"), "there is a rest");
 });

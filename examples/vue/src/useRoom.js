@@ -45,7 +45,9 @@ export function useRoom() {
 
   async function load() {
     // From the box itself, so that both speak the same version.
-    const module = await import(/* @vite-ignore */ `${BOX}/lanturn.js`);
+    const module = await import(/* @vite-ignore */ `${BOX}/lanturn.js`).catch((error) => {
+      throw Object.assign(error, { id: "unreachable" });
+    });
     if (media) return module;
     media = new module.Media();
     media.addEventListener("change", refresh);
@@ -81,7 +83,12 @@ export function useRoom() {
   /** Before, in or after a call; it need not be on at all. */
   async function toggle(kind) {
     state.problem = "";
-    await load();
+    try {
+      await load();
+    } catch (error) {
+      state.problem = error.id;
+      return;
+    }
     if (gone) return;
     if (media.track(kind)) media.stop(kind);
     else await media.start(kind);
@@ -95,6 +102,7 @@ export function useRoom() {
   onScopeDispose(() => {
     gone = true;
     leave();
+    media?.close();
   });
   return { state, enter, toggle, leave };
 }

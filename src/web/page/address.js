@@ -21,7 +21,7 @@ const said = (key) => fragment().get(key) ?? new URLSearchParams(location.search
 /** Whether the address is that of somebody who is invited to watch. */
 export const isViewer = () => said("role") === "viewer";
 
-/** @returns {JoinOptions} */
+/** What the address says of how to enter. @returns {JoinOptions} */
 export function addressedOptions() {
   /** @type {JoinOptions} */
   const options = {};
@@ -40,7 +40,12 @@ export function inviteLink(room, invite, role) {
   return `${location.origin}${pathOf(room)}#invite=${encodeURIComponent(invite)}&role=${role}`;
 }
 
-/** An invite that is none any more is not tried again. */
+/** Whether the address has an invite, which is to the room that it names. */
+export const isInvited = () => fragment().has("invite");
+
+/** An invite that is none any more, or is for another room, is not tried again, nor is the page any more for watching only. */
 export function forgetInvite() {
-  history.replaceState(null, "", location.pathname + location.search);
+  const query = new URLSearchParams(location.search);
+  query.delete("role");
+  history.replaceState(null, "", location.pathname + (query.size > 0 ? `?${query}` : ""));
 }

@@ -1,24 +1,18 @@
 /** The page: the way into a room and out of it, and what is seen when. */
 
-import { join } from "../lanturn.js";
-import { addressedOptions, addressedRoom, forgetInvite, pathOf } from "./address.js";
-import { follow, leaveCall, showCall, showOwn, speakCall, startCall } from "./call.js";
-import { speakChat, startChat } from "./chat.js";
-import { showDevices, startDevices } from "./devices.js";
+import { addressedOptions, addressedRoom, forgetInvite, isInvited, pathOf } from "./address.js";
 import { button, copy, element, input, notice, say, translate } from "./dom.js";
 import { errorText, t } from "./i18n.js";
-import { forgetInvites, startInvite } from "./invite.js";
 import { startLanguage } from "./language.js";
 import { askPin, kinds, showInvitation, showLobbyButtons, showPreview, startLobby, toggle, typed, wantedKinds } from "./lobby.js";
-import { forgetPersons } from "./people.js";
-import { closePanel, startPanels } from "./panels.js";
+import { loadedRest, needRest, startLoading } from "./load.js";
+import { closePanel, onPanel, startPanels } from "./panels.js";
 import { explainInsecure, explainRefusal } from "./refusal.js";
-import { showCompared, showQuality, startQuality } from "./quality.js";
-import { media, state } from "./state.js";
-import { showStats, startStats } from "./stats-panel.js";
+import { media, restoreQuality, state } from "./state.js";
 import { startTheme } from "./theme.js";
 
 /** @import { Room } from "../lanturn.js" */
+/** @import { Rest } from "./load.js" */
 /** @typedef {"lobby" | "call" | "ended"} View */
 
 /** @type {AbortController | null} the way into a room */
@@ -37,9 +31,11 @@ async function enter(sending) {
   else media.stop(...kinds());
   showLobbyButtons(true);
   const { room, name, pin } = typed();
+  if (isInvited() && room !== addressedRoom()) forgetInvite();
   try {
     const options = { name, pin, media, signal: attempt.signal, ...addressedOptions() };
-    adopt(await join(undefined, room, options));
+    const rest = await needRest(pathOf(room) + location.search + location.hash);
+    adopt(rest, await rest.join(undefined, room, options));
   } catch (error) {
     if (attempt.signal.aborted) return;
     media.stop(...kinds());
@@ -58,14 +54,14 @@ function refused(error) {
   if (error.id === "bad-pin") askPin();
 }
 
-/** @param {Room} entered */
-function adopt(entered) {
+/** @param {Rest} rest @param {Room} entered */
+function adopt(rest, entered) {
   state.room = entered;
-  follow(entered, (reason) => showEnded(entered, reason));
+  rest.follow(entered, (reason) => showEnded(entered, reason));
   const path = pathOf(entered.name);
   if (location.pathname !== path) history.pushState(null, "", path + location.search + location.hash);
   showView("call");
-  showCall(entered);
+  rest.showCall(entered);
   showPreview();
 }
 
@@ -82,9 +78,7 @@ function showView(view) {
 function showEnded(left, reason) {
   state.room = null;
   media.stop(...kinds());
-  leaveCall();
-  forgetPersons();
-  forgetInvites();
+  loadedRest()?.leaveRoom();
   notice();
   input("room").value = left.name;
   say("ended-title", () => (reason === "left" ? t("youLeft") : errorText({ id: reason, text: reason })));
@@ -107,12 +101,7 @@ function showLobby() {
 function speak() {
   translate();
   showLobbyButtons(entering !== null);
-  speakCall();
-  speakChat();
-  showQuality();
-  showCompared();
-  showStats();
-  void showDevices();
+  loadedRest()?.speakRoom();
 }
 
 function startEnded() {
@@ -121,6 +110,7 @@ function startEnded() {
     void enter(withMedia);
   });
   button("other-room").addEventListener("click", () => {
+    forgetInvite();
     showLobby();
     input("room").select();
   });
@@ -138,14 +128,11 @@ function startHistory() {
 
 function start() {
   startTheme();
-  startDevices();
-  startQuality();
+  restoreQuality();
   startLanguage(speak);
   startPanels();
-  startCall();
-  startInvite();
-  startChat();
-  startStats();
+  // The settings are of use before a call, too.
+  onPanel((id) => id && void needRest(location.href).catch((error) => notice(() => errorText(error))));
   startEnded();
   startLobby((sending) => void enter(sending));
   startHistory();
@@ -157,7 +144,6 @@ function start() {
   media.addEventListener("change", () => {
     showPreview();
     showLobbyButtons(entering !== null);
-    showOwn();
   });
   media.addEventListener("refused", (event) => {
     explainRefusal(event.detail);
@@ -165,6 +151,7 @@ function start() {
   showPreview();
   showLobbyButtons(false);
   if (!isSecureContext) explainInsecure();
+  startLoading();
 }
 
 start();

@@ -19,6 +19,11 @@ import { addTile, hideSelf, removeTile, removeTiles, startTiles, tileOf } from "
 /** How each call is, in words, by its peer's id. @type {Map<string, string>} */
 const standing = new Map();
 
+/** Whose call does not stand, as far as that was said. @type {Set<string>} */
+const troubled = new Set();
+/** How the room stood when that was last said. */
+let stood = { host: "", locked: false, hasPin: false };
+
 /** @param {Room} entered @param {(reason: string) => void} closed told when we are out of the room for good */
 export function follow(entered, closed) {
   /** @type {<T>(type: string, handle: (detail: any) => T) => void} */
@@ -48,7 +53,12 @@ export function follow(entered, closed) {
     showCompared();
     describe(peer);
   });
-  on("screen", ({ peer }) => showScreen(peer));
+  on("screen", ({ peer }) => {
+    const had = tileOf(peer.id, true) !== undefined;
+    showScreen(peer);
+    const has = tileOf(peer.id, true) !== undefined;
+    if (had !== has) announce(t(has ? "screenBegun" : "screenEnded", { name: nameOf(peer) }));
+  });
   on("chat", hear);
   on("file", offered);
   on("crowded", ({ crowded, peers, most }) => crowded && notice(() => t("crowded", { peers, most })));
@@ -58,17 +68,50 @@ export function follow(entered, closed) {
     showPeople();
   });
   on("stream", ({ peer }) => describe(peer, true));
-  on("state", ({ peer }) => describe(peer));
+  on("state", ({ peer }) => {
+    describe(peer);
+    announceState(peer);
+  });
   on("error", (error) => {
     if (error.fatal) return;
     notice(() => errorText(error, error.peer && nameOf(error.peer)));
     // What was asked for may not have come to be.
     showStanding(entered);
   });
-  on("away", () => calm(() => t("retrying")));
-  on("back", () => calm());
+  on("away", () => {
+    // Each attempt that fails says it anew.
+    if (element("calm", HTMLElement).hidden) announce(t("retrying"));
+    calm(() => t("retrying"));
+  });
+  on("back", () => {
+    calm();
+    announce(t("boxBack"));
+  });
   on("closed", ({ reason }) => closed(reason));
-  on("room", () => showRoles(entered));
+  on("room", () => {
+    showRoles(entered);
+    announceStanding(entered);
+  });
+}
+
+/** How a call goes that stood. @param {Peer} peer */
+function announceState({ id, name, state }) {
+  const facts = { name: nameOf({ id, name }) };
+  if (state === "reconnecting" || state === "failed") {
+    troubled.add(id);
+    announce(t(state === "failed" ? "callLost" : "callShaky", facts));
+  } else if (state === "connected" && troubled.delete(id)) announce(t("callBack", facts));
+}
+
+/** What has changed about the room. @param {Room} room */
+function announceStanding(room) {
+  const { host, locked, hasPin } = room;
+  const peer = room.peers.get(host);
+  if (host !== stood.host && host === room.self.id) announce(t("hostNow"));
+  else if (host !== stood.host && peer) announce(t("hostNowThey", { name: nameOf(peer) }));
+  if (locked !== stood.locked) announce(t(locked ? "lockedNow" : "unlockedNow"));
+  if (hasPin !== stood.hasPin) announce(t(hasPin ? "pinNow" : "pinGone"));
+  stood = { host, locked, hasPin };
 }
 
 /** @param {Room} entered */
@@ -78,6 +121,8 @@ export function showCall(entered) {
   input("link").value = location.origin + pathOf(entered.name);
   removeTiles();
   standing.clear();
+  troubled.clear();
+  stood = { host: entered.host, locked: entered.locked, hasPin: entered.hasPin };
   addTile(entered.self.id, { self: true });
   for (const peer of entered.peers.values()) meet(peer);
   showPeople();
@@ -86,7 +131,7 @@ export function showCall(entered) {
   announce(t("entered", { room: entered.name }));
 }
 
-export function leaveCall() {
+export function forgetCalls() {
   calm();
   media.unshare();
   removeTiles();
@@ -125,6 +170,7 @@ function showScreen(peer) {
 /** @param {Peer} peer */
 function part(peer) {
   standing.delete(peer.id);
+  troubled.delete(peer.id);
   removeTile(peer.id);
   removeTile(peer.id, true);
   forgetStats(peer.id);
@@ -181,8 +227,10 @@ export function showOwn() {
 
 /** @param {string} id @param {boolean} shared */
 function showOwnScreen(id, shared) {
+  const had = tileOf(id, true);
+  if (Boolean(had) !== shared) announce(t(shared ? "screenOwnBegun" : "screenOwnEnded"));
   if (!shared) return removeTile(id, true);
-  const tile = tileOf(id, true) ?? addTile(id, { self: true, screen: true });
+  const tile = had ?? addTile(id, { self: true, screen: true });
   tile.rename(t("screenOwn"));
   tile.play(media.screen);
 }
@@ -212,7 +260,7 @@ export function startCall() {
     if (!room) return [];
     if (tile.self) return tile.screen ? [] : [{ text: t("hideSelf"), act: () => chooseHidden(true) }];
     if (room.host !== room.self.id) return [];
-    return [{ text: t("kickThem", { name: tile.label }), className: "danger-text", act: () => void sendAway(room, tile.id) }];
+    return [{ text: t("kickThem", { name: tile.label }), className: "danger", act: () => void sendAway(room, tile.id) }];
   });
   input("hide-self").addEventListener("change", () => chooseHidden(input("hide-self").checked));
   chooseHidden(recall("hide-self") === "yes");

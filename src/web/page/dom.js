@@ -8,6 +8,8 @@ import { t } from "./i18n.js";
 
 /** What was said last in an element, by its id. @type {Map<string, Words>} */
 const said = new Map();
+/** By then a screen reader has taken note of what was added. */
+const HEARD_MS = 10_000;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @template {HTMLElement} T @param {string} id @param {new () => T} type @returns {T} */
@@ -74,9 +76,11 @@ export function translate() {
   for (const [id, words] of said) element(id, HTMLElement).textContent = words();
 }
 
-/** Says something to those who listen to the page instead of looking at it. @param {string} text */
+/** Says something to those who listen to the page instead of looking at it, also twice the same. @param {string} text */
 export function announce(text) {
-  element("live", HTMLElement).textContent = text;
+  const line = make("p", "", text);
+  element("live", HTMLElement).append(line);
+  setTimeout(() => line.remove(), HEARD_MS);
 }
 
 /** Something is wrong. @param {Words} [words] none hides it @param {{href: string, words: Words}} [way] out of it */

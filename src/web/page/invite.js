@@ -9,6 +9,8 @@ import { state } from "./state.js";
 /** @import { Room } from "../lanturn.js" */
 
 let hadPin = false;
+/** How many links were asked for: only the last is shown. */
+let asked = 0;
 
 const roles = () => [...document.querySelectorAll("[name=invite-role]")].filter((each) => each instanceof HTMLInputElement);
 
@@ -21,7 +23,14 @@ export function startInvite() {
   input("lock").addEventListener("change", () => state.room?.lock(input("lock").checked));
   element("pin-form", HTMLFormElement).addEventListener("submit", (event) => {
     event.preventDefault();
-    state.room?.setPin(input("room-pin").value.trim() || null);
+    const pin = input("room-pin").value.trim();
+    if (pin) state.room?.setPin(pin);
+  });
+  button("pin-remove").addEventListener("click", () => {
+    input("room-pin").value = "";
+    // The button goes.
+    input("room-pin").focus();
+    state.room?.setPin(null);
   });
   onPanel((id) => id === "panel-invite" && void invite());
 }
@@ -30,6 +39,8 @@ export function startInvite() {
 export function showStanding(room) {
   element("host-tools", HTMLElement).hidden = room.host !== room.self.id;
   input("lock").checked = room.locked;
+  input("room-pin").placeholder = t(room.hasPin ? "pinUnchanged" : "pinNone");
+  button("pin-remove").hidden = !room.hasPin;
   const words = [...(room.locked ? [t("isLocked")] : []), ...(room.hasPin ? [t("hasPin")] : [])].join(" · ");
   element("standing", HTMLElement).textContent = words;
   if (hadPin === room.hasPin) return;
@@ -39,8 +50,8 @@ export function showStanding(room) {
 }
 
 export function forgetInvites() {
-  input("invite-link").value = "";
-  element("invite-qr", HTMLImageElement).hidden = true;
+  showLink("");
+  input("room-pin").value = "";
   element("standing", HTMLElement).textContent = "";
 }
 
@@ -52,14 +63,24 @@ async function invite() {
   member.disabled = room.self.role === "viewer";
   if (member.disabled) viewer.checked = true;
   const role = viewer.checked ? "viewer" : "member";
+  const ask = (asked += 1);
+  showLink("");
   try {
     const { invite } = await room.invite({ role });
+    if (ask !== asked) return;
     const link = inviteLink(room.name, invite, role);
-    input("invite-link").value = link;
+    showLink(link);
     await draw(link);
   } catch (error) {
-    notice(() => t("inviteLost", { text: errorText({ id: error.id ?? "", text: error.message }) }));
+    if (ask === asked) notice(() => t("inviteLost", { text: errorText({ id: error.id ?? "", text: error.message }) }));
   }
+}
+
+/** @param {string} link "" as long as there is none */
+function showLink(link) {
+  input("invite-link").value = link;
+  for (const id of ["invite-copy", "invite-share"]) button(id).disabled = link === "";
+  element("invite-qr", HTMLImageElement).hidden = true;
 }
 
 /** As a QR code, by the box: the link goes in the body of the request, so that no log has it. @param {string} link */

@@ -5,7 +5,7 @@ import { fillCards, fillSelect } from "./choices.js";
 import { element, make } from "./dom.js";
 import { bits } from "./figures.js";
 import { t } from "./i18n.js";
-import { keep, recall } from "./kept.js";
+import { keep } from "./kept.js";
 import { isOpen } from "./panels.js";
 import { nameOf } from "./people.js";
 import { media, state } from "./state.js";
@@ -34,23 +34,6 @@ export function startQuality() {
     keep("quality", JSON.stringify(media.quality, (_, value) => value ?? null));
     showQuality();
   });
-  restore();
-}
-
-/** What was chosen on the last visit; what a newer page does not know any more is passed over. */
-function restore() {
-  try {
-    const { camera, screen, audio } = JSON.parse(recall("quality") || "{}");
-    const change = { camera: chosen(camera), screen: chosen(screen), audio };
-    void media.setQuality(change).catch(() => keep("quality", ""));
-  } catch {
-    keep("quality", "");
-  }
-}
-
-/** @param {Record<string, unknown> | undefined} kept @returns {VideoSettings | undefined} */
-function chosen(kept) {
-  return kept && Object.fromEntries(Object.entries(kept).map(([field, value]) => [field, value ?? undefined]));
 }
 
 /** @returns {Of} */

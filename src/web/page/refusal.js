@@ -6,10 +6,15 @@ import { t } from "./i18n.js";
 /** @import { Key } from "./i18n.js" */
 /** @import { Refusal } from "../lanturn.js" */
 
-/** Whose settings a person will see. @param {string} agent navigator.userAgent @returns {"ios" | "safari" | "android" | "firefox" | "chromium"} */
-export function browserOf(agent) {
-  if (/iPhone|iPad|iPod/.test(agent)) return "ios";
-  if (/Firefox\//.test(agent)) return "firefox";
+/**
+ * Whose settings a person will see.
+ * @param {string} agent navigator.userAgent @param {number} [fingers] navigator.maxTouchPoints: an iPad says that it is a Mac
+ * @returns {"ios" | "iosOther" | "safari" | "android" | "firefoxAndroid" | "firefox" | "chromium"}
+ */
+export function browserOf(agent, fingers = 0) {
+  if (/CriOS|FxiOS|EdgiOS|OPiOS/.test(agent)) return "iosOther";
+  if (/iPhone|iPad|iPod/.test(agent) || (/Macintosh.*Version\//.test(agent) && fingers > 1)) return "ios";
+  if (/Firefox\//.test(agent)) return /Android/.test(agent) ? "firefoxAndroid" : "firefox";
   if (/Android/.test(agent)) return "android";
   return /Chrome|Chromium/.test(agent) ? "chromium" : "safari";
 }
@@ -18,7 +23,7 @@ export function browserOf(agent) {
 export function explainRefusal(why) {
   if (why === "insecure") return explainInsecure();
   if (why !== "denied") return notice(() => t(`media_${why}`));
-  const way = /** @type {Key} */ (`denied_${browserOf(navigator.userAgent)}`);
+  const way = /** @type {Key} */ (`denied_${browserOf(navigator.userAgent, navigator.maxTouchPoints)}`);
   notice(() => `${t("media_denied")} ${t(way)} ${t("media_meanwhile")}`);
 }
 

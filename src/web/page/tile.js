@@ -10,14 +10,16 @@ export class Tile {
   #detail = make("span", "detail");
   #silent = make("span", "silent", icon("mic", true));
   #pictured = false;
+  #hushed;
   #more = makeButton("tile-more", icon("more"));
 
   /**
    * @param {string} id of whom it shows @param {{self?: boolean, screen?: boolean}} kind of tile
-   * @param {(tile: Tile, opener: HTMLElement) => void} openMenu
+   * @param {{openMenu: (tile: Tile, opener: HTMLElement) => void, hushed: (tile: Tile) => void}} handlers
    */
-  constructor(id, { self = false, screen = false }, openMenu) {
+  constructor(id, { self = false, screen = false }, { openMenu, hushed }) {
     this.id = id;
+    this.#hushed = hushed;
     this.self = self;
     this.screen = screen;
     this.label = "";
@@ -58,7 +60,20 @@ export class Tile {
     this.video.srcObject = tracks.length > 0 ? stream : null;
     this.#pictured = stream.getVideoTracks().length > 0;
     this.video.hidden = !this.#pictured;
-    if (tracks.length > 0) this.video.play().catch(() => {});
+    if (tracks.length > 0) void this.start();
+  }
+
+  /** Where the browser lets nothing be heard before the page is pressed, there is at least the picture. */
+  async start() {
+    try {
+      await this.video.play();
+    } catch (error) {
+      // Anything else means that there is something newer to play.
+      if (error.name !== "NotAllowedError" || this.video.muted) return;
+      this.video.muted = true;
+      this.#hushed(this);
+      await this.start();
+    }
   }
 
   /** @param {boolean} hidden whether the picture is black on purpose */

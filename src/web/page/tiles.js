@@ -12,6 +12,10 @@ import { Tile } from "./tile.js";
 const tiles = new Map();
 /** The key of the tile that is large. */
 let pinned = "";
+/** Who is not to be heard, by the keys of their tiles: also when they have begun anew. @type {Set<string>} */
+const mutedKeys = new Set();
+/** What the browser lets nobody hear yet. @type {Set<Tile>} */
+const hushed = new Set();
 /** Our own tile is left out while somebody else is here. */
 let selfHidden = false;
 /** Where the sound comes out: "" leaves it to the browser. */
@@ -29,8 +33,9 @@ export const tileOf = (id, screen) => tiles.get(keyOf(id, screen));
 
 /** @param {string} id @param {{self?: boolean, screen?: boolean}} kind @returns {Tile} */
 export function addTile(id, kind) {
-  const tile = new Tile(id, kind, openMenu);
+  const tile = new Tile(id, kind, { openMenu, hushed: hush });
   tiles.set(keyOf(id, kind.screen), tile);
+  if (mutedKeys.has(keyOf(id, kind.screen))) tile.video.muted = true;
   if (speaker) sound(tile);
   // Our own stays the last.
   const own = kind.self ? null : grid().querySelector(".self");
@@ -44,14 +49,19 @@ export function addTile(id, kind) {
 /** @param {string} id @param {boolean} [screen] */
 export function removeTile(id, screen) {
   const key = keyOf(id, screen);
-  tiles.get(key)?.element.remove();
+  const tile = tiles.get(key);
+  tile?.element.remove();
   tiles.delete(key);
+  if (tile) hushed.delete(tile);
+  offerSound();
   if (pinned === key) pinned = "";
   layOut();
 }
 
 export function removeTiles() {
   tiles.clear();
+  hushed.clear();
+  offerSound();
   pinned = "";
   grid().replaceChildren();
 }
@@ -65,6 +75,32 @@ export function useSpeaker(deviceId) {
 /** @param {Tile} tile */
 function sound({ video }) {
   video.setSinkId(speaker).catch(() => notice(() => t("notPossible")));
+}
+
+/** @param {Tile} tile */
+function hush(tile) {
+  hushed.add(tile);
+  offerSound();
+}
+
+function offerSound() {
+  button("hear").hidden = hushed.size === 0;
+}
+
+/** All that was kept silent is heard, now that the page has been pressed. */
+function hearAll() {
+  for (const tile of [...hushed]) mute(tile, false);
+}
+
+/** @param {Tile} tile @param {boolean} muted */
+function mute(tile, muted) {
+  const key = keyOf(tile.id, tile.screen);
+  if (muted) mutedKeys.add(key);
+  else mutedKeys.delete(key);
+  tile.video.muted = muted;
+  hushed.delete(tile);
+  offerSound();
+  void tile.start();
 }
 
 /** @param {boolean} hidden */
@@ -90,6 +126,7 @@ export function layOut() {
 /** @param {(tile: Tile) => Item[]} more */
 export function startTiles(more) {
   moreItems = more;
+  button("hear").addEventListener("click", hearAll);
   new ResizeObserver(layOut).observe(grid());
   const menu = element("tile-menu", HTMLElement);
   menu.addEventListener("toggle", (event) => {
@@ -143,7 +180,7 @@ function items(tile) {
   const key = keyOf(tile.id, tile.screen);
   const list = [];
   if (!tile.self) {
-    list.push({ text: t(video.muted ? "unmuteThem" : "muteThem", { name: tile.label }), act: () => (video.muted = !video.muted) });
+    list.push({ text: t(video.muted ? "unmuteThem" : "muteThem", { name: tile.label }), act: () => mute(tile, !video.muted) });
   }
   list.push({ text: t(pinned === key ? "unpin" : "pin"), act: () => pin(key) });
   if (!video.hidden && document.pictureInPictureEnabled) list.push({ text: t("pictureInPicture"), act: () => pictureInPicture(video) });

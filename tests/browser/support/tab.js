@@ -132,6 +132,12 @@ export class Tab {
     await until(`${this.who} reads ${words} in ${selector}`, async () => (await this.page.$(selector)) !== null && fits(await this.text(selector)), within);
   }
 
+  /** Waits until a screen reader is told something. @param {string} words */
+  async hears(words) {
+    const told = () => this.page.$$eval("#live > *", (lines, words) => lines.some((line) => line.textContent === words), words);
+    await until(`${this.who} hears "${words}"`, told);
+  }
+
   /** Waits until camera and microphone are on. */
   async onAir() {
     const lit = () => this.page.$$eval("#camera[aria-pressed=true], #mic[aria-pressed=true]", (each) => each.length === 2);

@@ -4,7 +4,7 @@ import { button, element, icon, make, say, translate } from "../dom.js";
 import { startLanguage } from "../language.js";
 import { startTheme } from "../theme.js";
 import { begin, opensSocket, seen } from "./box.js";
-import { address, box, certificate, clock, secure, socket, transport, verdict } from "./findings.js";
+import { address, box, certificate, clock, nat, secure, socket, transport, verdict } from "./findings.js";
 import { mapped, walk } from "./relay.js";
 import { tell } from "./words.js";
 
@@ -12,7 +12,7 @@ import { tell } from "./words.js";
 /** @import { Word } from "./words.js" */
 
 const TRANSPORTS = /** @type {const} */ (["udp", "tcp", "tls"]);
-const ROWS = ["secure", "box", "clock", "socket", ...TRANSPORTS, "certificate", "address"];
+const ROWS = ["secure", "box", "clock", "socket", ...TRANSPORTS, "certificate", "address", "nat"];
 
 /** What is shown. @type {Map<string, Finding>} */
 const shown = new Map();
@@ -51,7 +51,7 @@ async function run() {
   showVerdict();
   show(secure());
   /** @type {Facets} */
-  const facets = { begun: null, beginError: "", socket: false, walks: [], mapped: "", sightings: null };
+  const facets = { begun: null, beginError: "", socket: false, walks: [], mapped: null, sightings: null };
   try {
     facets.begun = await begin();
   } catch (error) {
@@ -81,6 +81,7 @@ function finish(facets) {
   }
   show(certificate(facets.walks));
   show(address(facets));
+  show(nat(facets.mapped));
   button("again").disabled = button("copy").disabled = false;
   showVerdict();
 }

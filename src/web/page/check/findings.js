@@ -1,12 +1,12 @@
 /** What was found, as words for people: what is so, and what to do where something fails. */
 
 /** @import { Begun, Sighting } from "./box.js" */
-/** @import { Walk } from "./relay.js" */
+/** @import { Mapping, Nat, Walk } from "./relay.js" */
 /** @import { Word } from "./words.js" */
 /** @typedef {Record<string, string | number>} Facts */
 /** @typedef {"ok" | "failed" | "unknown" | "busy"} State */
 /** @typedef {{id: string, state: State, text: [Word, Facts?], next?: [Word, Facts?], href?: string}} Finding */
-/** @typedef {{begun: Begun | null, beginError: string, socket: boolean, walks: Walk[], mapped: string, sightings: Sighting[] | null}} Facets */
+/** @typedef {{begun: Begun | null, beginError: string, socket: boolean, walks: Walk[], mapped: Mapping | null, sightings: Sighting[] | null}} Facets */
 
 /** More seconds than that between two clocks make certificates and credentials fail. */
 const MAX_SKEW = 120;
@@ -87,8 +87,16 @@ export function certificate(walks) {
 /** The address that others see. @param {Facets} facets @returns {Finding} */
 export function address({ mapped, sightings }) {
   const seen = (sightings ?? []).find((each) => each.transport === "udp");
-  const found = mapped || seen?.from;
+  const found = mapped?.address || seen?.from;
   return { id: "address", ...(found ? { state: "ok", text: ["addressOk", { address: found }] } : { state: "unknown", text: ["addressUnknown"] }) };
+}
+
+/** What the router makes of it: between two of the kind that changes, no call is direct. @param {Mapping | null} mapped @returns {Finding} */
+export function nat(mapped) {
+  /** @type {Record<Nat, Word>} */
+  const words = { same: "natSame", changes: "natChanges", single: "natSingle", unknown: "natUnknown" };
+  const kind = mapped?.nat ?? "unknown";
+  return { id: "nat", state: kind === "same" || kind === "changes" ? "ok" : "unknown", text: [words[kind]] };
 }
 
 /** Whether a call would come about, and why not. @param {Facets} facets @returns {{state: "ok" | "failed", text: [Word, Facts?]}} */

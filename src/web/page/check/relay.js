@@ -4,6 +4,8 @@ import { onlyTransport } from "../../ways.js";
 
 /** @import { RelayTransport } from "../../lanturn.js" */
 /** @typedef {{transport: RelayTransport, relayed: string, roundTrip: number, errors: string[], refusal: number, isTaken: boolean}} Walk */
+/** @typedef {"same" | "changes" | "single" | "unknown"} Nat */
+/** @typedef {{address: string, nat: Nat}} Mapping */
 
 const PATIENCE_MS = 12_000;
 const SRFLX_MS = 3_000;
@@ -87,22 +89,50 @@ function follow(walk, from, to, agreed) {
   });
 }
 
-/** The address that the box sees over UDP, "" if the browser does not say. @param {RTCIceServer[]} servers @returns {Promise<string>} */
+/**
+ * The address that the box sees over UDP, "" if the browser does not say, and whether another destination sees another.
+ * @param {RTCIceServer[]} servers @returns {Promise<Mapping>}
+ */
 export async function mapped(servers) {
-  const iceServers = servers.map(({ urls }) => ({ urls: [urls].flat().filter((url) => url.startsWith("stun:")) })).filter(({ urls }) => urls.length > 0);
-  const connection = new RTCPeerConnection({ iceServers });
+  const urls = new Set(servers.flatMap((server) => server.urls).filter((url) => url.startsWith("stun:")));
+  const connection = new RTCPeerConnection({ iceServers: [...urls].map((url) => ({ urls: url })) });
+  /** @type {RTCIceCandidate[]} */
+  const candidates = [];
+  let failures = 0;
   try {
     connection.createDataChannel("check");
-    const found = new Promise((/** @type {(address: string) => void} */ resolve) => {
+    const gathered = new Promise((/** @type {(all: boolean) => void} */ resolve) => {
       connection.addEventListener("icecandidate", ({ candidate }) => {
-        if (candidate === null) resolve("");
-        else if (candidate.type === "srflx") resolve(`${candidate.address}:${candidate.port}`);
+        if (candidate === null) resolve(true);
+        else if (candidate.type === "srflx") candidates.push(candidate);
       });
-      setTimeout(() => resolve(""), SRFLX_MS);
+      connection.addEventListener("icecandidateerror", () => (failures += 1));
+      setTimeout(() => resolve(false), SRFLX_MS);
     });
     await connection.setLocalDescription();
-    return await found;
+    const all = await gathered;
+    const [first] = candidates;
+    return { address: first ? `${first.address}:${first.port}` : "", nat: natOf(candidates, urls.size, all && failures === 0) };
   } finally {
     connection.close();
   }
+}
+
+/**
+ * What a NAT makes of one socket that speaks to several (RFC 4787 section 4.1).
+ * @param {Pick<RTCIceCandidate, "address" | "port" | "relatedAddress" | "relatedPort">[]} candidates as others see us
+ * @param {number} destinations that were asked @param {boolean} all whether each of them answered
+ * @returns {Nat}
+ */
+export function natOf(candidates, destinations, all) {
+  if (destinations < 2) return "single";
+  /** By the socket. @type {Map<string, Set<string>>} */
+  const seen = new Map();
+  for (const { address, port, relatedAddress, relatedPort } of candidates) {
+    // A browser that hides its own address still says of which family it is.
+    const socket = `${relatedAddress} ${relatedPort} ${address?.includes(":")}`;
+    seen.set(socket, (seen.get(socket) ?? new Set()).add(`${address} ${port}`));
+  }
+  if ([...seen.values()].some(({ size }) => size > 1)) return "changes";
+  return all && candidates.length > 0 ? "same" : "unknown";
 }
