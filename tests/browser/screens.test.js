@@ -121,6 +121,13 @@ scene("watching", async ({ open, room, box }) => {
   await ben.sees();
   await look(ben, "16-viewer");
   const chloe = await open("Chloe", `${box.url}/r/${encodeURIComponent(room)}`);
+  // As where a browser lets nothing be heard before the page is pressed.
+  await chloe.page.evaluate(() => {
+    const { play } = HTMLMediaElement.prototype;
+    HTMLMediaElement.prototype.play = async function () {
+      return this.muted ? play.call(this) : Promise.reject(new DOMException("no gesture", "NotAllowedError"));
+    };
+  });
   await chloe.enter({ watch: true });
   await seesSomebody(chloe);
   await look(chloe, "17-no-camera");
