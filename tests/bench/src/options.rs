@@ -52,6 +52,14 @@ impl Options {
     pub fn wants_group(&self, group: &str) -> bool {
         self.rows.is_empty() || self.rows.iter().any(|row| row == "relay" || row.strip_prefix("relay.") == Some(group))
     }
+
+    /// The file for the relay's results: a run of some groups, or beside another lanturn, leaves that of all as it is.
+    pub fn relay_results(&self) -> String {
+        let groups: Vec<&str> = GROUPS.into_iter().filter(|group| self.wants_group(group)).collect();
+        let part = if groups.len() == GROUPS.len() { String::new() } else { format!("-{}", groups.join("-")) };
+        let beside = if self.against.is_some() { "-against" } else { "" };
+        format!("relay{part}{beside}.json")
+    }
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Result<Option<T>, String> {

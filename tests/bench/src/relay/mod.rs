@@ -49,7 +49,7 @@ pub fn report(lanturn: &Path, options: &Options) {
             run(&bench, &mut report);
         }
     }
-    report.write();
+    report.write(&options.relay_results());
 }
 
 fn bursts(bench: &Bench, report: &mut Report) {

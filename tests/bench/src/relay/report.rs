@@ -34,8 +34,8 @@ impl Report {
         Table { rows: &mut self.rows, group: group.to_owned(), sides: sides.map(str::to_owned) }
     }
 
-    /// Writes everything down and says where.
-    pub fn write(self) {
+    /// Writes everything down under this name and says where.
+    pub fn write(self, name: &str) {
         let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let all = json!({
             "unix_time": seconds.unwrap_or_default().as_secs(),
@@ -45,7 +45,7 @@ impl Report {
             "rows": self.rows,
         });
         let text = serde_json::to_string_pretty(&all).expect("it is JSON");
-        println!("\nWritten: {}", write("relay.json", &text).display());
+        println!("\nWritten: {}", write(name, &text).display());
     }
 }
 
