@@ -2,7 +2,7 @@
 //! source addresses, the same counters. Tried on whole shards, with real sockets.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use ::stun::message::BINDING_SUCCESS;
 use mio::{Events, Poll};
 use proptest::prelude::*;
+use rustls::StreamOwned;
 
 use super::dtls::Sessions;
 use super::mailbox::{Command, Mailbox};
 use super::shard::Shard;
 use super::stream::Adopted;
+use super::stream::tests::tls_session;
 use super::udp;
 use crate::credentials::{Secret, Secrets, StaticUser, Verifier};
 use crate::stun::{NextMessage, next_message};
@@ -34,8 +36,8 @@ const CLIENTS: &str = "127.0.0.2:0";
 /// Those of the channels, of the indications, and one that no client permits.
 const PEERS: [&str; 3] = ["127.0.0.4:0", "127.0.0.5:0", "127.0.0.6:0"];
 /// Which shard each client is on, and how it comes.
-const PLACES: [(usize, Transport); 4] =
-    [(0, Transport::Udp), (0, Transport::Udp), (0, Transport::Tcp), (1, Transport::Udp)];
+const PLACES: [(usize, Transport); 5] =
+    [(0, Transport::Udp), (0, Transport::Udp), (0, Transport::Tcp), (1, Transport::Udp), (1, Transport::Tls)];
 const SHARDS: usize = 2;
 const TO_PEER: u16 = 0x4001;
 const TO_NEXT: u16 = 0x4002;
@@ -72,14 +74,26 @@ enum Packet {
         to: usize,
         length: usize,
     },
+    /// Several of one length, which the peer's system may join.
+    Burst {
+        from: usize,
+        to: usize,
+        length: usize,
+        count: usize,
+    },
 }
+
+/// A connection, encrypted or not.
+trait Duplex: io::Read + io::Write {}
+
+impl<T: io::Read + io::Write> Duplex for T {}
 
 /// Where something was heard, from which address, and of which flow it is.
 type Heard = BTreeMap<(String, String, String), Vec<Vec<u8>>>;
 
 enum Wire {
     Datagrams(UdpSocket),
-    Stream(TcpStream, Vec<u8>),
+    Stream(Box<dyn Duplex>, Vec<u8>),
 }
 
 struct Client {
@@ -100,6 +114,8 @@ struct World {
     bindings: u64,
     rounds: u8,
     ends: usize,
+    /// Whether bursts are joined.
+    joins: bool,
 }
 
 fn socket(address: &str) -> UdpSocket {
@@ -159,7 +175,8 @@ impl World {
         let events = Events::with_capacity(64);
         let (heard, clients) = (Heard::new(), Vec::new());
         let (count, bindings, rounds, ends) = ((0, 0), 0, 0, 0);
-        let mut world = Self { shards, servers, events, clients, peers, heard, count, bindings, rounds, ends };
+        let mut world =
+            Self { shards, servers, events, clients, peers, heard, count, bindings, rounds, ends, joins: false };
         let mut signers = Vec::new();
         for (shard, transport) in PLACES {
             signers.push(world.connect(shard, transport));
@@ -178,17 +195,23 @@ impl World {
     fn connect(&mut self, shard: usize, transport: Transport) -> support::Client {
         let server = self.servers[shard];
         let (wire, address) = match transport {
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls => {
                 let listener = TcpListener::bind((BOX, 0)).unwrap();
                 let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
                 far.set_nonblocking(true).unwrap();
                 let (socket, client) = listener.accept().unwrap();
                 socket.set_nonblocking(true).unwrap();
-                let adopted = Adopted { socket, tls: None, client, server, guard: Box::new(()) };
+                let (far, tls): (Box<dyn Duplex>, _) = if transport == Transport::Tls {
+                    let (near, tls) = tls_session();
+                    (Box::new(StreamOwned::new(near, far)), Some(tls))
+                } else {
+                    (Box::new(far), None)
+                };
+                let adopted = Adopted { socket, tls, client, server, guard: Box::new(()) };
                 self.shards[shard].mailbox().command(Command::Adopt(Box::new(adopted)));
                 (Wire::Stream(far, Vec::new()), client)
             }
-            Transport::Udp | Transport::Tls | Transport::Dtls => {
+            Transport::Udp | Transport::Dtls => {
                 let socket = socket(CLIENTS);
                 let address = socket.local_addr().unwrap();
                 (Wire::Datagrams(socket), address)
@@ -232,6 +255,7 @@ impl World {
             Wire::Stream(stream, _) => {
                 let padding = packet.len().next_multiple_of(4) - packet.len();
                 stream.write_all(&[packet, &[0; 3][..padding]].concat()).unwrap();
+                stream.flush().unwrap();
             }
         }
     }
@@ -253,11 +277,21 @@ impl World {
                 self.send(from, &Asked::request(METHOD_BINDING).0.raw);
             }
             // On a stream there would be no telling where the next message begins.
-            Packet::Junk { from } if PLACES[from].1 == Transport::Tcp => self.send(from, &channel_data(UNBOUND, b"")),
+            Packet::Junk { from } if PLACES[from].1.is_stream() => self.send(from, &channel_data(UNBOUND, b"")),
             Packet::Junk { from } => self.send(from, &[22; 60]),
             Packet::Peer { from, to, length } => {
                 let to = self.clients[to].relayed;
                 assert_eq!(self.peers[from].send_to(&payload(length), to).unwrap(), length);
+            }
+            Packet::Burst { from, to, length, count } => {
+                let (to, payload) = (self.clients[to].relayed, payload(length * count));
+                if self.joins {
+                    udp::send_joined(&self.peers[from], to, &payload, length);
+                } else {
+                    payload
+                        .chunks(length)
+                        .for_each(|each| assert_eq!(self.peers[from].send_to(each, to).unwrap(), length));
+                }
             }
         }
     }
@@ -367,6 +401,7 @@ impl Client {
 /// What is heard of some packets, and the counters, when so many are sent at a time.
 fn pass(packets: &[Packet], at_a_time: usize) -> (Heard, Vec<(&'static str, u64)>) {
     let mut world = World::new();
+    world.joins = at_a_time > 1;
     let mut number = 0;
     for some in packets.chunks(at_a_time) {
         for packet in some {
@@ -396,7 +431,9 @@ fn packet() -> impl Strategy<Value = Packet> {
         2 => (client.clone(), length()).prop_map(|(from, length)| Packet::HairpinIndication { from, length }),
         1 => client.clone().prop_map(|from| Packet::Binding { from }),
         1 => client.clone().prop_map(|from| Packet::Junk { from }),
-        6 => (peer, client, length()).prop_map(|(from, to, length)| Packet::Peer { from, to, length }),
+        6 => (peer.clone(), client.clone(), length()).prop_map(|(from, to, length)| Packet::Peer { from, to, length }),
+        2 => (peer, client, 1..1300usize, 2..6usize)
+            .prop_map(|(from, to, length, count)| Packet::Burst { from, to, length, count }),
     ]
 }
 

@@ -270,7 +270,7 @@ fn take_decrypted(tls: &mut ServerConnection, buffer: &mut [u8]) -> (usize, Read
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use rustls::crypto::ring::default_provider;
@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     /// Both ends of a TLS session, the handshake done.
-    fn tls_session() -> (ClientConnection, ServerConnection) {
+    pub(in crate::relay) fn tls_session() -> (ClientConnection, ServerConnection) {
         let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
         let certificate = made.cert.der().clone();
         let key = made.signing_key.serialize_der().try_into().unwrap();

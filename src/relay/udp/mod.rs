@@ -210,6 +210,20 @@ impl RelaySocket {
     }
 }
 
+/// Sends datagrams of one length as one that is split at the end of its way.
+#[cfg(all(test, target_os = "linux"))]
+pub(super) fn send_joined(socket: &std::net::UdpSocket, to: SocketAddr, all: &[u8], length: usize) {
+    option::set(socket, libc::SOL_UDP, libc::UDP_SEGMENT, length as libc::c_int);
+    assert_eq!(socket.send_to(all, to).ok(), Some(all.len()));
+    option::set(socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0);
+}
+
+/// Sends them one by one.
+#[cfg(all(test, not(target_os = "linux")))]
+pub(super) fn send_joined(socket: &std::net::UdpSocket, to: SocketAddr, all: &[u8], length: usize) {
+    all.chunks(length).for_each(|each| assert_eq!(socket.send_to(each, to).ok(), Some(length)));
+}
+
 /// What comes of the first address that nobody has.
 fn first_free<T>(
     candidates: impl Iterator<Item = SocketAddr>,
