@@ -110,6 +110,7 @@ impl Server {
         let own = fresh.addresses.clone();
         let (mut udp, tcp): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.udp, port.tcp)).unzip();
         udp.extend(beside);
+        let answering = udp.iter().map(Bound::address).collect();
         let options = fresh.turn_options(&settings, &memberships);
         let sightings = Arc::<Sightings>::default();
         let shared = shared(&settings, Arc::clone(&sightings))?;
@@ -122,7 +123,7 @@ impl Server {
         let live = Arc::new(Live::new(fresh.issuer(&settings, &tls.public)));
         let stop = watch::Sender::new(false);
         let render = measuring(Arc::clone(&tls.public), render);
-        let options = web_options(&settings, render, sightings, stop.subscribe());
+        let options = web_options(&settings, answering, render, sightings, stop.subscribe());
         let web = Web::new(options, Arc::clone(&hub), Arc::clone(&live));
 
         let mut keeper = Keeper::new(Arc::clone(&tls.public));
@@ -406,6 +407,7 @@ fn capacity(rooms: &config::Rooms) -> Capacity {
 
 fn web_options(
     settings: &Settings,
+    listening: Vec<SocketAddr>,
     render_metrics: metrics::Render,
     sightings: Arc<Sightings>,
     shutdown: watch::Receiver<bool>,
@@ -413,6 +415,7 @@ fn web_options(
     http::Options {
         origins: settings.rooms.origins.clone(),
         proxies: proxies(settings),
+        listening,
         credential_rate: settings.limits.credential_rate,
         sightings,
         render_metrics,

@@ -1,6 +1,6 @@
 //! The `iceServers` that a client gets: how this very client can reach the box.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,17 @@ impl Reach {
         ]
     }
 
+    /// `stun:` of the other ports that answer where the client came in, of those that are listened on: what a NAT makes of
+    /// two destinations tells what kind it is (RFC 4787 section 4.1).
+    pub fn other_stun_uris(&self, listening: &[SocketAddr]) -> Vec<String> {
+        let own = self.local.ip();
+        let is_here = |ip: IpAddr| ip == own || ip.is_unspecified() && (ip.is_ipv6() || own.is_ipv4());
+        let here = listening.iter().filter(|each| is_here(each.ip().to_canonical())).map(SocketAddr::port);
+        let others: BTreeSet<u16> = here.filter(|port| *port != self.local.port()).collect();
+        let at = |port| Self { address: SocketAddr::new(self.address.ip(), port), ..self.clone() }.authority();
+        others.into_iter().map(|port| format!("stun:{}", at(port))).collect()
+    }
+
     fn tls_authority(&self) -> String {
         match &self.name {
             Some(name) => format!("{name}:{}", self.address.port()),
@@ -153,6 +164,21 @@ mod tests {
     fn reach(local: &str, peer: &str) -> String {
         let external = HashMap::from([("192.168.1.5".parse().unwrap(), "203.0.113.7".parse().unwrap())]);
         Reach::of(local.parse().unwrap(), peer.parse().unwrap(), &external).authority()
+    }
+
+    #[test]
+    fn other_ports_are_those_that_answer_where_the_client_came_in() {
+        let listening = ["[::]:3478", "192.168.1.5:3479", "192.168.1.6:3480", "0.0.0.0:3481", "[fd00::5]:3482"];
+        let listening: Vec<SocketAddr> = listening.iter().map(|text| text.parse().unwrap()).collect();
+        let uris = |local: &str, peer: &str| {
+            let external = HashMap::from([("192.168.1.5".parse().unwrap(), "203.0.113.5".parse().unwrap())]);
+            Reach::of(local.parse().unwrap(), peer.parse().unwrap(), &external).other_stun_uris(&listening)
+        };
+        let inside = uris("192.168.1.5:3478", "192.168.1.9:1");
+        assert_eq!(inside, ["stun:192.168.1.5:3479", "stun:192.168.1.5:3481"]);
+        let outside = uris("192.168.1.5:3479", "198.51.100.1:1");
+        assert_eq!(outside, ["stun:203.0.113.5:3478", "stun:203.0.113.5:3481"]);
+        assert_eq!(uris("[fd00::5]:3482", "[fd00::9]:1"), ["stun:[fd00::5]:3478"]);
     }
 
     #[test]

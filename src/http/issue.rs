@@ -1,5 +1,6 @@
 //! The one way to a credential, whatever the form in which it was asked for.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -10,7 +11,7 @@ use super::gate::{check_key, check_rate};
 use super::live::Issuer;
 use super::web::Inner;
 use crate::credentials::{Credential, IceServer, Reach, ice_servers};
-use crate::sightings::ProbeId;
+use crate::sightings::{PROBE_LIFE, ProbeId};
 
 /// The shortest that a credential lasts on request, in seconds.
 const MIN_TTL: u64 = 60;
@@ -50,15 +51,23 @@ pub(super) fn issue(issuer: &Issuer, asker: &Asker, id: Option<&str>, ttl: Optio
     Ok(Issued { reach: asker.reach(issuer), credential })
 }
 
-/// A credential for one of our own pages, which relays only to others of its kind.
+/// How one of our own pages tests its way: with a credential that relays only to others of its kind, and at every port that
+/// answers.
 pub(super) fn issue_for_page(issuer: &Issuer, asker: &Asker, ttl: Option<u64>) -> Issued {
     let credential = (issuer.mint_for_page)(rand::random(), bounded(issuer, ttl));
     Issued { reach: asker.reach(issuer), credential }
 }
 
 /// The same, with the id of a probe in its username, for so many seconds.
-pub(super) fn issue_for_probe(issuer: &Issuer, asker: &Asker, id: ProbeId, ttl: u64) -> Issued {
-    Issued { reach: asker.reach(issuer), credential: (issuer.mint_for_page)(id.0, bounded(issuer, Some(ttl))) }
+pub(super) fn issue_for_probe(issuer: &Issuer, asker: &Asker, id: ProbeId, listening: &[SocketAddr]) -> Vec<IceServer> {
+    let reach = asker.reach(issuer);
+    let urls = reach.other_stun_uris(listening);
+    let credential = (issuer.mint_for_page)(id.0, bounded(issuer, Some(PROBE_LIFE.as_secs())));
+    let mut servers = Issued { reach, credential }.ice_servers();
+    if !urls.is_empty() {
+        servers.push(IceServer { urls, username: None, credential: None });
+    }
+    servers
 }
 
 /// # Errors

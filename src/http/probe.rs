@@ -116,7 +116,7 @@ fn begun(inner: &Inner, call: &Call) -> Result<Response, HttpError> {
     metrics::gauge!("lanturn_probes").set(sightings.len() as f64);
     taken.map_err(full)?;
     let issuer = inner.live.current();
-    let ice_servers = (asker.site == Site::Own).then(|| issue_for_probe(&issuer, asker, id, PROBE_LIFE.as_secs()));
+    let ice_servers = (asker.site == Site::Own).then(|| issue_for_probe(&issuer, asker, id, &inner.options.listening));
     Ok(json_reply(
         StatusCode::CREATED,
         &Begun {
@@ -124,7 +124,7 @@ fn begun(inner: &Inner, call: &Call) -> Result<Response, HttpError> {
             ttl: PROBE_LIFE.as_secs(),
             now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
             from: Some(asker.peer.remote).filter(|_| !asker.peer.is_hidden),
-            ice_servers: ice_servers.map(|issued| issued.ice_servers()),
+            ice_servers,
         },
     ))
 }

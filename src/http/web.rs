@@ -48,6 +48,8 @@ pub struct Options {
     pub origins: Vec<String>,
     /// The reverse proxies that are believed when they say whom they speak for.
     pub proxies: Proxies,
+    /// Where Bindings are answered over UDP.
+    pub listening: Vec<SocketAddr>,
     /// Requests for credentials a minute from one source prefix.
     pub credential_rate: u32,
     /// What the relay saw of those who test their way.

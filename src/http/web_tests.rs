@@ -121,6 +121,7 @@ fn server_with(authority: Option<Authority>) -> Server {
     let options = Options {
         origins: vec!["https://friend.example".into()],
         proxies: Proxies::default(),
+        listening: Vec::new(),
         credential_rate: 5,
         sightings: Arc::default(),
         render_metrics: Arc::new(|| "lanturn_rooms 0\n".into()),

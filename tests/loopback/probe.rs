@@ -214,3 +214,21 @@ async fn probes_are_rated_like_credentials_and_not_for_other_sites() {
     assert_eq!(ask(&server, begin(url(address))).await.status, 201);
     assert_eq!(ask(&server, begin(url(address))).await.error(), (429, "rate-limited".into()));
 }
+
+#[tokio::test]
+async fn a_page_that_tests_its_way_is_told_of_every_port_that_answers() {
+    use super::support::web::with;
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Server::start(&format!("listen.addresses = ['127.0.0.1:0', '127.0.0.1:{free}']\n"));
+    let address = server.address();
+    let own = ask(&server, with(post(get(address, "/probe"), ""), "origin", &url(address))).await.json();
+    let urls = |entry: usize| own["iceServers"][entry]["urls"][0].as_str().unwrap().to_owned();
+    assert_eq!(urls(0), format!("stun:{address}"));
+    assert_eq!(urls(2), format!("stun:127.0.0.1:{free}"));
+    let asker = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    asker.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    asker.send_to(&lanturn::stun::binding_request(lanturn::stun::TransactionId([7; 12])), ("127.0.0.1", free)).unwrap();
+    let mut answer = [0; 100];
+    asker.recv(&mut answer).unwrap();
+    assert_eq!(answer[..2], [1, 1], "a Binding is answered there");
+}
