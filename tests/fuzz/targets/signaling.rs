@@ -147,7 +147,9 @@ impl World {
                 }
                 effect.map(|effect| vec![effect])
             }
-            ClientMessage::Broadcast { data, .. } => rooms.broadcast(id, &data, |_, _| true).map(|(effects, _)| effects),
+            ClientMessage::Broadcast { data, .. } => {
+                rooms.broadcast(id, &data, |_, _| true).map(|(effects, _)| effects)
+            }
             ClientMessage::Rename { name } => rooms.rename(id, name),
             ClientMessage::Lock { locked } => rooms.lock(id, locked),
             ClientMessage::SetPin { pin } => rooms.set_pin(id, pin),
