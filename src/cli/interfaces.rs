@@ -24,14 +24,15 @@ pub(super) fn addresses() -> io::Result<Vec<IpAddr>> {
 /// Whatever the system says when it cannot list them.
 pub(super) fn anycast() -> io::Result<Vec<IpAddr>> {
     let networks = if_addrs::get_if_addrs()?.into_iter().filter_map(|card| match card.addr {
-        if_addrs::IfAddr::V6(v6) => Some(network(v6.ip, v6.netmask).into()),
+        if_addrs::IfAddr::V6(v6) => routers(v6.ip, v6.netmask).map(IpAddr::from),
         if_addrs::IfAddr::V4(_) => None,
     });
     Ok(networks.filter(is_usable).collect())
 }
 
-fn network(ip: Ipv6Addr, mask: Ipv6Addr) -> Ipv6Addr {
-    (ip.to_bits() & mask.to_bits()).into()
+/// None for two addresses or fewer: they are those of the two ends (RFC 6164).
+fn routers(ip: Ipv6Addr, mask: Ipv6Addr) -> Option<Ipv6Addr> {
+    (mask.to_bits().count_ones() < 127).then(|| (ip.to_bits() & mask.to_bits()).into())
 }
 
 /// The loopback addresses that this machine has: where IPv6 is switched off, `::1` is not one of them.
@@ -110,6 +111,16 @@ mod tests {
         assert_eq!(reach(&["0.0.0.0:80", "[::]:80"], &own), ["192.168.1.5:80", "[fd00::5]:80"]);
         assert_eq!(reach(&["192.168.1.5:443"], &own), ["192.168.1.5:443"]);
         assert_eq!(reach(&["[::]:3478"], &[]), ["127.0.0.1:3478"]);
+    }
+
+    #[test]
+    fn the_routers_of_a_network_have_its_first_address() {
+        let routers =
+            |ip: &str, bits: u32| routers(ip.parse().unwrap(), Ipv6Addr::from_bits(u128::MAX << (128 - bits)));
+        assert_eq!(routers("2001:db8:1::5", 64), "2001:db8:1::".parse().ok());
+        assert_eq!(routers("2001:db8:1::5", 126), "2001:db8:1::4".parse().ok());
+        assert_eq!((routers("2001:db8:1::5", 127), routers("2001:db8:1::5", 128)), (None, None));
+        assert!(anycast().unwrap().iter().all(is_usable));
     }
 
     #[test]

@@ -77,8 +77,8 @@ impl TokenKeys {
     /// ```
     ///
     /// # Errors
-    /// [`Denied::Unknown`] when it was not made for this server under that key, [`Denied::Expired`] when now is further from when it was
-    /// made than it lasts (RFC 7635 section 4.1.1).
+    /// [`Denied::Unknown`] when it was not made for this server under that key, [`Denied::Expired`] when now is further from
+    /// when it was made than it lasts (RFC 7635 section 4.1.1).
     pub fn open(&self, kid: &str, sealed: &[u8], name: &str, now: u64) -> Result<Token, Denied> {
         let token = self.decrypt(kid, sealed, name).and_then(|plain| read(&plain)).ok_or(Denied::Unknown)?;
         let lasts = token.ends - token.since + CLOCK_DELTA;
