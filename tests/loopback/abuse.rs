@@ -46,10 +46,12 @@ async fn a_flood_of_joins_on_one_connection_ends_it() {
     assert_eq!(code, Some(1013), "{ids:?}");
     let already = ids.iter().filter(|id| *id == "already-joined").count();
     assert!((150..300).contains(&already), "four seconds' worth: {already}");
-    assert_eq!(ids[already..], vec!["rate-limited"; 10]);
+    // While the box works through them, now and then another may pass.
+    let limited = ids.iter().filter(|id| *id == "rate-limited").count();
+    assert_eq!((already + limited, &ids[ids.len() - 10..]), (ids.len(), &vec!["rate-limited".to_owned(); 10][..]));
     assert_eq!(
         (refused(&server, "already-joined").await, refused(&server, "rate-limited").await),
-        (already as u64, 10)
+        (already as u64, limited as u64)
     );
     becomes(server.address(), "lanturn_rooms", 1).await;
     talk.ends_unhindered().await;
